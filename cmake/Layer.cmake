@@ -1,0 +1,20 @@
+# add_layer(name [DEPS layer...] [LIBS target...] [SOURCES extra...]): the folder src/<name> as a static library with
+# exactly those links. Its *_test.cc files become the program <name>_test, one CTest entry a folder.
+# Include files are named from src/, so a layer that is not linked still compiles; tests/layers_test.py reads the includes.
+function(add_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;SOURCES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  add_library(cortland_${name} STATIC ${sources} ${ARG_SOURCES})
+  target_include_directories(cortland_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  list(TRANSFORM ARG_DEPS PREPEND cortland_)
+  target_link_libraries(cortland_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS})
+  if(CORTLAND_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE cortland_${name} GTest::gtest_main GTest::gmock)
+    target_compile_definitions(${name}_test PRIVATE CORTLAND_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+    add_test(NAME ${name} COMMAND ${name}_test)
+  endif()
+endfunction()
