@@ -1,0 +1,350 @@
+#include "tensor/weight.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace cortland {
+namespace {
+
+constexpr int64_t kTile = 16384;  // elements converted at a time by nodes that need a buffer
+
+std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
+  return strides;
+}
+
+bool is_dense(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
+  const auto dense = dense_strides(shape);
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] != 1 && strides[i] != dense[i]) return false;
+  return true;
+}
+
+int64_t product(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+void copy_strided(const std::byte* base, const std::vector<int64_t>& shape, const std::vector<int64_t>& strides, int64_t width,
+                  int64_t first, int64_t count, std::byte* out) {
+  const size_t rank = shape.size();
+  std::vector<int64_t> index(rank, 0);
+  int64_t rest = first, source = 0;
+  for (size_t i = rank; i-- > 0;) {
+    index[i] = rest % shape[i];
+    rest /= shape[i];
+    source += index[i] * strides[i];
+  }
+  const int64_t inner = rank ? shape[rank - 1] : 1, step = rank ? strides[rank - 1] : 0;
+  while (count > 0) {
+    const int64_t run = std::min(count, rank ? inner - index[rank - 1] : 1);
+    if (step == 1) {
+      std::memcpy(out, base + source * width, static_cast<size_t>(run * width));
+    } else {
+      for (int64_t k = 0; k < run; ++k)
+        std::memcpy(out + k * width, base + (source + k * step) * width, static_cast<size_t>(width));
+    }
+    out += run * width;
+    count -= run;
+    if (rank == 0) return;
+    index[rank - 1] += run;
+    source += run * step;
+    for (size_t i = rank - 1; i > 0 && index[i] == shape[i]; --i) {
+      source += strides[i - 1] - index[i] * strides[i];
+      index[i] = 0;
+      ++index[i - 1];
+    }
+  }
+}
+
+}  // namespace
+
+struct Weight::Node {
+  enum class Kind { View, Cast, Reshape, Gather, Scale, Concat } kind = Kind::View;
+  DType dtype = DType::Unknown;
+  std::vector<int64_t> shape;
+  std::shared_ptr<const MappedFile> file;  // View
+  uint64_t offset = 0;                     // View: bytes
+  std::vector<int64_t> strides;            // View, Gather: elements of the source
+  std::vector<Weight> sources;
+  std::vector<float> factors;  // Scale
+  int64_t axis = 0;            // Scale, Concat
+};
+
+Result<Weight> Weight::view(std::shared_ptr<const MappedFile> file, uint64_t offset, uint64_t storage_bytes, DType dtype,
+                            std::vector<int64_t> shape, std::vector<int64_t> strides) {
+  auto bad = [&](std::string why) { return diag(DiagKind::BadProgram, fmt::format("weights in '{}': {}", file->name(), why)); };
+  const uint64_t file_bytes = file->bytes().size();
+  if (offset > file_bytes || storage_bytes > file_bytes - offset) return bad("the bytes lie outside the file");
+  if (shape.size() != strides.size() || shape.size() > 64) return bad("sizes and strides do not match");
+  __int128 elements = 1, last = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] < 0 || strides[i] < 0) return bad("negative size or stride");
+    elements *= shape[i];
+    if (elements > (__int128{1} << 48)) return bad("too many elements");
+    last += static_cast<__int128>(std::max<int64_t>(shape[i] - 1, 0)) * strides[i];
+    if (last > (__int128{1} << 60)) return bad("stride out of range");
+  }
+  const int bits = bit_width(dtype);
+  if (bits == 0) return bad("unknown element type");
+  const __int128 available = static_cast<__int128>(storage_bytes) * 8 / bits;
+  if (elements > 0 && last >= available) return bad("sizes and strides reach past the stored bytes");
+  if (bits < 8 && !is_dense(shape, strides)) return bad("packed elements must be dense");
+  Node node;
+  node.dtype = dtype;
+  node.shape = std::move(shape);
+  node.strides = std::move(strides);
+  node.file = std::move(file);
+  node.offset = offset;
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+Weight Weight::dense(DType dtype, std::vector<int64_t> shape, std::string bytes) {
+  CHECK(static_cast<int64_t>(bytes.size()) == cortland::byte_size(dtype, product(shape)), "dense weight of the wrong size");
+  Node node;
+  node.dtype = dtype;
+  node.strides = dense_strides(shape);
+  node.shape = std::move(shape);
+  node.file = MappedFile::from_bytes(std::move(bytes), "memory");
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+DType Weight::dtype() const { return node_->dtype; }
+const std::vector<int64_t>& Weight::shape() const { return node_->shape; }
+int64_t Weight::elements() const { return product(node_->shape); }
+
+Weight Weight::cast(DType to) const {
+  if (to == dtype()) return *this;
+  Node node;
+  node.kind = Node::Kind::Cast;
+  node.dtype = to;
+  node.shape = shape();
+  node.sources = {*this};
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+Weight Weight::reshape(std::vector<int64_t> to) const {
+  CHECK(product(to) == elements(), "reshape changes the number of elements");
+  if (to == shape()) return *this;
+  Node node;
+  if (node_->kind == Node::Kind::View && is_dense(shape(), node_->strides)) {
+    node = *node_;
+    node.strides = dense_strides(to);
+  } else if (node_->kind == Node::Kind::Cast) {
+    return node_->sources[0].reshape(std::move(to)).cast(dtype());
+  } else {
+    node.kind = Node::Kind::Reshape;
+    node.dtype = dtype();
+    node.sources = {*this};
+  }
+  node.shape = std::move(to);
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+namespace {
+
+struct Restriding {
+  std::vector<int64_t> shape, strides;
+  int64_t first = 0;  // element of the source where the result starts
+};
+
+}  // namespace
+
+// permute, slice and expand are one thing: the same elements walked by other strides. `plan` gets the strides of the source.
+template <class Plan>
+Weight Weight::restride(const Plan& plan) const {
+  if (node_->kind == Node::Kind::View) {
+    Node node = *node_;
+    const Restriding r = plan(node_->strides);
+    node.shape = r.shape;
+    node.strides = r.strides;
+    node.offset += static_cast<uint64_t>(r.first * (bit_width(dtype()) / 8));
+    return Weight(std::make_shared<const Node>(std::move(node)));
+  }
+  const Restriding r = plan(dense_strides(shape()));
+  Node node;
+  node.kind = Node::Kind::Gather;
+  node.dtype = dtype();
+  node.shape = r.shape;
+  node.strides = r.strides;
+  node.offset = static_cast<uint64_t>(r.first);
+  node.sources = {*this};
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+Weight Weight::permute(const std::vector<int64_t>& perm) const {
+  if (node_->kind == Node::Kind::Cast) return node_->sources[0].permute(perm).cast(dtype());
+  return restride([&](const std::vector<int64_t>& strides) {
+    Restriding r;
+    for (int64_t p : perm) {
+      r.shape.push_back(shape()[static_cast<size_t>(p)]);
+      r.strides.push_back(strides[static_cast<size_t>(p)]);
+    }
+    return r;
+  });
+}
+
+Weight Weight::slice(int64_t axis, int64_t begin, int64_t end) const {
+  if (node_->kind == Node::Kind::Cast) return node_->sources[0].slice(axis, begin, end).cast(dtype());
+  return restride([&](const std::vector<int64_t>& strides) {
+    Restriding r{shape(), strides, begin * strides[static_cast<size_t>(axis)]};
+    r.shape[static_cast<size_t>(axis)] = end - begin;
+    return r;
+  });
+}
+
+Weight Weight::expand(std::vector<int64_t> to) const {
+  if (node_->kind == Node::Kind::Cast) return node_->sources[0].expand(std::move(to)).cast(dtype());
+  return restride([&](const std::vector<int64_t>& strides) {
+    Restriding r{to, std::vector<int64_t>(to.size(), 0)};
+    const size_t lead = to.size() - shape().size();
+    for (size_t i = 0; i < shape().size(); ++i)
+      if (shape()[i] == to[lead + i]) r.strides[lead + i] = strides[i];
+    return r;
+  });
+}
+
+Weight Weight::concat(const std::vector<Weight>& parts, int64_t axis) {
+  CHECK(!parts.empty());
+  if (parts.size() == 1) return parts[0];
+  Node node;
+  node.kind = Node::Kind::Concat;
+  node.dtype = parts[0].dtype();
+  node.shape = parts[0].shape();
+  node.axis = axis;
+  node.sources = parts;
+  for (size_t i = 1; i < parts.size(); ++i) node.shape[static_cast<size_t>(axis)] += parts[i].shape()[static_cast<size_t>(axis)];
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+Weight Weight::scale(int64_t axis, std::vector<float> factors) const {
+  CHECK(is_float(dtype()) && static_cast<int64_t>(factors.size()) == shape()[static_cast<size_t>(axis)]);
+  Node node;
+  node.kind = Node::Kind::Scale;
+  node.dtype = dtype();
+  node.shape = shape();
+  node.axis = axis;
+  node.factors = std::move(factors);
+  node.sources = {*this};
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
+void Weight::read(int64_t first, int64_t count, std::byte* out) const {
+  if (count == 0) return;
+  const Node& n = *node_;
+  const int64_t width = bit_width(n.dtype) / 8;
+  switch (n.kind) {
+    case Node::Kind::View: {
+      const std::byte* base = n.file->bytes().data() + n.offset;
+      if (is_dense(n.shape, n.strides))
+        std::memcpy(out, base + cortland::byte_size(n.dtype, first), static_cast<size_t>(cortland::byte_size(n.dtype, count)));
+      else
+        copy_strided(base, n.shape, n.strides, width, first, count, out);
+      return;
+    }
+    case Node::Kind::Reshape: return n.sources[0].read(first, count, out);
+    case Node::Kind::Gather: {
+      const std::string source = n.sources[0].bytes();
+      const auto* base = reinterpret_cast<const std::byte*>(source.data()) + n.offset * static_cast<uint64_t>(width);
+      return copy_strided(base, n.shape, n.strides, width, first, count, out);
+    }
+    case Node::Kind::Cast: {
+      const Weight& source = n.sources[0];
+      const Bytes direct = source.dense_bytes();
+      if (!direct.empty())
+        return convert_elements(source.dtype(), direct.data() + cortland::byte_size(source.dtype(), first), n.dtype, out, count);
+      std::string tile(static_cast<size_t>(cortland::byte_size(source.dtype(), std::min(count, kTile))), '\0');
+      auto* in = reinterpret_cast<std::byte*>(tile.data());
+      for (int64_t done = 0; done < count; done += kTile) {
+        const int64_t m = std::min(kTile, count - done);
+        source.read(first + done, m, in);
+        convert_elements(source.dtype(), in, n.dtype, out + cortland::byte_size(n.dtype, done), m);
+      }
+      return;
+    }
+    case Node::Kind::Scale: {
+      int64_t inner = 1;
+      for (size_t i = static_cast<size_t>(n.axis) + 1; i < n.shape.size(); ++i) inner *= n.shape[i];
+      const auto channels = static_cast<int64_t>(n.factors.size());
+      std::vector<float> tile(static_cast<size_t>(std::min(count, kTile)));
+      const Weight source = n.sources[0].cast(DType::F32);
+      for (int64_t done = 0; done < count; done += kTile) {
+        const int64_t m = std::min(kTile, count - done);
+        source.read(first + done, m, reinterpret_cast<std::byte*>(tile.data()));
+        for (int64_t i = 0; i < m; ++i)
+          tile[static_cast<size_t>(i)] *= n.factors[static_cast<size_t>((first + done + i) / inner % channels)];
+        convert_elements(DType::F32, reinterpret_cast<const std::byte*>(tile.data()), n.dtype, out + done * width, m);
+      }
+      return;
+    }
+    case Node::Kind::Concat: {
+      int64_t inner = 1;
+      for (size_t i = static_cast<size_t>(n.axis); i < n.shape.size(); ++i) inner *= n.shape[i];
+      for (int64_t at = first; at < first + count;) {
+        const int64_t outer = at / inner;
+        int64_t within = at % inner;
+        for (const Weight& part : n.sources) {
+          const int64_t part_inner = inner / n.shape[static_cast<size_t>(n.axis)] * part.shape()[static_cast<size_t>(n.axis)];
+          if (within >= part_inner) {
+            within -= part_inner;
+            continue;
+          }
+          const int64_t run = std::min(part_inner - within, first + count - at);
+          part.read(outer * part_inner + within, run, out + (at - first) * width);
+          at += run;
+          break;
+        }
+      }
+      return;
+    }
+  }
+}
+
+Bytes Weight::dense_bytes() const {
+  const Node& n = *node_;
+  if (n.kind == Node::Kind::Reshape) return n.sources[0].dense_bytes();
+  if (n.kind != Node::Kind::View || !is_dense(n.shape, n.strides)) return {};
+  return n.file->bytes().subspan(n.offset, byte_size());
+}
+
+std::string Weight::bytes() const {
+  std::string out(byte_size(), '\0');
+  read(0, elements(), reinterpret_cast<std::byte*>(out.data()));
+  return out;
+}
+
+std::vector<float> Weight::to_floats() const {
+  std::vector<float> out(static_cast<size_t>(elements()));
+  cast(DType::F32).read(0, elements(), reinterpret_cast<std::byte*>(out.data()));
+  return out;
+}
+
+std::vector<int64_t> Weight::to_ints() const {
+  std::vector<int64_t> out(static_cast<size_t>(elements()));
+  cast(DType::I64).read(0, elements(), reinterpret_cast<std::byte*>(out.data()));
+  return out;
+}
+
+std::string Weight::key() const {
+  const Node& n = *node_;
+  std::string key = fmt::format("{}[{}]", static_cast<int>(n.dtype), fmt::join(n.shape, ","));
+  if (byte_size() <= 1024) return key + "=" + bytes();
+  switch (n.kind) {
+    case Node::Kind::View:
+      return key + fmt::format("view:{}:{}:{}", static_cast<const void*>(n.file.get()), n.offset, fmt::join(n.strides, ","));
+    case Node::Kind::Gather: key += fmt::format("gather:{}:{}", n.offset, fmt::join(n.strides, ",")); break;
+    case Node::Kind::Scale:
+      key += fmt::format("scale:{}:", n.axis);
+      key.append(reinterpret_cast<const char*>(n.factors.data()), n.factors.size() * sizeof(float));
+      break;
+    case Node::Kind::Concat: key += fmt::format("concat:{}", n.axis); break;
+    default: break;
+  }
+  for (const Weight& w : n.sources) key += "(" + w.key() + ")";
+  return key;
+}
+
+}  // namespace cortland

@@ -1,0 +1,104 @@
+#include "tensor/weight.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace cortland {
+namespace {
+
+TEST(Half, EveryValueSurvivesTheRoundTrip) {
+  for (uint32_t h = 0; h < 0x10000; ++h) {
+    const auto half = static_cast<uint16_t>(h);
+    const float f = f16_to_f32(half);
+    if (std::isnan(f)) continue;
+    EXPECT_EQ(f32_to_f16(f), half);
+    float bulk = 0;
+    f16_to_f32(&half, &bulk, 1);
+    EXPECT_EQ(bulk, f);
+  }
+}
+
+TEST(Half, RoundsToNearestEven) {
+  EXPECT_EQ(f32_to_f16(65504.0f), 0x7bff);
+  EXPECT_EQ(f32_to_f16(65519.0f), 0x7bff);
+  EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00);
+  EXPECT_EQ(f32_to_f16(2049.0f), f32_to_f16(2048.0f));
+  EXPECT_EQ(f32_to_f16(0x1p-24f), 1);
+  EXPECT_EQ(f32_to_f16(0x1p-25f), 0);
+  EXPECT_EQ(f32_to_f16(-0.0f), 0x8000);
+}
+
+TEST(Weight, ViewsAreBoundsChecked) {
+  auto file = MappedFile::from_bytes(std::string(24, '\0'), "w");
+  EXPECT_TRUE(Weight::view(file, 0, 24, DType::F32, {2, 3}, {3, 1}).ok());
+  EXPECT_FALSE(Weight::view(file, 0, 24, DType::F32, {2, 4}, {4, 1}).ok());
+  EXPECT_FALSE(Weight::view(file, 4, 24, DType::F32, {2, 3}, {3, 1}).ok());
+  EXPECT_FALSE(Weight::view(file, 0, 24, DType::F32, {int64_t{1} << 40, int64_t{1} << 40}, {0, 0}).ok());
+  EXPECT_FALSE(Weight::view(file, 0, 24, DType::F32, {-1}, {1}).ok());
+  EXPECT_TRUE(Weight::view(file, 0, 0, DType::F32, {0, 3}, {3, 1}).ok());
+}
+
+TEST(Weight, TransformsComposeLazily) {
+  const auto w = Weight::of<float>(DType::F32, {2, 3}, {0, 1, 2, 3, 4, 5});
+  EXPECT_EQ(w.permute({1, 0}).to_floats(), (std::vector<float>{0, 3, 1, 4, 2, 5}));
+  EXPECT_EQ(w.cast(DType::F16).permute({1, 0}).reshape({6}).slice(0, 1, 4).to_floats(), (std::vector<float>{3, 1, 4}));
+  EXPECT_EQ(w.scale(0, {1, 10}).to_floats(), (std::vector<float>{0, 1, 2, 30, 40, 50}));
+  EXPECT_EQ(w.scale(1, {1, 10, 100}).permute({1, 0}).to_floats(), (std::vector<float>{0, 3, 10, 40, 200, 500}));
+  EXPECT_EQ(Weight::concat({w, w.slice(1, 0, 1)}, 1).to_floats(), (std::vector<float>{0, 1, 2, 0, 3, 4, 5, 3}));
+  EXPECT_EQ(w.slice(0, 1, 2).expand({2, 2, 3}).to_ints(), (std::vector<int64_t>{3, 4, 5, 3, 4, 5, 3, 4, 5, 3, 4, 5}));
+}
+
+TEST(Weight, RunsInsideTheTensor) {
+  std::vector<float> values(1000);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const auto w = Weight::of<float>(DType::F32, {10, 10, 10}, values).permute({2, 0, 1});
+  const auto all = w.to_floats();
+  for (int64_t first : {0, 1, 9, 10, 99, 555}) {
+    std::vector<float> run(100);
+    w.read(first, 100, reinterpret_cast<std::byte*>(run.data()));
+    for (int64_t i = 0; i < 100; ++i) ASSERT_EQ(run[static_cast<size_t>(i)], all[static_cast<size_t>(first + i)]);
+  }
+}
+
+TEST(Weight, ConversionsSaturateAndTruncate) {
+  const auto w = Weight::floats({-2.7f, 3e9f, std::numeric_limits<float>::quiet_NaN(), 1e6f});
+  EXPECT_EQ(w.cast(DType::I32).to_ints(), (std::vector<int64_t>{-2, INT32_MAX, 0, 1000000}));
+  EXPECT_EQ(w.cast(DType::Bool).to_ints(), (std::vector<int64_t>{1, 1, 1, 1}));
+  EXPECT_TRUE(std::isinf(w.cast(DType::F16).to_floats()[3]));
+  const auto packed = Weight::dense(DType::I4, {4}, "\xe1\x43");
+  EXPECT_EQ(packed.to_ints(), (std::vector<int64_t>{1, -2, 3, 4}));
+}
+
+TEST(Weight, KeysNameContents) {
+  EXPECT_EQ(Weight::floats({1, 2}).key(), Weight::floats({1, 2}).key());
+  EXPECT_NE(Weight::floats({1, 2}).key(), Weight::floats({1, 3}).key());
+  EXPECT_NE(Weight::floats({1, 2}).key(), Weight::floats({1, 2}).reshape({1, 2}).key());
+}
+
+TEST(DimTable, NormalForm) {
+  DimTable t;
+  const Dim s = t.symbol("s0", {2, 100}), u = t.symbol("u", {1, 8});
+  EXPECT_EQ(t.add(s, Dim(0)), s);
+  EXPECT_EQ(t.sub(t.add(s, u), u), s);
+  EXPECT_EQ(t.mul(t.add(s, Dim(1)), Dim(2)), t.add(t.mul(Dim(2), s), Dim(2)));
+  EXPECT_EQ(t.floordiv(t.mul(t.mul(s, u), Dim(6)), t.mul(Dim(3), u)), t.mul(Dim(2), s));
+  EXPECT_EQ(t.floordiv(Dim(7), Dim(2)), Dim(3));
+  EXPECT_EQ(t.mod(s, s), Dim(0));
+  EXPECT_EQ(t.max(s, Dim(1)), s);
+  EXPECT_EQ(t.str(t.add(t.mul(Dim(2), s), Dim(1))), "2*s0 + 1");
+}
+
+TEST(DimTable, RangesAndValues) {
+  DimTable t;
+  const Dim s = t.symbol("s0", {2, 100});
+  const Dim half = t.floordiv(t.sub(s, Dim(1)), Dim(2));
+  EXPECT_EQ(t.range(half), (DimRange{0, 49}));
+  EXPECT_EQ(*t.eval(half, {{"s0", 10}}), 4);
+  EXPECT_FALSE(t.eval(half, {}).ok());
+  EXPECT_EQ(t.range(t.symbol("n")).high, DimRange::kUnbounded);
+}
+
+}  // namespace
+}  // namespace cortland
