@@ -27,5 +27,7 @@ ByteSource streamed_bytes(uint64_t size, std::function<Status(OutputFile&, uint6
 
 // A source as one string, by way of a temporary file when it is streamed.
 Result<std::string> read_all(const ByteSource& source);
+// What `write` puts into a fresh file, as one string.
+Result<std::string> collect(const std::function<Status(OutputFile&)>& write);
 
 }  // namespace cortland::executorch

@@ -16,10 +16,11 @@ enum class KernelLibrary : uint8_t {
 };
 
 struct Kernel {
-  std::string_view functional;  // what it computes, "aten::add.Tensor"; its own name for prim and in-place operators
-  std::string_view name;        // operator name in the file, "aten::add"
-  std::string_view overload;    // "out"; may be empty
-  std::string_view schema;      // "aten::add.out(Tensor self, ..., Tensor(a!) out) -> Tensor(a!)"
+  std::string_view name;                 // "aten::add", in a file and in torch
+  std::string_view overload;             // "out", in a file; may be empty
+  std::string_view functional_overload;  // "Tensor": the overload it computes; "" for the default one; `overload` itself
+                                         // for prim and in-place operators
+  std::string_view schema;               // "aten::add.out(Tensor self, ..., Tensor(a!) out) -> Tensor(a!)"
   KernelLibrary library;
 };
 
@@ -36,21 +37,22 @@ const Kernel* find_kernel(std::string_view qualified_name);
 const Kernel* find_registered_kernel(std::string_view name, std::string_view overload);
 
 struct KernelArg {
-  std::string_view type;                         // "Tensor", "int[2]", "Tensor(a!)"
-  std::string_view name;                         // "self"
-  std::optional<std::string_view> default_value; // "1", "None", "[]", "'none'"
+  std::string_view type;                          // "Tensor", "int[2]", "Tensor(a!)"
+  std::string_view name;                          // "self"
+  std::optional<std::string_view> default_value;  // "1", "None", "[]", "'none'"
   bool keyword_only = false;
-  bool out = false;                              // written by the kernel and given by the caller
+  bool written = false;                          // an out or in-place argument
 };
 
-// The schema's arguments, in the order a KernelCall passes them. The call has one more entry: see kernel_result.
+// The schema's arguments, in the order a KernelCall passes them. Mostly one more entry follows: see kernel_result.
 std::vector<KernelArg> kernel_args(const Kernel& kernel);
 
-// What the entry after the arguments is.
+// The entry after the arguments.
 enum class KernelResult : uint8_t {
-  SameValue,  // the single out (or in-place self) value again
-  OutList,    // a TensorList of the several outs, or the out list again
-  Slot,       // a fresh value that the kernel fills: prim operators
+  SameValue,  // the single written value again
+  OutList,    // a TensorList of all written values, or the written list again
+  Slot,       // a value that the kernel fills: prim operators
+  Nothing,    // no such entry
 };
 KernelResult kernel_result(const Kernel& kernel);
 
