@@ -27,6 +27,12 @@ class [[nodiscard]] Result {
              !std::is_same_v<std::decay_t<U>, Result> && !std::is_same_v<std::decay_t<U>, T>)
   Result(U&& value) : state_(std::in_place_index<0>, T(std::forward<U>(value))) {}
   Result(Diagnostic error) : state_(std::in_place_index<1>, std::move(error)) {}
+  // From a Result of something T is made of.
+  template <class U>
+    requires(!std::is_same_v<U, T> && std::is_constructible_v<T, U &&>)
+  Result(Result<U>&& other)
+      : state_(other.ok() ? State(std::in_place_index<0>, T(std::move(other).value()))
+                          : State(std::in_place_index<1>, std::move(other).error())) {}
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -42,7 +48,8 @@ class [[nodiscard]] Result {
   Diagnostic&& error() && { return std::get<1>(std::move(state_)); }
 
  private:
-  std::variant<T, Diagnostic> state_;
+  using State = std::variant<T, Diagnostic>;
+  State state_;
 };
 
 template <>

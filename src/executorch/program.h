@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -61,6 +62,10 @@ struct BoolList { std::vector<uint8_t> items; };
 struct TensorList { std::vector<ValueIndex> items; };          // only values that stand earlier
 struct OptionalTensorList { std::vector<ValueIndex> items; };  // -1 for None
 
+// Bytes of the (largest) tensor; empty for an unknown type, a negative size, or more than an int64 can count.
+std::optional<uint64_t> byte_size(const TensorValue& tensor);
+
+// In the order of the file's type numbers.
 using EValue = std::variant<Null, Int, Bool, Double, TensorValue, String, IntList, DoubleList, BoolList, TensorList,
                             OptionalTensorList>;
 
