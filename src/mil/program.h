@@ -43,7 +43,7 @@ struct Binding {
 };
 
 struct Const {
-  TensorType type;                   // always static
+  Type type;                         // always a static tensor
   Weight data;                       // numbers and bools
   std::vector<std::string> strings;  // when dtype is String
 };

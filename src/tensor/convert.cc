@@ -91,20 +91,16 @@ Number read_number(DType t, const std::byte* in, int64_t i) {
 }
 
 template <class T>
-T saturate(const Number& n) {
+T to_integer(const Number& n) {
   constexpr T low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max();
-  if (n.kind == Number::Kind::UInt) return n.u > static_cast<uint64_t>(high) ? high : static_cast<T>(n.u);
+  if (n.kind == Number::Kind::UInt) return static_cast<T>(n.u);
   if (n.kind == Number::Kind::Float) {
     if (std::isnan(n.f)) return 0;
     if (n.f >= static_cast<double>(high)) return high;
     if (n.f <= static_cast<double>(low)) return low;
     return static_cast<T>(n.f);
   }
-  if constexpr (std::is_same_v<T, uint64_t>) return n.i < 0 ? 0 : static_cast<T>(n.i);
-  if constexpr (std::is_same_v<T, int64_t>) return n.i;
-  if (n.i > static_cast<int64_t>(high)) return high;
-  if (n.i < static_cast<int64_t>(low)) return low;
-  return static_cast<T>(n.i);
+  return static_cast<T>(n.i);  // integers wrap, as torch's do
 }
 
 double as_double(const Number& n) {
@@ -123,20 +119,20 @@ void write_packed(std::byte* out, int64_t index, int bits, int value) {
 void write_number(DType t, const Number& n, std::byte* out, int64_t i) {
   switch (t) {
     case DType::Bool: store<uint8_t>(out + i, as_double(n) != 0 ? 1 : 0); return;
-    case DType::I8: store(out + i, saturate<int8_t>(n)); return;
-    case DType::I16: store(out + 2 * i, saturate<int16_t>(n)); return;
-    case DType::I32: store(out + 4 * i, saturate<int32_t>(n)); return;
-    case DType::I64: store(out + 8 * i, saturate<int64_t>(n)); return;
-    case DType::U8: store(out + i, saturate<uint8_t>(n)); return;
-    case DType::U16: store(out + 2 * i, saturate<uint16_t>(n)); return;
-    case DType::U32: store(out + 4 * i, saturate<uint32_t>(n)); return;
-    case DType::U64: store(out + 8 * i, saturate<uint64_t>(n)); return;
+    case DType::I8: store(out + i, to_integer<int8_t>(n)); return;
+    case DType::I16: store(out + 2 * i, to_integer<int16_t>(n)); return;
+    case DType::I32: store(out + 4 * i, to_integer<int32_t>(n)); return;
+    case DType::I64: store(out + 8 * i, to_integer<int64_t>(n)); return;
+    case DType::U8: store(out + i, to_integer<uint8_t>(n)); return;
+    case DType::U16: store(out + 2 * i, to_integer<uint16_t>(n)); return;
+    case DType::U32: store(out + 4 * i, to_integer<uint32_t>(n)); return;
+    case DType::U64: store(out + 8 * i, to_integer<uint64_t>(n)); return;
     case DType::F16: store(out + 2 * i, f32_to_f16(static_cast<float>(as_double(n)))); return;
     case DType::BF16: store(out + 2 * i, f32_to_bf16(static_cast<float>(as_double(n)))); return;
     case DType::F32: store(out + 4 * i, static_cast<float>(as_double(n))); return;
     case DType::F64: store(out + 8 * i, as_double(n)); return;
     case DType::I4: case DType::U1: case DType::U2: case DType::U3: case DType::U4: case DType::U6:
-      write_packed(out, i, bit_width(t), static_cast<int>(saturate<int8_t>(n)));
+      write_packed(out, i, bit_width(t), static_cast<int>(to_integer<int8_t>(n)));
       return;
     default: CHECK(false, "cannot convert to this element type");
   }

@@ -28,7 +28,7 @@ class Weight {
   static Weight floats(const std::vector<float>& v) { return of(DType::F32, {static_cast<int64_t>(v.size())}, v); }
   static Weight ints(const std::vector<int32_t>& v) { return of(DType::I32, {static_cast<int64_t>(v.size())}, v); }
 
-  // Value conversions as torch's `.to`: floats to ints truncate, ints narrow by saturation, bool is != 0.
+  // Value conversions as torch's `.to`: floats to ints truncate (and saturate), ints wrap, bool is != 0.
   Weight cast(DType to) const;
   Weight permute(const std::vector<int64_t>& perm) const;
   Weight reshape(std::vector<int64_t> shape) const;  // same number of elements
