@@ -10,11 +10,6 @@ namespace {
 using flatbuffers::Offset;
 using Builder = flatbuffers::FlatBufferBuilder;
 
-struct Union {
-  uint8_t type;
-  Offset<void> table;
-};
-
 template <class T, class F>
 auto encode_all(Builder& b, const std::vector<T>& items, F encode) {
   std::vector<decltype(encode(items[0]))> tables;
@@ -122,7 +117,7 @@ Offset<fbs::ExecutionPlan> encode_plan(Builder& b, const PteLayout& layout, cons
   const auto name = b.CreateString(plan.name);
   Offset<fbs::ContainerMetadata> container;
   if (!plan.encoded_inputs.empty() || !plan.encoded_outputs.empty())
-    container = fbs::CreateContainerMetadata(b, b.CreateString(plan.encoded_inputs), b.CreateString(plan.encoded_outputs));
+    container = fbs::CreateContainerMetadataDirect(b, plan.encoded_inputs.c_str(), plan.encoded_outputs.c_str());
   const auto values = encode_all(b, plan.values, [&](const EValue& value) { return encode_value(b, layout, value); });
   const auto operators = encode_all(b, plan.operators, [&](const Operator& op) {
     const auto op_name = b.CreateString(op.name);
@@ -148,14 +143,14 @@ bool needs_inline_blob(const PteProgram& program, const PteLayout& layout) {
 
 }  // namespace
 
-Result<std::string> encode_program(const PteProgram& program, const PteLayout& layout) {
+std::string encode_program(const PteProgram& program, const PteLayout& layout) {
   Builder b(64 * 1024);
   const auto plans = encode_all(b, program.plans, [&](const Plan& plan) { return encode_plan(b, layout, plan); });
   const auto segments = encode_all(
       b, layout.segments, [&](const PteSegment& segment) { return fbs::CreateDataSegment(b, segment.offset, segment.size); });
   const auto constants = encode_buffers(b, layout.constants);
   std::vector<Offset<fbs::InlineBlob>> inline_blobs;
-  if (needs_inline_blob(program, layout)) inline_blobs.push_back(fbs::CreateInlineBlob(b, b.CreateVector<uint8_t>(nullptr, 0)));
+  if (needs_inline_blob(program, layout)) inline_blobs.push_back(fbs::CreateInlineBlob(b, b.CreateVector(std::vector<uint8_t>{})));
   std::vector<Offset<fbs::SubsegmentOffsets>> initial_values;
   if (layout.initial_values.offsets.size() > 1) initial_values.push_back(encode_buffers(b, layout.initial_values));
   std::vector<Offset<fbs::NamedData>> named;

@@ -6,6 +6,6 @@
 namespace cortland::executorch {
 
 // The finished buffer, identifier included, without the extended header.
-Result<std::string> encode_program(const PteProgram& program, const PteLayout& layout);
+std::string encode_program(const PteProgram& program, const PteLayout& layout);
 
 }  // namespace cortland::executorch

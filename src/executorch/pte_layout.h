@@ -34,6 +34,4 @@ struct PteLayout {
 
 PteLayout lay_out(const PteProgram& program);
 
-inline constexpr uint64_t round_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
-
 }  // namespace cortland::executorch

@@ -1,7 +1,6 @@
 #include "executorch/pte_writer.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "executorch/pte_encode.h"
 #include "executorch/pte_layout.h"
@@ -16,10 +15,15 @@ void put(std::string& text, size_t at, uint64_t value, size_t size) {
   for (size_t i = 0; i < size; ++i) text[at + i] = static_cast<char>(value >> (8 * i));
 }
 
+uint64_t get(const std::string& text, size_t at, size_t size) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < size; ++i) value |= uint64_t{static_cast<unsigned char>(text[at + i])} << (8 * i);
+  return value;
+}
+
 // Makes room behind the identifier; offsets inside the table are relative, so only the root offset moves.
 void insert_header(std::string& table, uint64_t segment_base, uint64_t data_size) {
-  uint32_t root = 0;
-  std::memcpy(&root, table.data(), sizeof root);
+  const uint64_t root = get(table, 0, 4);
   table.insert(kHeaderOffset, kHeaderSize, '\0');
   put(table, 0, root + kHeaderSize, 4);
   table.replace(kHeaderOffset, 4, "eh00");
@@ -35,7 +39,7 @@ Status write_pte(const PteProgram& program, OutputFile& out) {
   CHECK(out.size() == 0, "a .pte starts at the beginning of its file");
   TRY_DO(validate(program));
   const auto layout = lay_out(program);
-  TRY(auto table, encode_program(program, layout));
+  auto table = encode_program(program, layout);
   if (layout.data_size == 0) {
     table.resize(std::max(table.size(), kSmallestFile));
     return out.append(as_bytes(table));
