@@ -187,7 +187,10 @@ void Program::erase_op(OpId id) {
   Op& op = ops[id];
   for (ValueId v : op.results) CHECK(values[v].uses.empty(), "erased op still used: " + op.name);
   for (uint32_t i = 0; i < op.operands.size(); ++i) remove_use(op.operands[i].operand, {id, i});
-  std::erase(blocks[op.parent].ops, id);
+  auto& order = blocks[op.parent].ops;
+  const auto at = std::find(order.rbegin(), order.rend(), id);  // most erased ops are recent ones
+  CHECK(at != order.rend());
+  order.erase(std::next(at).base());
   op.operands.clear();
   op.def = nullptr;
 }

@@ -118,6 +118,8 @@ class Lowering {
   Result<Operand> expand(Operand o, const Shape& to);     // broadcasting, by tile or fill
   Result<Operand> squeeze(Operand o, std::vector<int64_t> axes);
   Result<Operand> unsqueeze(Operand o, std::vector<int64_t> axes);
+  // Says what is known of the shape of a value this node made (its MIL type may hold unknown sizes).
+  Operand with_shape(Operand o, const Shape& shape);
   DimTable& dim_table() const;
 
   // --- refusing
@@ -126,6 +128,7 @@ class Lowering {
   Diagnostic reject_argument(std::string_view name, std::string_view value, std::string help) const;
 
  private:
+  Result<std::vector<Operand>> fold(mil::OpId op);  // an op on constants becomes constants
   LoweringState& state_;
   const torch::Graph& graph_;
   torch::NodeId node_;

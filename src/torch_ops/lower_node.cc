@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+
+#include "torch/schema.h"
+#include "torch_ops/lowering_state.h"
+#include "torch_ops/op.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+Diagnostic at_node(Diagnostic d, const torch::Node& node) {
+  d.op = node.target;
+  d.node = node.name;
+  d.source = node.source.str();
+  return d;
+}
+
+// What no lowering can express, whatever the op.
+Status check_types(const torch::Graph& graph, const torch::Node& node) {
+  auto check = [&](torch::ValueId v) -> Status {
+    if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) return {};
+    const TensorType& t = graph.values[v].type;
+    if (is_complex(t.dtype) || t.dtype == DType::Unknown || (t.dtype >= DType::F8E4M3FN && t.dtype <= DType::F8E8M0FNU))
+      return diag(DiagKind::UnsupportedDtype, fmt::format("Core ML has no {} tensors", torch_name(t.dtype)));
+    return {};
+  };
+  Status status;
+  auto visit = [&](torch::ValueId v) {
+    if (status.ok()) status = check(v);
+  };
+  for (const auto& a : node.args) for_each_value(a.arg, visit);
+  for (torch::ValueId v : node.results) visit(v);
+  if (!status.ok()) return status;
+  for (torch::ValueId v : node.results) {
+    if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) continue;
+    const TensorType& t = graph.values[v].type;
+    if (t.rank() > 5) return diag(DiagKind::UnsupportedRank, fmt::format("the result has rank {}, Core ML allows 5", t.rank()));
+    for (Dim d : t.shape)
+      if (d == Dim(0)) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
+  }
+  return {};
+}
+
+// A lowering must produce what torch recorded; sizes that MIL cannot name take torch's.
+Status match_result(LoweringState& state, const torch::Value& value, Operand result) {
+  if (value.kind != torch::Value::Kind::Tensor) return {};
+  const mil::Type& got = state.program.type(result);
+  const TensorType& want = value.type;
+  auto mismatch = [&] {
+    return diag(DiagKind::BadMil, fmt::format("lowers to {} where torch has {}", str(got, *state.program.dims), cortland::str(want, *state.program.dims)),
+                "please report this operator: its lowering is wrong for these arguments");
+  };
+  const bool same_kind = is_float(want.dtype) ? is_float(got.dtype()) : is_integer(want.dtype) ? is_integer(got.dtype()) : got.dtype() == want.dtype;
+  if (!same_kind || got.rank() != want.rank()) return mismatch();
+  for (int i = 0; i < got.rank(); ++i) {
+    const Dim g = got.shape()[static_cast<size_t>(i)], w = want.shape[static_cast<size_t>(i)];
+    if (g != w && g.is_constant() && w.is_constant()) return mismatch();
+  }
+  if (result.is_value()) state.program.values[result.value()].type.tensor.shape = want.shape;
+  return {};
+}
+
+Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId id, const TorchOp& op, DType compute) {
+  const torch::Node& node = graph.nodes[id];
+  Lowering lowering(state, graph, id, find_schema(node.target), compute);
+  TRY(Results results, op.lower(lowering));
+  if (results.operands.size() > node.results.size())
+    return diag(DiagKind::BadMil, fmt::format("lowers to {} results where torch has {}", results.operands.size(), node.results.size()));
+  for (size_t i = 0; i < node.results.size(); ++i) {
+    const torch::ValueId v = node.results[i];
+    if (!v) continue;
+    if (i < results.operands.size() && results.operands[i]) {
+      TRY_DO(match_result(state, graph.values[v], results.operands[i]));
+    } else if (state.is_used(graph, v)) {
+      return diag(DiagKind::UnsupportedArgument, fmt::format("result {} has no Core ML form and is used", i));
+    }
+  }
+  for (size_t i = 0; i < results.operands.size(); ++i)
+    if (node.results[i]) state.operands[node.results[i]] = results.operands[i];
+  return {};
+}
+
+// Constants are computed in float32 whatever the model computes in, so that tables lose nothing before they are used.
+bool reads_only_constants(const LoweringState& state, const torch::Graph& graph, const torch::Node& node) {
+  bool constant = true;
+  auto look = [&](torch::ValueId v) {
+    const auto it = state.operands.find(v);
+    const bool known = it != state.operands.end() && it->second.is_const();
+    constant = constant && v && (known || graph.values[v].kind != torch::Value::Kind::Tensor);
+  };
+  for (const auto& a : node.args) for_each_value(a.arg, look);
+  return constant;
+}
+
+}  // namespace
+
+Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId id) {
+  const torch::Node& node = graph.nodes[id];
+  const TorchOp* op = find_op(node.target);
+  if (!op)
+    return at_node(diag(DiagKind::UnknownOp, "Cortland does not know this operator", "it stays on the CPU if ExecuTorch has a kernel for it"), node);
+  if (!op->lower) return at_node(diag(DiagKind::UnsupportedOp, "there is no Core ML form of this operator"), node);
+  if (auto status = check_types(graph, node); !status.ok()) return at_node(status.error(), node);
+  DType compute = state.options.float_type;
+  if (state.float32_ops.count(node.target) || reads_only_constants(state, graph, node)) compute = DType::F32;
+  const auto mark = state.mark();
+  state.float16_overflow = false;
+  Status status = try_lower(state, graph, id, *op, compute);
+  if (status.ok() && state.float16_overflow && compute == DType::F16) {
+    // A constant beyond 65504: this node computes in float32.
+    state.roll_back(mark);
+    status = try_lower(state, graph, id, *op, DType::F32);
+  }
+  if (!status.ok()) {
+    state.roll_back(mark);
+    for (torch::ValueId v : node.results) state.operands.erase(v);
+    return status.error().node.empty() ? at_node(status.error(), node) : status.error();
+  }
+  return {};
+}
+
+}  // namespace cortland::torch_ops

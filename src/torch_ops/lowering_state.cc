@@ -1,0 +1,175 @@
+#include "torch_ops/lowering_state.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "mil_ops/ops.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+constexpr float kMaxFloat16 = 65504.0f;
+constexpr float kInfinityLike = 1e38f;
+constexpr int64_t kScanLimit = int64_t{1} << 20;  // constants above this many elements are weights, not masks
+
+}  // namespace
+
+std::optional<Weight> to_float16(const Weight& w) {
+  if (w.dtype() == DType::F16) return w;
+  if (w.elements() > kScanLimit) return w.cast(DType::F16);
+  auto values = w.to_floats();
+  bool saturated = false;
+  for (float& v : values) {
+    if (!(std::abs(v) > kMaxFloat16) || std::isinf(v)) continue;
+    if (std::abs(v) < kInfinityLike) return std::nullopt;
+    v = std::copysign(kMaxFloat16, v);
+    saturated = true;
+  }
+  return saturated ? Weight::of<float>(DType::F32, w.shape(), values).cast(DType::F16) : w.cast(DType::F16);
+}
+
+Result<Operand> LoweringState::emit(std::string_view op, std::vector<mil::NamedOperand> inputs, int32_t origin) {
+  const mil::MilOp* def = mil_ops::find(op, options.target);
+  CHECK(def, std::string(op));
+  TRY(auto id, program.add_op(block, *def, std::move(inputs)));
+  program.ops[id].origin = origin;
+  return Operand(program.ops[id].results[0]);
+}
+
+Result<Operand> LoweringState::cast(Operand o, DType to, int32_t origin) {
+  const mil::Type& type = program.type(o);
+  if (type.dtype() == to) return o;
+  if (o.is_const()) {
+    const Weight& data = program.consts[o.constant()].data;
+    if (to == DType::F16 && is_float(data.dtype())) {
+      if (auto half = to_float16(data)) return Operand(program.constant(std::move(*half)));
+      float16_overflow = true;
+      return Operand(program.constant(data.cast(DType::F16)));
+    }
+    return Operand(program.constant(data.cast(to)));
+  }
+  const auto key = std::make_pair(o.index, to);
+  if (auto it = casts_.find(key); it != casts_.end()) return it->second;
+  // A float16 value that was just widened is read from before the cast.
+  const mil::OpId producer = program.values[o.value()].producer;
+  if (producer && program.ops[producer].def->name == "cast") {
+    const Operand source = program.operand(program.ops[producer], "x");
+    const DType from = program.type(source).dtype();
+    if (from == to && from == DType::F16 && type.dtype() == DType::F32) return source;
+  }
+  TRY(Operand result, emit("cast", {{"x", o}, {"dtype", program.constant(std::string(mil_name(to)))}}, origin));
+  casts_[key] = result;
+  return result;
+}
+
+void LoweringState::add_size_source(mil::ValueId input, const Shape& shape) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    SizeSource source{input, static_cast<int>(axis), 0, 0};
+    std::string symbol;
+    bool usable = !shape[axis].is_constant();
+    for (const auto& term : program.dims->terms(shape[axis])) {
+      if (term.atoms.empty()) {
+        source.offset = term.coefficient;
+      } else if (term.atoms.size() == 1 && symbol.empty() && program.dims->atom(term.atoms[0]).kind == DimTable::AtomKind::Symbol) {
+        symbol = program.dims->atom(term.atoms[0]).name;
+        source.coefficient = term.coefficient;
+      } else {
+        usable = false;
+      }
+    }
+    if (!usable || symbol.empty() || source.coefficient == 0) continue;
+    const auto it = sources_.find(symbol);
+    const bool plain = source.coefficient == 1 && source.offset == 0;
+    if (it == sources_.end() || (plain && (it->second.coefficient != 1 || it->second.offset != 0))) sources_[symbol] = source;
+  }
+}
+
+Result<Operand> LoweringState::symbol_size(const std::string& name, int32_t origin) {
+  const auto it = sources_.find(name);
+  if (it == sources_.end())
+    return diag(DiagKind::UnsupportedShape, fmt::format("the size {} is not a size of any input of the Core ML part", name),
+                "pass a tensor of that size to the part, or leave the operator on the CPU");
+  const SizeSource s = it->second;
+  TRY(Operand shape, emit("shape", {{"x", s.input}}, origin));
+  TRY(Operand size, emit("slice_by_index",
+                         {{"x", shape}, {"begin", program.constant(std::vector<int32_t>{s.axis})}, {"end", program.constant(std::vector<int32_t>{s.axis + 1})}},
+                         origin));
+  if (s.offset) {
+    TRY(size, emit("sub", {{"x", size}, {"y", program.constant(static_cast<int32_t>(s.offset))}}, origin));
+  }
+  if (s.coefficient != 1) {
+    TRY(size, emit("floor_div", {{"x", size}, {"y", program.constant(static_cast<int32_t>(s.coefficient))}}, origin));
+  }
+  return size;
+}
+
+Result<Operand> LoweringState::size_vector(Dim d, int32_t origin) {
+  if (d.is_constant()) {
+    if (d.constant() > INT32_MAX) return diag(DiagKind::UnsupportedShape, "a size does not fit 32 bits");
+    return Operand(program.constant(std::vector<int32_t>{static_cast<int32_t>(d.constant())}));
+  }
+  if (auto it = sizes_.find(d.code); it != sizes_.end()) return it->second;
+  Operand sum;
+  for (const auto& term : program.dims->terms(d)) {
+    Operand product;
+    for (int index : term.atoms) {
+      const DimTable::Atom atom = program.dims->atom(index);
+      Operand factor;
+      if (atom.kind == DimTable::AtomKind::Symbol) {
+        const Dim symbol = program.dims->symbol(atom.name);
+        if (symbol == d) {
+          TRY(factor, symbol_size(atom.name, origin));
+        } else {
+          TRY(factor, size_vector(symbol, origin));
+        }
+      } else {
+        TRY(Operand a, size_vector(atom.a, origin));
+        TRY(Operand b, size_vector(atom.b, origin));
+        const char* op = atom.kind == DimTable::AtomKind::FloorDiv ? "floor_div" : atom.kind == DimTable::AtomKind::Min ? "minimum" : "maximum";
+        TRY(factor, emit(op, {{"x", a}, {"y", b}}, origin));
+      }
+      if (product) {
+        TRY(product, emit("mul", {{"x", product}, {"y", factor}}, origin));
+      } else {
+        product = factor;
+      }
+    }
+    const Operand coefficient(program.constant(static_cast<int32_t>(term.coefficient)));
+    if (!product) {
+      product = program.constant(std::vector<int32_t>{static_cast<int32_t>(term.coefficient)});
+    } else if (term.coefficient != 1) {
+      TRY(product, emit("mul", {{"x", product}, {"y", coefficient}}, origin));
+    }
+    if (sum) {
+      TRY(sum, emit("add", {{"x", product}, {"y", sum}}, origin));
+    } else {
+      sum = product;
+    }
+  }
+  sizes_[d.code] = sum;
+  return sum;
+}
+
+bool LoweringState::is_used(const torch::Graph& graph, torch::ValueId v) {
+  if (used_in_ != &graph) {
+    used_in_ = &graph;
+    used_.assign(static_cast<size_t>(graph.values.size()), false);
+    auto mark = [&](torch::ValueId u) {
+      if (u) used_[static_cast<size_t>(u.index)] = true;
+    };
+    for (torch::NodeId n : graph.order)
+      for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, mark);
+    for (const auto& o : graph.outputs) for_each_value(o.value, mark);
+  }
+  return used_[static_cast<size_t>(v.index)];
+}
+
+void LoweringState::roll_back(const Mark& mark) {
+  auto stale = [&](Operand o) { return o.is_value() && o.index >= mark.program.values; };
+  std::erase_if(casts_, [&](const auto& e) { return stale(e.second); });
+  std::erase_if(sizes_, [&](const auto& e) { return stale(e.second); });
+  program.roll_back(mark.program);
+}
+
+}  // namespace cortland::torch_ops

@@ -1,0 +1,67 @@
+// The MIL function under construction while a torch graph is lowered: which operand stands for each torch value, and the
+// casts and sizes made so far, so that each is made once. Owned by whoever lowers a graph; one thread.
+#pragma once
+
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "torch_ops/lowering.h"
+
+namespace cortland::torch_ops {
+
+class LoweringState {
+ public:
+  LoweringState(mil::Program& program, mil::BlockId block, LoweringOptions options)
+      : program(program), block(block), options(options) {}
+
+  mil::Program& program;
+  mil::BlockId block;
+  const LoweringOptions options;
+  // Torch values known so far. Float constants keep their stored type until a node reads them.
+  std::unordered_map<torch::ValueId, Operand> operands;
+  // Nodes that compute in float32 although options.float_type is float16.
+  std::set<std::string> float32_ops;
+
+  // Sizes of `input` (a function input whose torch shape is `shape`) become sources for the symbols in them.
+  void add_size_source(mil::ValueId input, const Shape& shape);
+
+  Result<Operand> cast(Operand o, DType to, int32_t origin);
+  // int32 [1] holding the size.
+  Result<Operand> size_vector(Dim d, int32_t origin);
+
+  bool is_used(const torch::Graph& graph, torch::ValueId v);
+
+  struct Mark {
+    mil::Program::Mark program;
+  };
+  Mark mark() const { return {program.mark(block)}; }
+  void roll_back(const Mark& mark);
+
+  // Set when a constant did not fit float16 during the lowering of the current node.
+  bool float16_overflow = false;
+
+ private:
+  struct SizeSource {
+    mil::ValueId input;
+    int axis = 0;
+    int64_t coefficient = 1, offset = 0;  // size = coefficient * symbol + offset
+  };
+  Result<Operand> symbol_size(const std::string& name, int32_t origin);
+  Result<Operand> emit(std::string_view op, std::vector<mil::NamedOperand> inputs, int32_t origin);
+
+  std::map<std::string, SizeSource> sources_;
+  std::map<std::pair<int32_t, DType>, Operand> casts_;  // of values
+  std::map<int64_t, Operand> sizes_;                    // by Dim code
+  const torch::Graph* used_in_ = nullptr;               // the graph that used_ was made from
+  std::vector<bool> used_;                              // by torch value
+};
+
+// Lowers one node, all or nothing: on failure the program is as it was and the Diagnostic names the node.
+Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId node);
+
+// Copies of a float constant as float16: nullopt when a finite value does not fit. Values of at least 1e38 stand for
+// infinity (masks) and are saturated to the largest float16, which softmax treats the same and sums survive.
+std::optional<Weight> to_float16(const Weight& w);
+
+}  // namespace cortland::torch_ops
