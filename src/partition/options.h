@@ -1,0 +1,23 @@
+// The options of CoreMLPartitioner and of its compile specs, under the names users know.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mil/target.h"
+#include "tensor/dtype.h"
+
+namespace cortland::partition {
+
+struct PartitionOptions {
+  mil::Target target = mil::Target::iOS15;
+  DType float_type = DType::F16;            // compute_precision
+  std::set<std::string> skip_ops;           // lower case; exported or edge names, "aten.conv2d.default"
+  bool lower_full_graph = false;
+  bool take_over_constant_data = true;
+  bool take_over_mutable_buffer = true;
+  std::set<std::string> float32_ops;        // operators that compute in float32 at float16 precision
+};
+
+}  // namespace cortland::partition
