@@ -1,9 +1,11 @@
-# add_layer(name [DEPS layer...] [LIBS target...] [SOURCES extra...]): the folder src/<name> as a static library with
+# add_layer(name [PROGRAM output | MODULE output] [DEPS layer...] [LIBS target...] [SOURCES extra...]): the folder src/<name> as a static library with
 # exactly those links. Its *_test.cc files become the program <name>_test, one CTest entry a folder.
+# PROGRAM output: main.cc becomes that program, linked with the rest. MODULE output: module.cc becomes lib<output>.so likewise.
 # Include files are named from src/, so a layer that is not linked still compiles; tests/layers_test.py reads the includes.
 function(add_layer name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "PROGRAM;MODULE" "DEPS;LIBS;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/(main|module)\\.cc$")
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -15,6 +17,16 @@ function(add_layer name)
   target_include_directories(cortland_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM ARG_DEPS PREPEND cortland_)
   target_link_libraries(cortland_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS})
+  if(ARG_PROGRAM)
+    add_executable(${ARG_PROGRAM} ${PROJECT_SOURCE_DIR}/src/${name}/main.cc)
+    target_link_libraries(${ARG_PROGRAM} PRIVATE cortland_${name})
+  elseif(ARG_MODULE)
+    # The names of layers and of shared modules meet (executorch), so the target is called after its folder.
+    add_library(${name}_module MODULE ${PROJECT_SOURCE_DIR}/src/${name}/module.cc)
+    set_target_properties(${name}_module PROPERTIES OUTPUT_NAME ${ARG_MODULE})
+    target_link_libraries(${name}_module PRIVATE cortland_${name})
+    target_link_options(${name}_module PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined)
+  endif()
   if(CORTLAND_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE cortland_${name} GTest::gtest_main GTest::gmock)

@@ -1,0 +1,51 @@
+// Fast kernels: one table row for an op, in place of the reference kernel where it accepts the place it is asked for.
+// A Kernel belongs to one op of one Engine, so it may keep what it derived from constants (weights laid out anew).
+// Each row is tested against the op's `eval`.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "mil/runtime.h"
+
+namespace cortland::engine {
+
+// One op of a program as it is known before the first run.
+struct Site {
+  const mil::MilOp& op;
+  std::span<const std::vector<mil::RuntimeValue>> constants;  // by slot; empty where the operand is absent or computed
+  std::span<const std::vector<mil::Type>> types;              // of the operands, by slot; empty where absent
+  std::span<const mil::Type> result_types;
+
+  bool has(std::string_view input) const { return !types[slot(input)].empty(); }
+  bool is_constant(std::string_view input) const { return !constants[slot(input)].empty(); }
+  const mil::Type& type(std::string_view input) const { return types[slot(input)].front(); }
+  // Constant operands; absent ones yield the descriptor's default.
+  const mil::Tensor& tensor(std::string_view input) const { return constants[slot(input)].front().tensor; }
+  std::vector<int64_t> ints(std::string_view input) const { return tensor(input).ints(); }
+  bool boolean(std::string_view input) const;
+  std::string str(std::string_view input) const;
+
+ private:
+  size_t slot(std::string_view input) const { return static_cast<size_t>(op.slot(input)); }
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual Status run(mil::EvalContext& context) = 0;
+};
+
+struct KernelRow {
+  std::string_view op;
+  std::unique_ptr<Kernel> (*make)(const Site& site);  // null when it does not accept the site
+};
+
+// The tables of this build, in order of preference.
+std::vector<std::span<const KernelRow>> kernel_tables();
+// The first that accepts, or null: then the reference kernel runs.
+std::unique_ptr<Kernel> make_kernel(const Site& site);
+
+}  // namespace cortland::engine
