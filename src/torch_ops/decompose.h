@@ -36,12 +36,12 @@ class Decomposition {
   std::vector<torch::ValueId> multi(std::string target, std::vector<torch::NamedArg> args, std::vector<TensorType> results);
   // A tensor constant of the program.
   torch::ValueId constant(Weight data, std::string name);
-  // Makes `v` stand for result i.
+  // Makes what `v` was stand for result i: the result keeps its id and is now produced where `v` was (through a clone when
+  // `v` is not a value of a new node).
   void replace(size_t i, torch::ValueId v);
   Diagnostic reject(std::string why) const;
 
-  std::vector<torch::NodeId> added;                         // in execution order
-  std::vector<std::pair<torch::ValueId, torch::ValueId>> replacements;  // result, what stands for it
+  std::vector<torch::NodeId> added;  // in execution order
 
  private:
   torch::Graph& graph_;
@@ -49,8 +49,8 @@ class Decomposition {
   const torch::Schema& schema_;
 };
 
-// Rewrites `node` in the graph (its place in `order` included). Returns the new nodes, empty when the operator has no
-// decomposition.
+// Makes the nodes that replace `node`, in execution order; they produce its results. The caller puts them in its place in
+// `order`. Empty when the operator has no decomposition.
 Result<std::vector<torch::NodeId>> decompose_node(torch::Graph& graph, torch::NodeId node);
 
 }  // namespace cortland::torch_ops

@@ -1,0 +1,191 @@
+#include "partition/build.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
+#include "mil/names.h"
+#include "mil_ops/ops.h"
+#include "mil_passes/pipeline.h"
+#include "partition/decide.h"
+#include "torch_ops/lowering_state.h"
+
+namespace cortland::partition {
+namespace {
+
+class Builder {
+ public:
+  Builder(const torch::Graph& graph, const Part& part, const PartitionOptions& options)
+      : graph_(graph),
+        part_(part),
+        options_(options),
+        program_(options.target, graph.dims),
+        body_(program_.add_block()),
+        state_(program_, body_, {options.target, options.float_type}) {
+    state_.float32_ops = options.float32_ops;
+    function_.body = body_;
+    for (const auto& input : graph.inputs)
+      if (input.value && is_constant_input(graph, input, options)) constants_.emplace(input.value, &input);
+  }
+
+  Result<Delegate> run(const std::vector<torch::ValueId>& required) {
+    for (torch::NodeId n : part_.nodes)
+      for (torch::ValueId v : graph_.nodes[n].results) inside_.insert(v);
+    for (torch::NodeId n : part_.nodes)
+      for (const auto& a : graph_.nodes[n].args) TRY_DO(add_inputs_of(a.arg));
+    for (torch::ValueId v : required) TRY_DO(add_input(v));
+    for (torch::ValueId v : part_.outputs)
+      if (!inside_.count(v)) TRY_DO(add_input(v));
+    TRY_DO(add_size_sources());
+    if (delegate_.inputs.empty() && options_.target < mil::Target::iOS18) TRY_DO(add_any_input());
+    for (torch::NodeId n : part_.nodes) TRY_DO(torch_ops::lower_node(state_, graph_, n));
+    for (size_t i = 0; i < part_.outputs.size(); ++i) TRY_DO(add_output(i));
+    program_.functions.push_back(std::move(function_));
+    TRY_DO(mil_passes::run_pipeline(program_));
+    TRY_DO(mil::verify(program_));
+    delegate_.nodes = part_.nodes;
+    delegate_.program = std::move(program_);
+    return std::move(delegate_);
+  }
+
+ private:
+  Status add_inputs_of(const torch::Arg& arg) {
+    Status status;
+    for_each_value(arg, [&](torch::ValueId v) {
+      if (status.ok() && v && !inside_.count(v)) status = add_input(v);
+    });
+    return status;
+  }
+
+  Status add_input(torch::ValueId v) {
+    if (state_.operands.count(v)) return {};
+    const torch::Value& value = graph_.values[v];
+    if (value.kind != torch::Value::Kind::Tensor) return {};
+    if (const auto it = constants_.find(v); it != constants_.end()) {
+      state_.operands[v] = program_.constant(it->second->data);
+      return {};
+    }
+    const mil::ValueId input = program_.add_value(unique_name(value.name), border_type(value.type, options_.target));
+    function_.inputs.push_back(input);
+    delegate_.inputs.push_back(v);
+    delegate_.input_names.push_back(program_.values[input].name);
+    state_.add_size_source(input, value.type.shape);
+    torch_ops::Operand operand(input);
+    if (value.type.rank() == 0) {
+      TRY(operand, emit("squeeze", {{"x", operand}, {"axes", program_.constant(std::vector<int32_t>{0})}}));
+    }
+    if (value.type.dtype == DType::Bool) {
+      TRY(operand, state_.cast(operand, DType::Bool, -1));
+    }
+    state_.operands[v] = operand;
+    return {};
+  }
+
+  // Every symbol the part mentions must be a size of some input; a tensor that has it is passed in for its shape alone.
+  Status add_size_sources() {
+    std::set<std::string> known, wanted;
+    for (torch::ValueId v : delegate_.inputs) collect(graph_.type(v).shape, known);
+    for (torch::NodeId n : part_.nodes) {
+      for (torch::ValueId v : graph_.nodes[n].results)
+        if (v) collect(graph_.type(v).shape, wanted);
+      for (const auto& a : graph_.nodes[n].args)
+        for_each_value(a.arg, [&](torch::ValueId v) {
+          if (v && graph_.values[v].has_sym) collect({graph_.values[v].sym}, wanted);
+        });
+    }
+    for (const std::string& symbol : wanted)
+      if (!known.count(symbol)) TRY_DO(add_source_of(symbol, known));
+    return {};
+  }
+
+  Status add_source_of(const std::string& symbol, std::set<std::string>& known) {
+    const Dim size = graph_.dims->symbol(symbol);
+    for (int32_t i = 0; i < graph_.values.size(); ++i) {
+      const torch::ValueId v{i};
+      const torch::Value& value = graph_.values[v];
+      if (value.kind != torch::Value::Kind::Tensor || inside_.count(v) || constants_.count(v)) continue;
+      if (std::find(value.type.shape.begin(), value.type.shape.end(), size) == value.type.shape.end()) continue;
+      TRY_DO(add_input(v));
+      collect(value.type.shape, known);
+      return {};
+    }
+    return {};  // nobody has it: the lowering that needs it says so
+  }
+
+  void collect(const Shape& shape, std::set<std::string>& symbols) const {
+    for (Dim d : shape)
+      if (!d.is_constant())
+        for (auto& s : graph_.dims->symbols(d)) symbols.insert(s);
+  }
+
+  // Core ML before iOS18 refuses a model without inputs.
+  Status add_any_input() {
+    for (const auto& input : graph_.inputs)
+      if (input.kind == torch::GraphInput::Kind::UserInput && input.value && graph_.values[input.value].kind == torch::Value::Kind::Tensor)
+        return add_input(input.value);
+    return {};
+  }
+
+  Status add_output(size_t i) {
+    const torch::ValueId v = part_.outputs[i];
+    const torch::Value& value = graph_.values[v];
+    const auto it = state_.operands.find(v);
+    CHECK(it != state_.operands.end() && it->second, value.name);
+    torch_ops::Operand operand = it->second;
+    const DType have = program_.type(operand).dtype();
+    DType want = DType::F32;
+    if (is_integer(have)) want = DType::I32;
+    else if (is_float(have) && options_.target >= mil::Target::iOS16) {
+      // A constant computed at lowering time is float32 whatever the model computes in.
+      want = operand.is_const() ? options_.float_type : have;
+      if (value.type.dtype == DType::F16) want = DType::F16;
+    }
+    TRY(operand, state_.cast(operand, want, -1));
+    const bool taken = std::any_of(function_.outputs.begin(), function_.outputs.end(), [&](const mil::Output& o) { return o.operand == operand; });
+    const bool is_input = operand.is_value() && !program_.values[operand.value()].producer;
+    if (operand.is_const() || is_input || taken) {
+      TRY(operand, emit("identity", {{"x", operand}}));
+    }
+    const std::string name = unique_name(i < part_.output_names.size() ? part_.output_names[i] : value.name);
+    function_.outputs.push_back({name, operand});
+    delegate_.outputs.push_back(v);
+    delegate_.output_names.push_back(name);
+    return {};
+  }
+
+  Result<torch_ops::Operand> emit(std::string_view op, std::vector<mil::NamedOperand> inputs) {
+    const mil::MilOp* def = mil_ops::find(op, options_.target);
+    CHECK(def, std::string(op));
+    TRY(auto id, program_.add_op(body_, *def, std::move(inputs)));
+    return torch_ops::Operand(program_.ops[id].results[0]);
+  }
+
+  std::string unique_name(const std::string& wanted) {
+    std::string name = mil::sanitize(wanted);
+    for (int n = 1; !names_.insert(name).second; ++n) name = fmt::format("{}_{}", mil::sanitize(wanted), n);
+    return name;
+  }
+
+  const torch::Graph& graph_;
+  const Part& part_;
+  const PartitionOptions& options_;
+  mil::Program program_;
+  mil::BlockId body_;
+  torch_ops::LoweringState state_;
+  mil::Function function_;
+  Delegate delegate_;
+  std::unordered_set<torch::ValueId> inside_;
+  std::unordered_map<torch::ValueId, const torch::GraphInput*> constants_;
+  std::set<std::string> names_;
+};
+
+}  // namespace
+
+Result<Delegate> build_delegate(const torch::Graph& graph, const Part& part, const std::vector<torch::ValueId>& required,
+                                const PartitionOptions& options) {
+  return Builder(graph, part, options).run(required);
+}
+
+}  // namespace cortland::partition

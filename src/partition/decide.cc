@@ -1,0 +1,185 @@
+#include "partition/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <deque>
+
+#include "executorch/kernels.h"
+#include "torch_ops/decompose.h"
+#include "torch_ops/lowering_state.h"
+
+namespace cortland::partition {
+namespace {
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool has_kernel(const std::string& target) {
+  // "aten.add.Tensor" -> "aten::add.Tensor"
+  const size_t dot = target.find('.');
+  if (dot == std::string::npos) return false;
+  return executorch::find_kernel(target.substr(0, dot) + "::" + target.substr(dot + 1)) != nullptr;
+}
+
+class Decider {
+ public:
+  Decider(torch::Graph& graph, const PartitionOptions& options)
+      : graph_(graph),
+        options_(options),
+        program_(options.target, graph.dims),
+        state_(program_, program_.add_block(), {options.target, options.float_type}) {
+    state_.float32_ops = options.float32_ops;
+    for (const auto& input : graph.inputs) {
+      if (!input.value) continue;
+      if (is_constant_input(graph, input, options))
+        state_.operands[input.value] = program_.constant(input.data);
+      else
+        add_placeholder(input.value);
+    }
+  }
+
+  Result<Decision> run() {
+    std::deque<torch::NodeId> pending(graph_.order.begin(), graph_.order.end());
+    std::vector<torch::NodeId> order;
+    while (!pending.empty()) {
+      const torch::NodeId id = pending.front();
+      pending.pop_front();
+      const torch::Node& node = graph_.nodes[id];
+      if (is_symbolic_node(graph_, node)) {
+        order.push_back(id);
+        continue;
+      }
+      Status status = skipped(node) ? Status(skip_reason(node)) : border_ok(node);
+      if (status.ok()) status = torch_ops::lower_node(state_, graph_, id);
+      if (status.ok()) {
+        if (!fold(id)) order.push_back(id);
+        continue;
+      }
+      if (!has_kernel(node.target) && !skipped_by_name(node)) {
+        TRY(auto parts, torch_ops::decompose_node(graph_, id));
+        if (!parts.empty()) {
+          pending.insert(pending.begin(), parts.begin(), parts.end());
+          continue;
+        }
+      }
+      decision_.refused.emplace(id, status.error());
+      for (torch::ValueId v : graph_.nodes[id].results)
+        if (v) add_placeholder(v);
+      order.push_back(id);
+    }
+    graph_.order = std::move(order);
+    return std::move(decision_);
+  }
+
+ private:
+  void add_placeholder(torch::ValueId v) {
+    const torch::Value& value = graph_.values[v];
+    if (value.kind != torch::Value::Kind::Tensor) return;
+    const mil::ValueId placeholder = program_.add_value(value.name, border_type(value.type, options_.target));
+    // Scalars arrive as [1]; here they may stand for themselves, since only types matter.
+    program_.values[placeholder].type.tensor.shape = value.type.shape;
+    if (value.type.dtype == DType::Bool) program_.values[placeholder].type.tensor.dtype = DType::Bool;
+    state_.operands[v] = placeholder;
+    state_.add_size_source(placeholder, value.type.shape);
+    outside_.insert(v);
+  }
+
+  bool skipped_by_name(const torch::Node& node) const {
+    return options_.skip_ops.count(lower_case(node.target)) || options_.skip_ops.count(lower_case(edge_name(node.target)));
+  }
+  bool skipped(const torch::Node& node) const { return skipped_by_name(node); }
+
+  Diagnostic skip_reason(const torch::Node& node) const {
+    Diagnostic d = diag(DiagKind::SkippedByUser, "is in the list of operators to skip");
+    d.op = node.target;
+    d.node = node.name;
+    d.source = node.source.str();
+    return d;
+  }
+
+  // What a delegate cannot be handed at all.
+  Status border_ok(const torch::Node& node) const {
+    Status status;
+    auto look = [&](torch::ValueId v) {
+      if (!v || !outside_.count(v) || graph_.values[v].type.dtype != DType::I8) return;
+      Diagnostic d = diag(DiagKind::UnsupportedDtype, fmt::format("input '{}' is int8, which Core ML cannot be passed", graph_.values[v].name),
+                          "pass int32 or float tensors");
+      d.op = node.target;
+      d.node = node.name;
+      d.source = node.source.str();
+      status = d;
+    };
+    for (const auto& a : node.args) for_each_value(a.arg, look);
+    return status;
+  }
+
+  // Turns a node whose results are constants into constant inputs of the graph.
+  bool fold(torch::NodeId id) {
+    const torch::Node& node = graph_.nodes[id];
+    bool any = false;
+    for (torch::ValueId v : node.results) {
+      if (!v) continue;
+      const auto it = state_.operands.find(v);
+      if (it == state_.operands.end() || !it->second.is_const()) {
+        if (it != state_.operands.end() || state_.is_used(graph_, v)) return false;
+        continue;
+      }
+      any = true;
+    }
+    if (!any) return false;
+    for (torch::ValueId v : node.results) {
+      const auto it = state_.operands.find(v);
+      if (!v || it == state_.operands.end()) continue;
+      torch::Value& value = graph_.values[v];
+      torch::GraphInput input;
+      input.kind = torch::GraphInput::Kind::TensorConstant;
+      input.value = v;
+      input.name = value.name;
+      input.target = "_folded_" + value.name;
+      input.data = program_.consts[it->second.constant()].data.cast(value.type.dtype);
+      value.producer = {};
+      graph_.inputs.push_back(std::move(input));
+    }
+    return true;
+  }
+
+  torch::Graph& graph_;
+  const PartitionOptions& options_;
+  mil::Program program_;
+  torch_ops::LoweringState state_;
+  std::set<torch::ValueId> outside_;
+  Decision decision_;
+};
+
+}  // namespace
+
+mil::Type border_type(const TensorType& type, mil::Target target) {
+  TensorType t = type;
+  if (is_integer(t.dtype))
+    t.dtype = DType::I32;
+  else if (t.dtype != DType::F16 || target < mil::Target::iOS16)
+    t.dtype = DType::F32;
+  if (t.shape.empty()) t.shape = {1};
+  return t;
+}
+
+bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input, const PartitionOptions& options) {
+  using Kind = torch::GraphInput::Kind;
+  if (!input.data || !input.value) return false;
+  // Tensor constants are literals of the code (and folded nodes), not data that a user may want to keep outside.
+  if (input.kind == Kind::TensorConstant) return true;
+  if ((input.kind != Kind::Parameter && input.kind != Kind::Buffer) || !options.take_over_constant_data) return false;
+  for (const auto& output : graph.outputs)
+    if ((output.kind == torch::GraphOutput::Kind::BufferMutation || output.kind == torch::GraphOutput::Kind::ParameterMutation) &&
+        output.target == input.target)
+      return false;
+  return true;
+}
+
+Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options) { return Decider(graph, options).run(); }
+
+}  // namespace cortland::partition

@@ -1,0 +1,25 @@
+// Deciding which nodes Core ML can run, by lowering each in turn on a scratch program.
+#pragma once
+
+#include <unordered_map>
+
+#include "partition/partition.h"
+
+namespace cortland::partition {
+
+struct Decision {
+  std::unordered_map<torch::NodeId, Diagnostic> refused;  // nodes for the CPU; the rest is supported
+};
+
+// Decides for every node of `graph`, in order. Refused nodes without an ExecuTorch kernel are decomposed in place, and their
+// parts decided in turn. Nodes whose results are known now become constant inputs of the graph.
+Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options);
+
+// The MIL type a value has at the border of a delegate: floats as float32 (float16 tensors as float16 from iOS16 on),
+// integers as int32, bools as float32, scalars as [1].
+mil::Type border_type(const TensorType& type, mil::Target target);
+
+// Weights a delegate may hold as constants: parameters, buffers that nobody writes, tensor constants.
+bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input, const PartitionOptions& options);
+
+}  // namespace cortland::partition

@@ -1,0 +1,223 @@
+#include "partition/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <queue>
+#include <unordered_set>
+
+#include "partition/build.h"
+#include "partition/capability.h"
+#include "partition/decide.h"
+
+namespace cortland::partition {
+namespace {
+
+using torch::NodeId;
+using torch::ValueId;
+
+// Size arithmetic that a CPU operator or an output needs; delegates compute sizes from their inputs.
+std::unordered_set<NodeId> live_symbolic_nodes(const torch::Graph& graph, const Decision& decision) {
+  std::unordered_set<NodeId> live;
+  std::vector<NodeId> pending;
+  auto need = [&](ValueId v) {
+    if (!v) return;
+    const torch::Value& value = graph.values[v];
+    if (value.producer && value.kind != torch::Value::Kind::Tensor && live.insert(value.producer).second) pending.push_back(value.producer);
+  };
+  for (const auto& o : graph.outputs) for_each_value(o.value, need);
+  for (NodeId n : graph.order)
+    if (decision.refused.count(n))
+      for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, need);
+  while (!pending.empty()) {
+    const NodeId n = pending.back();
+    pending.pop_back();
+    for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, need);
+  }
+  return live;
+}
+
+Dag make_dag(const torch::Graph& graph, const std::vector<NodeId>& order, const Decision& decision) {
+  std::unordered_map<NodeId, int32_t> position;
+  for (size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<int32_t>(i);
+  Dag dag{std::vector<std::vector<int32_t>>(order.size()), std::vector<bool>(order.size())};
+  for (size_t i = 0; i < order.size(); ++i) {
+    const torch::Node& node = graph.nodes[order[i]];
+    dag.supported[i] = !decision.refused.count(order[i]) && !is_symbolic_node(graph, node);
+    auto edge = [&](ValueId v) {
+      if (!v || !graph.values[v].producer) return;
+      if (dag.supported[i] && graph.values[v].kind != torch::Value::Kind::Tensor) return;
+      auto& users = dag.users[static_cast<size_t>(position.at(graph.values[v].producer))];
+      if (users.empty() || users.back() != static_cast<int32_t>(i)) users.push_back(static_cast<int32_t>(i));
+    };
+    for (const auto& a : node.args) for_each_value(a.arg, edge);
+  }
+  return dag;
+}
+
+// Values of the part that somebody outside reads, in execution order.
+std::vector<ValueId> outputs_of(const torch::Graph& graph, const std::vector<NodeId>& part, const std::vector<NodeId>& order) {
+  const std::unordered_set<NodeId> inside(part.begin(), part.end());
+  std::unordered_set<ValueId> wanted;
+  auto want = [&](ValueId v) { wanted.insert(v); };
+  for (NodeId n : order)
+    if (!inside.count(n))
+      for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, want);
+  for (const auto& o : graph.outputs) for_each_value(o.value, want);
+  std::vector<ValueId> outputs;
+  for (NodeId n : part)
+    for (ValueId v : graph.nodes[n].results)
+      if (v && wanted.count(v) && graph.values[v].kind == torch::Value::Kind::Tensor) outputs.push_back(v);
+  return outputs;
+}
+
+// Delegates and CPU nodes in an order that respects every dependency, earliest node first.
+std::vector<Step> schedule(const torch::Graph& graph, const std::vector<NodeId>& order, const std::vector<Delegate>& delegates) {
+  const size_t parts = delegates.size();
+  std::unordered_map<NodeId, size_t> group;
+  for (size_t d = 0; d < parts; ++d)
+    for (NodeId n : delegates[d].nodes) group[n] = d;
+  std::vector<NodeId> alone;
+  for (NodeId n : order)
+    if (group.emplace(n, parts + alone.size()).second) alone.push_back(n);
+  const size_t groups = parts + alone.size();
+  std::vector<size_t> first(groups, order.size());
+  for (size_t i = order.size(); i-- > 0;) first[group.at(order[i])] = i;
+  std::vector<std::set<size_t>> next(groups);
+  std::vector<size_t> waiting(groups, 0);
+  auto depend = [&](size_t user, ValueId v) {
+    if (!v || !graph.values[v].producer) return;
+    const auto it = group.find(graph.values[v].producer);
+    if (it != group.end() && it->second != user && next[it->second].insert(user).second) ++waiting[user];
+  };
+  for (size_t d = 0; d < parts; ++d)
+    for (ValueId v : delegates[d].inputs) depend(d, v);
+  for (size_t i = 0; i < alone.size(); ++i)
+    for (const auto& a : graph.nodes[alone[i]].args) for_each_value(a.arg, [&](ValueId v) { depend(parts + i, v); });
+  using Entry = std::pair<size_t, size_t>;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+  for (size_t g = 0; g < groups; ++g)
+    if (waiting[g] == 0) ready.push({first[g], g});
+  std::vector<Step> steps;
+  while (!ready.empty()) {
+    const size_t g = ready.top().second;
+    ready.pop();
+    steps.push_back(g < parts ? Step{g} : Step{alone[g - parts]});
+    for (size_t u : next[g])
+      if (--waiting[u] == 0) ready.push({first[u], u});
+  }
+  CHECK(steps.size() == groups, "partitions form a cycle");
+  return steps;
+}
+
+Diagnostic full_graph_error(const torch::Graph& graph, const Decision& decision) {
+  std::string what = "these operators cannot be lowered to Core ML, and the whole graph was asked for:";
+  for (NodeId n : graph.order) {
+    const auto it = decision.refused.find(n);
+    if (it == decision.refused.end()) continue;
+    const Diagnostic& d = it->second;
+    what += fmt::format("\n  {} ({}): {}{}{}", d.node, d.op, d.what, d.source.empty() ? "" : "; at ", d.source);
+    what += fmt::format("\n    help: {}", d.remedy());
+  }
+  return diag(DiagKind::NotDelegated, what);
+}
+
+}  // namespace
+
+bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node) {
+  if (node.results.empty()) return false;
+  for (ValueId v : node.results)
+    if (!v || graph.values[v].kind == torch::Value::Kind::Tensor) return false;
+  // `item` reads data: it is a CPU operator, not arithmetic on sizes.
+  return node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default";
+}
+
+std::string edge_name(const std::string& target) {
+  static const std::map<std::string, std::string> renamed = {
+      {"aten.conv1d.default", "aten.convolution.default"},
+      {"aten.conv2d.default", "aten.convolution.default"},
+      {"aten.conv3d.default", "aten.convolution.default"},
+      {"aten.conv1d.padding", "aten.convolution.default"},
+      {"aten.conv2d.padding", "aten.convolution.default"},
+      {"aten.conv3d.padding", "aten.convolution.default"},
+      {"aten.conv_transpose1d.default", "aten.convolution.default"},
+      {"aten.conv_transpose2d.input", "aten.convolution.default"},
+      {"aten.conv_transpose3d.input", "aten.convolution.default"},
+      {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"},
+      {"aten.layer_norm.default", "aten.native_layer_norm.default"},
+      {"aten.group_norm.default", "aten.native_group_norm.default"},
+      {"aten.max_pool2d.default", "aten.max_pool2d_with_indices.default"},
+      {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"},
+      {"aten.softmax.int", "aten._softmax.default"},
+      {"aten.log_softmax.int", "aten._log_softmax.default"},
+      {"aten.reshape.default", "aten.view_copy.default"},
+      {"aten.flatten.using_ints", "aten.view_copy.default"},
+      {"aten.contiguous.default", "dim_order_ops._clone_dim_order.default"},
+      {"aten.clone.default", "dim_order_ops._clone_dim_order.default"},
+      {"aten._to_copy.default", "dim_order_ops._to_dim_order_copy.default"},
+      {"aten.to.dtype", "dim_order_ops._to_dim_order_copy.default"},
+      {"aten.transpose.int", "aten.transpose_copy.int"},
+      {"aten.select.int", "aten.select_copy.int"},
+      {"aten.slice.Tensor", "aten.slice_copy.Tensor"},
+      {"aten.split.Tensor", "aten.split_copy.Tensor"},
+      {"aten.split_with_sizes.default", "aten.split_with_sizes_copy.default"},
+      {"aten.unbind.int", "aten.unbind_copy.int"},
+      {"aten.squeeze.dim", "aten.squeeze_copy.dim"},
+      {"aten.squeeze.dims", "aten.squeeze_copy.dims"},
+  };
+  if (const auto it = renamed.find(target); it != renamed.end()) return it->second;
+  for (const char* view : {"view", "permute", "expand", "unsqueeze", "squeeze", "alias", "t", "diagonal", "unfold", "as_strided"})
+    if (target == fmt::format("aten.{}.default", view)) return fmt::format("aten.{}_copy.default", view);
+  return target;
+}
+
+Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
+  PartitionedGraph result;
+  TRY(const Decision decision, decide(graph, options));
+  if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
+  const auto live = live_symbolic_nodes(graph, decision);
+  std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]) && !live.count(n); });
+  const std::vector<NodeId>& order = graph.order;
+  for (const auto& positions : capability_partitions(make_dag(graph, order, decision))) {
+    Part part;
+    for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
+    part.outputs = outputs_of(graph, part.nodes, order);
+    if (part.outputs.empty()) continue;
+    TRY(Delegate delegate, build_delegate(graph, part, {}, options));
+    delegate.name = fmt::format("lowered_module_{}", result.delegates.size());
+    result.delegates.push_back(std::move(delegate));
+  }
+  std::unordered_set<NodeId> computed;
+  for (const Delegate& d : result.delegates) computed.insert(d.nodes.begin(), d.nodes.end());
+  // Parts nobody reads are gone.
+  std::erase_if(graph.order, [&](NodeId n) {
+    return !computed.count(n) && !decision.refused.count(n) && !is_symbolic_node(graph, graph.nodes[n]);
+  });
+  for (NodeId n : graph.order)
+    if (const auto it = decision.refused.find(n); it != decision.refused.end()) result.cpu_ops.push_back({n, it->second});
+  result.steps = schedule(graph, graph.order, result.delegates);
+  result.graph = std::move(graph);
+  return result;
+}
+
+Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given) {
+  PartitionOptions options = given;
+  options.lower_full_graph = true;
+  TRY(const Decision decision, decide(graph, options));
+  if (!decision.refused.empty()) return full_graph_error(graph, decision);
+  std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]); });
+  Part part;
+  part.nodes = graph.order;
+  for (const auto& output : graph.outputs) {
+    const auto* v = output.value.as<ValueId>();
+    if (!v || graph.values[*v].kind != torch::Value::Kind::Tensor) continue;
+    part.outputs.push_back(*v);
+  }
+  std::vector<ValueId> inputs;
+  for (const auto& input : graph.inputs)
+    if (input.kind == torch::GraphInput::Kind::UserInput && input.value) inputs.push_back(input.value);
+  TRY(Delegate delegate, build_delegate(graph, part, inputs, options));
+  return std::move(delegate.program);
+}
+
+}  // namespace cortland::partition
