@@ -17,9 +17,9 @@ corpus: setup          ## the recorded corpus: every case, target and precision 
 	@tools/venv.sh
 	@build/venv/bin/python tools/corpus.py $(ARGS)
 
-bench: setup           ## the benchmarks in bench/
-	@tools/build.sh
-	@tools/bench.sh $(ARGS)
+bench: setup           ## time, memory and size of the models of the Python suite
+	@tools/build.sh cortland
+	@python3 tools/bench.py $(ARGS)
 
 setup:
 	@tools/setup.sh

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Runs every part of the tests and adds up. The last line of the output is 'N passed, N failed, N skipped'.
+
+    tools/run_tests.py [part...]     parts: layers cpp cli python corpus
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "release"
+RESULTS = ROOT / "build" / "test-results"
+VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
+CORPUS = Path(os.environ.get("CORTLAND_CORPUS", ROOT.parent / "shared" / "corpus"))
+CORPUS_SAMPLE = 150
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def skip(why):
+    print(f"skipped: {why}", flush=True)
+    return Count(skipped=1)
+
+
+def count_junit(path):
+    """JUnit XML as GoogleTest and pytest write it."""
+    total = Count()
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            total.failed += 1
+        elif case.find("skipped") is not None or case.get("status") == "notrun":
+            total.skipped += 1
+        else:
+            total.passed += 1
+    return total
+
+
+class Tally(unittest.TextTestResult):
+    passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+
+def run_unittest(file):
+    """A file of the standard library's unittest, in this process. A test with a failed subtest counts once."""
+    sys.path.insert(0, str(file.parent))
+    suite = unittest.defaultTestLoader.loadTestsFromName(file.stem)
+    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Tally).run(suite)
+    skipped = len(result.skipped)
+    return Count(result.passed, max(result.testsRun - result.passed - skipped, int(not result.wasSuccessful())), skipped)
+
+
+def layers():
+    return run_unittest(ROOT / "tests" / "layers_test.py")
+
+
+def cpp():
+    folder = RESULTS / "cpp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # Every GoogleTest program writes its cases here; one that crashes writes nothing and only CTest knows.
+    environment = os.environ | {"GTEST_OUTPUT": f"xml:{folder}/"}
+    summary = RESULTS / "ctest.xml"
+    summary.unlink(missing_ok=True)
+    code = subprocess.run(["ctest", "--test-dir", str(BUILD), "--output-on-failure", "--parallel", str(os.cpu_count() or 1),
+                           "--timeout", "600", "--output-junit", str(summary)], env=environment).returncode
+    total = Count()
+    for path in sorted(folder.glob("*.xml")):
+        total += count_junit(path)
+    programs = count_junit(summary) if summary.exists() else Count(failed=1)
+    if total.failed < programs.failed or (code != 0 and total.failed == 0):
+        total.failed += max(programs.failed - total.failed, 1)
+    return total
+
+
+def cli():
+    return run_unittest(ROOT / "tests" / "cli_test.py")
+
+
+def have_venv():
+    return subprocess.run([str(ROOT / "tools" / "venv.sh")], stdout=sys.stdout, stderr=subprocess.STDOUT).returncode == 0
+
+
+def python():
+    if not have_venv():
+        return skip("the Python suite: its virtual environment could not be made (see above)")
+    report = RESULTS / "python.xml"
+    report.unlink(missing_ok=True)
+    code = subprocess.run([str(VENV_PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={report}"],
+                          cwd=ROOT / "tests" / "python", env=os.environ | {"HF_HUB_OFFLINE": "1"}).returncode
+    total = count_junit(report) if report.exists() else Count()
+    if code != 0 and total.failed == 0:
+        total.failed = 1
+    return total
+
+
+def corpus():
+    """A fixed sample of the recorded programs: one test, which fails on a wrong number or a crash, not on a refusal."""
+    if not list(CORPUS.glob("*.tar.xz")):
+        return skip(f"the corpus: no archive in {CORPUS}; set CORTLAND_CORPUS")
+    if not have_venv():
+        return skip("the corpus: it needs numpy from the virtual environment")
+    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "corpus.py"), "--corpus", str(CORPUS), "--sample", str(CORPUS_SAMPLE),
+                           "--json", str(RESULTS / "corpus.json")]).returncode
+    return Count(passed=1) if code == 0 else Count(failed=1)
+
+
+PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "python": python, "corpus": corpus}
+
+
+def main():
+    names = sys.argv[1:] or list(PARTS)
+    if unknown := [n for n in names if n not in PARTS]:
+        sys.exit(f"no part {unknown[0]}; parts: {' '.join(PARTS)}")
+    sys.stdout.reconfigure(line_buffering=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    total, lines = Count(), []
+    for name in names:
+        print(f"\n== {name}", flush=True)
+        start = time.monotonic()
+        count = PARTS[name]()
+        total += count
+        lines.append(f"{name:8} {count}  ({time.monotonic() - start:.0f} s)")
+    print("\n" + "\n".join(lines))
+    print(total)
+    sys.exit(1 if total.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
