@@ -11,6 +11,13 @@
 #include "archive/printable.h"
 
 namespace cortland::archive {
+
+struct JsonTree {
+  simdjson::dom::parser parser;  // owns the values
+  simdjson::dom::element root;
+  std::string name;
+};
+
 namespace {
 
 using simdjson::dom::element;
@@ -151,13 +158,15 @@ Result<JsonDocument> parse_json(std::string_view text, std::string name, JsonOpt
   simdjson::padded_string padded(options.bare_non_finite ? quote_non_finite(text) : text);
   if (padded.data() == nullptr) return bad(explain(text.empty() ? simdjson::EMPTY : simdjson::MEMALLOC));
   replace_lone_surrogates(padded.data(), padded.size());
-  auto tree = std::make_unique<JsonTree>();
+  auto tree = std::make_shared<JsonTree>();
   auto code = tree->parser.allocate(std::max<size_t>(padded.size(), 64), options.max_depth);
   if (code == simdjson::SUCCESS) code = tree->parser.parse(padded).get(tree->root);
   if (code != simdjson::SUCCESS) return bad(explain(code));
   tree->name = std::move(name);
   return JsonDocument(std::move(tree));
 }
+
+Json JsonDocument::root() const { return {tree_->root, tree_.get()}; }
 
 std::string Json::path() const {
   const size_t target = position_of(element_);

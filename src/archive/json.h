@@ -22,11 +22,8 @@ struct JsonOptions {
   size_t max_size = size_t{512} << 20;
 };
 
-struct JsonTree {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  std::string name;
-};
+// Lives in json.cc: the layout of simdjson's parser depends on the flags it is compiled with.
+struct JsonTree;
 
 class JsonItems;
 class JsonFields;
@@ -120,14 +117,15 @@ class JsonFields {
   const JsonTree* tree_;
 };
 
+// Cheap to copy; handles stay valid while one copy lives.
 class JsonDocument {
  public:
-  Json root() const { return {tree_->root, tree_.get()}; }
+  Json root() const;
 
  private:
   friend Result<JsonDocument> parse_json(std::string_view, std::string, JsonOptions);
-  explicit JsonDocument(std::unique_ptr<JsonTree> tree) : tree_(std::move(tree)) {}
-  std::unique_ptr<JsonTree> tree_;  // on the heap, so handles survive a move of the document
+  explicit JsonDocument(std::shared_ptr<const JsonTree> tree) : tree_(std::move(tree)) {}
+  std::shared_ptr<const JsonTree> tree_;
 };
 
 // The text may go away afterwards. `name` is what errors call it.
