@@ -1,0 +1,303 @@
+#include "torch_passes/functionalize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <unordered_map>
+
+#include "torch_passes/views.h"
+
+namespace cortland::torch_passes {
+namespace {
+
+using torch::Arg;
+using torch::Graph;
+using torch::GraphInput;
+using torch::GraphOutput;
+using torch::Node;
+using torch::NodeId;
+using torch::ValueId;
+
+bool is_assert(const std::string& target) {
+  return target.starts_with("aten._assert_") || target.starts_with("aten.sym_constrain_range") || target == "aten._assert_async.default";
+}
+
+// "aten.add_.Tensor" -> "aten.add.Tensor"; empty for operators that write nothing.
+std::string functional_target(const std::string& target) {
+  if (!target.starts_with("aten.")) return {};
+  const size_t dot = target.find('.', 5);
+  if (dot == std::string::npos || target[dot - 1] != '_' || target[dot - 2] == '_') return {};
+  return target.substr(0, dot - 1) + target.substr(dot);
+}
+
+class Functionalizer {
+ public:
+  explicit Functionalizer(Graph& graph) : graph_(graph) {}
+
+  Status run() {
+    const std::vector<NodeId> order = std::exchange(graph_.order, {});
+    for (NodeId id : order) {
+      if (is_assert(graph_.nodes[id].target)) continue;
+      auto status = visit(id);
+      if (status.ok()) continue;
+      Diagnostic d = status.error();
+      d.op = graph_.nodes[id].target;
+      d.node = graph_.nodes[id].name;
+      d.source = graph_.nodes[id].source.str();
+      return d;
+    }
+    return finish();
+  }
+
+ private:
+  // Tensors that share memory: a base, and what it holds after the writes so far.
+  struct Storage {
+    ValueId base, current;
+    int version = 0;
+  };
+  // A value's place in a storage: the views that lead from the base to it, and its content as of some version.
+  struct Place {
+    size_t storage = 0;
+    std::vector<View> path;
+    ValueId content;
+    int version = 0;
+  };
+
+  Status visit(NodeId id) {
+    const std::string functional = functional_target(graph_.nodes[id].target);
+    for (size_t i = 0; i < graph_.nodes[id].args.size(); ++i) TRY_DO(read_all(graph_.nodes[id].args[i].arg));
+    Node& node = graph_.nodes[id];
+    const bool writes = !functional.empty() && !view_of(graph_, node.results.empty() ? ValueId{} : node.results[0]).node;
+    if (!writes) {
+      if (!functional.empty()) node.target = functional;  // detach_, and dropout_ in evaluation: names of the same memory
+      graph_.order.push_back(id);
+      return {};
+    }
+    return write(id, functional);
+  }
+
+  // Replaces every tensor an argument names by what it holds now.
+  Status read_all(Arg& arg) {
+    Status status;
+    for_each_value(arg, [&](ValueId& v) {
+      if (!status.ok() || !v || graph_.values[v].kind != torch::Value::Kind::Tensor) return;
+      auto now = read(v);
+      if (now.ok()) v = *now;
+      else status = now.error();
+    });
+    return status;
+  }
+
+  Place& place_of(ValueId v) {
+    if (const auto it = places_.find(v); it != places_.end()) return it->second;
+    const View view = v && graph_.values[v].producer ? view_of(graph_, v) : View{};
+    Place place;
+    if (view.node) {
+      // The node reads what the source held; the source itself may be a later name of the same memory.
+      const Place source = place_of(origin(view.source));
+      place = source;
+      place.path.push_back(view);
+      place.version = storages_[source.storage].version;
+    } else {
+      place.storage = storages_.size();
+      storages_.push_back({v, v});
+    }
+    place.content = v;
+    return places_.emplace(v, place).first->second;
+  }
+
+  // The value whose place `v`'s content was taken from (its own, unless a read was replaced).
+  ValueId origin(ValueId v) const {
+    const auto it = origins_.find(v);
+    return it == origins_.end() ? v : it->second;
+  }
+
+  Result<ValueId> read(ValueId v) {
+    if (written_.empty()) {
+      note_view(v);
+      return v;
+    }
+    const Place place = place_of(v);
+    const Storage& storage = storages_[place.storage];
+    if (place.version == storage.version) return place.content;
+    ValueId content = storage.current;
+    for (const View& view : place.path) {
+      TRY(content, apply_view(graph_, view, content, graph_.order));
+    }
+    places_[v].content = content;
+    places_[v].version = storages_[place.storage].version;
+    origins_[content] = v;
+    return content;
+  }
+
+  void note_view(ValueId v) { place_of(v); }
+
+  Status write(NodeId id, const std::string& functional) {
+    const auto* self = graph_.nodes[id].args.empty() ? nullptr : graph_.nodes[id].args[0].arg.as<ValueId>();
+    if (!self) return diag(DiagKind::UnsupportedOp, "writes in place to something that is not a tensor");
+    const ValueId target = origin(*self);
+    place_of(target);
+    Node& node = graph_.nodes[id];
+    node.target = functional;
+    if (node.results.empty()) return diag(DiagKind::UnsupportedOp, "writes in place and returns nothing");
+    const ValueId result = node.results[0];
+    if (graph_.type(result).shape != graph_.type(target).shape)
+      return diag(DiagKind::UnsupportedOp, "changes the shape of a tensor in place", "use the operator that returns a new tensor");
+    graph_.order.push_back(id);
+    const Place place = places_.at(target);
+    // Write back through the views, innermost first; `before` holds what each of them showed.
+    std::vector<ValueId> before = {storages_[place.storage].current};
+    for (size_t i = 0; i + 1 < place.path.size(); ++i) {
+      TRY(ValueId v, apply_view(graph_, place.path[i], before.back(), graph_.order));
+      before.push_back(v);
+    }
+    ValueId content = result;
+    for (size_t i = place.path.size(); i-- > 0;) {
+      TRY(content, undo_view(graph_, place.path[i], before[i], content, graph_.order));
+    }
+    Storage& storage = storages_[place.storage];
+    storage.current = content;
+    ++storage.version;
+    written_.push_back(place.storage);
+    for (ValueId v : {target, result}) {
+      places_[v] = place;
+      places_[v].content = result;
+      places_[v].version = storage.version;
+    }
+    return {};
+  }
+
+  // Outputs see the final contents; written inputs become mutation outputs, buffers first.
+  Status finish() {
+    for (auto& output : graph_.outputs) TRY_DO(read_all(output.value));
+    std::vector<GraphOutput> mutations;
+    std::sort(written_.begin(), written_.end());
+    written_.erase(std::unique(written_.begin(), written_.end()), written_.end());
+    for (const auto kind : {GraphInput::Kind::Parameter, GraphInput::Kind::Buffer, GraphInput::Kind::TensorConstant, GraphInput::Kind::UserInput}) {
+      for (const GraphInput& input : graph_.inputs) {
+        if (input.kind != kind || !input.value) continue;
+        for (size_t s : written_) {
+          if (storages_[s].base != input.value) continue;
+          GraphOutput output;
+          output.kind = kind == GraphInput::Kind::UserInput   ? GraphOutput::Kind::UserInputMutation
+                        : kind == GraphInput::Kind::Parameter ? GraphOutput::Kind::ParameterMutation
+                                                              : GraphOutput::Kind::BufferMutation;
+          output.value = storages_[s].current;
+          output.target = kind == GraphInput::Kind::UserInput ? graph_.values[input.value].name : input.target;
+          mutations.push_back(std::move(output));
+        }
+      }
+    }
+    graph_.outputs.insert(graph_.outputs.begin(), mutations.begin(), mutations.end());
+    graph_.functional = true;
+    return {};
+  }
+
+  Graph& graph_;
+  std::vector<Storage> storages_;
+  std::vector<size_t> written_;
+  std::unordered_map<ValueId, Place> places_;
+  std::unordered_map<ValueId, ValueId> origins_;  // regenerated content -> the value it stands for
+};
+
+// Copies a subgraph's nodes in place of the higher-order node that wraps it.
+Status inline_subgraph(Graph& graph, NodeId wrapper, const Graph& body, const std::vector<Arg>& operands, std::vector<NodeId>& order) {
+  if (operands.size() != body.inputs.size())
+    return diag(DiagKind::BadProgram, fmt::format("'{}' passes {} operands to a subgraph with {} inputs", graph.nodes[wrapper].name, operands.size(), body.inputs.size()));
+  std::unordered_map<ValueId, Arg> mapped;
+  for (size_t i = 0; i < operands.size(); ++i)
+    if (body.inputs[i].value) mapped[body.inputs[i].value] = operands[i];
+  std::function<Arg(const Arg&)> translate = [&](const Arg& arg) -> Arg {
+    if (const auto* v = arg.as<ValueId>()) return *v ? mapped.at(*v) : arg;
+    if (const auto* list = arg.as<Arg::List>()) {
+      Arg::List out;
+      for (const Arg& a : *list) out.push_back(translate(a));
+      return out;
+    }
+    return arg;
+  };
+  for (NodeId n : body.order) {
+    Node node = body.nodes[n];
+    const NodeId id{graph.nodes.size()};
+    for (auto& a : node.args) a.arg = translate(a.arg);
+    for (ValueId& v : node.results) {
+      if (!v) continue;
+      torch::Value value = body.values[v];
+      value.producer = id;
+      const ValueId copy = graph.add_value(std::move(value));
+      mapped[v] = copy;
+      v = copy;
+    }
+    graph.nodes.add(std::move(node));
+    order.push_back(id);
+  }
+  // The wrapper's results become names of the body's outputs: an alias node keeps the ids that others use.
+  for (size_t i = 0; i < graph.nodes[wrapper].results.size() && i < body.outputs.size(); ++i) {
+    const ValueId result = graph.nodes[wrapper].results[i];
+    if (!result) continue;
+    const NodeId id{graph.nodes.size()};
+    Node alias;
+    alias.target = "aten.alias.default";
+    alias.name = graph.values[result].name;
+    alias.args = {{"self", translate(body.outputs[i].value)}};
+    alias.results = {result};
+    alias.source = graph.nodes[wrapper].source;
+    graph.values[result].producer = id;
+    graph.nodes.add(std::move(alias));
+    order.push_back(id);
+  }
+  return {};
+}
+
+Status inline_wrappers(Graph& graph) {
+  for (bool again = true; again;) {
+    again = false;
+    std::vector<NodeId> order;
+    for (NodeId id : graph.order) {
+      const Node node = graph.nodes[id];
+      const bool grad = node.target == "higher_order.wrap_with_set_grad_enabled";
+      if (!grad) {
+        order.push_back(id);
+        continue;
+      }
+      const auto* body = node.args.size() > 1 ? node.args[1].arg.as<torch::GraphId>() : nullptr;
+      if (!body) return diag(DiagKind::BadProgram, fmt::format("'{}' has no subgraph", node.name));
+      std::vector<Arg> operands;
+      for (size_t i = 2; i < node.args.size(); ++i) operands.push_back(node.args[i].arg);
+      TRY_DO(inline_subgraph(graph, id, *graph.subgraphs[*body], operands, order));
+      again = true;
+    }
+    graph.order = std::move(order);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Graph> functionalize(Graph graph) {
+  TRY_DO(inline_wrappers(graph));
+  TRY_DO(Functionalizer(graph).run());
+  remove_dead_nodes(graph);
+  return graph;
+}
+
+void remove_dead_nodes(Graph& graph) {
+  std::vector<bool> used(static_cast<size_t>(graph.values.size()), false);
+  auto mark = [&](ValueId v) {
+    if (v) used[static_cast<size_t>(v.index)] = true;
+  };
+  for (const auto& o : graph.outputs) for_each_value(o.value, mark);
+  std::vector<NodeId> kept;
+  for (auto it = graph.order.rbegin(); it != graph.order.rend(); ++it) {
+    const Node& node = graph.nodes[*it];
+    bool needed = node.results.empty();  // only effects are left of such a node
+    for (ValueId v : node.results) needed = needed || (v && used[static_cast<size_t>(v.index)]);
+    if (!needed) continue;
+    for (const auto& a : node.args) for_each_value(a.arg, mark);
+    kept.push_back(*it);
+  }
+  graph.order.assign(kept.rbegin(), kept.rend());
+}
+
+}  // namespace cortland::torch_passes

@@ -1,0 +1,254 @@
+#include "torch_passes/views.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+namespace cortland::torch_passes {
+namespace {
+
+using torch::Arg;
+using torch::Graph;
+using torch::NamedArg;
+using torch::Node;
+using torch::NodeId;
+using torch::ValueId;
+
+enum class Kind {
+  Alias,    // the same elements in the same shape
+  Reshape,  // the same elements in the same order
+  Permute,  // the same elements in another order
+  Slice,    // slice, narrow, and each part of split or chunk
+  Select,   // select, and each part of unbind
+  Diagonal,
+  Expand,   // one element seen many times: cannot be written
+};
+
+std::optional<Kind> kind_of(const std::string& target) {
+  static const std::map<std::string, Kind> kinds = {
+      {"aten.alias.default", Kind::Alias},          {"aten.detach.default", Kind::Alias},
+      {"aten.detach_.default", Kind::Alias},        {"aten.contiguous.default", Kind::Alias},
+      {"aten.dropout.default", Kind::Alias},        {"aten.dropout_.default", Kind::Alias},
+      {"aten.feature_dropout.default", Kind::Alias}, {"aten.to.dtype", Kind::Alias},
+      {"aten.to.dtype_layout", Kind::Alias},        {"aten.to.device", Kind::Alias},
+      {"aten.to.other", Kind::Alias},               {"aten.type_as.default", Kind::Alias},
+      {"aten.view.default", Kind::Reshape},         {"aten._unsafe_view.default", Kind::Reshape},
+      {"aten.reshape.default", Kind::Reshape},      {"aten.flatten.using_ints", Kind::Reshape},
+      {"aten.unflatten.int", Kind::Reshape},        {"aten.view_as.default", Kind::Reshape},
+      {"aten.reshape_as.default", Kind::Reshape},   {"aten.squeeze.default", Kind::Reshape},
+      {"aten.squeeze.dim", Kind::Reshape},          {"aten.squeeze.dims", Kind::Reshape},
+      {"aten.unsqueeze.default", Kind::Reshape},    {"aten.permute.default", Kind::Permute},
+      {"aten.transpose.int", Kind::Permute},        {"aten.t.default", Kind::Permute},
+      {"aten.mT.default", Kind::Permute},           {"aten.numpy_T.default", Kind::Permute},
+      {"aten.movedim.int", Kind::Permute},          {"aten.swapaxes.default", Kind::Permute},
+      {"aten.slice.Tensor", Kind::Slice},           {"aten.narrow.default", Kind::Slice},
+      {"aten.split.Tensor", Kind::Slice},           {"aten.split_with_sizes.default", Kind::Slice},
+      {"aten.chunk.default", Kind::Slice},          {"aten.tensor_split.sections", Kind::Slice},
+      {"aten.select.int", Kind::Select},            {"aten.unbind.int", Kind::Select},
+      {"aten.diagonal.default", Kind::Diagonal},    {"aten.expand.default", Kind::Expand},
+      {"aten.expand_as.default", Kind::Expand},
+  };
+  const auto it = kinds.find(target);
+  return it == kinds.end() ? std::nullopt : std::optional(it->second);
+}
+
+// Operators that return their argument's memory only when nothing has to change.
+bool may_copy(const std::string& target) {
+  return target.starts_with("aten.to.") || target == "aten.type_as.default" || target == "aten.contiguous.default" ||
+         target == "aten.reshape.default" || target == "aten.flatten.using_ints" || target == "aten.reshape_as.default";
+}
+
+bool is_contiguous(Graph& graph, const torch::Value& v) {
+  if (v.strides.size() != v.type.shape.size()) return true;
+  Dim expected(1);
+  for (size_t i = v.strides.size(); i-- > 0;) {
+    if (v.type.shape[i] != Dim(1) && v.strides[i] != expected) return false;
+    expected = graph.dims->mul(expected, v.type.shape[i]);
+  }
+  return true;
+}
+
+int64_t int_arg(const Node& node, std::string_view name, int64_t fallback) {
+  const Arg* a = node.find(name);
+  const auto* i = a ? a->as<int64_t>() : nullptr;
+  return i ? *i : fallback;
+}
+
+int64_t axis_of(const Graph& graph, const Node& node, ValueId source) {
+  const int64_t dim = int_arg(node, "dim", 0);
+  return dim < 0 ? dim + graph.type(source).rank() : dim;
+}
+
+// Permutation that each Permute operator stands for.
+std::vector<int64_t> permutation(const Graph& graph, const Node& node, ValueId source) {
+  const int64_t rank = graph.type(source).rank();
+  std::vector<int64_t> perm;
+  for (int64_t i = 0; i < rank; ++i) perm.push_back(i);
+  auto positive = [&](int64_t d) { return d < 0 ? d + rank : d; };
+  if (node.target == "aten.permute.default") {
+    if (const Arg* dims = node.find("dims"))
+      if (const auto* list = dims->as<Arg::List>())
+        for (size_t i = 0; i < list->size() && i < perm.size(); ++i)
+          if (const auto* d = (*list)[i].as<int64_t>()) perm[i] = positive(*d);
+  } else if (node.target == "aten.numpy_T.default") {
+    for (int64_t i = 0; i < rank; ++i) perm[static_cast<size_t>(i)] = rank - 1 - i;
+  } else if (node.target == "aten.movedim.int") {
+    const int64_t from = positive(int_arg(node, "source", 0)), to = positive(int_arg(node, "destination", 0));
+    perm.erase(perm.begin() + from);
+    perm.insert(perm.begin() + to, from);
+  } else if (rank >= 2) {
+    const bool named = node.target == "aten.transpose.int", axes = node.target == "aten.swapaxes.default";
+    const int64_t a = positive(named ? int_arg(node, "dim0", 0) : axes ? int_arg(node, "axis0", 0) : -2);
+    const int64_t b = positive(named ? int_arg(node, "dim1", 1) : axes ? int_arg(node, "axis1", 1) : -1);
+    std::swap(perm[static_cast<size_t>(a)], perm[static_cast<size_t>(b)]);
+  }
+  return perm;
+}
+
+Arg ints(const std::vector<int64_t>& values) {
+  Arg::List list;
+  for (int64_t v : values) list.push_back(Arg(v));
+  return Arg(list);
+}
+
+// Shape arguments for `view`: constants, and at most one size to infer.
+Result<Arg> shape_arg(Graph& graph, const Shape& shape) {
+  std::vector<int64_t> sizes;
+  int unknown = 0;
+  for (Dim d : shape) {
+    sizes.push_back(d.is_constant() ? d.constant() : -1);
+    unknown += d.is_constant() ? 0 : 1;
+  }
+  if (unknown > 1)
+    return diag(DiagKind::UnsupportedShape, fmt::format("a write through a view of a tensor with {} dynamic sizes", unknown),
+                "write to the tensor itself, or use static sizes");
+  (void)graph;
+  return ints(sizes);
+}
+
+struct SliceArgs {
+  int64_t dim, start, end, step;
+};
+
+Result<SliceArgs> slice_args(const Graph& graph, const View& view) {
+  const Node& node = graph.nodes[view.node];
+  SliceArgs s{axis_of(graph, node, view.source), 0, INT64_MAX, 1};
+  auto symbolic = [&] {
+    return diag(DiagKind::UnsupportedShape, "a write through a slice whose bounds are dynamic", "use constant bounds, or index_copy");
+  };
+  if (node.target == "aten.slice.Tensor" || node.target == "aten.narrow.default") {
+    for (const char* name : {"start", "end", "step", "length"})
+      if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
+    s.start = int_arg(node, "start", 0);
+    s.step = int_arg(node, "step", 1);
+    s.end = node.target == "aten.narrow.default" ? s.start + int_arg(node, "length", 0) : int_arg(node, "end", INT64_MAX);
+    return s;
+  }
+  for (int i = 0; i <= view.index; ++i) {
+    const Dim size = graph.type(node.results[static_cast<size_t>(i)]).shape[static_cast<size_t>(s.dim)];
+    if (!size.is_constant()) return symbolic();
+    if (i == view.index) s.end = s.start + size.constant();
+    else s.start += size.constant();
+  }
+  return s;
+}
+
+int64_t select_index(const Node& node, int result) { return node.target == "aten.unbind.int" ? result : int_arg(node, "index", 0); }
+
+}  // namespace
+
+ValueId add_node(Graph& graph, std::string target, std::vector<NamedArg> args, TensorType type, const torch::SourceLoc& source,
+                 std::vector<NodeId>& order) {
+  const NodeId id{graph.nodes.size()};
+  torch::Value value;
+  value.name = fmt::format("functional_{}", graph.values.size());
+  value.type = std::move(type);
+  value.producer = id;
+  Node node;
+  node.target = std::move(target);
+  node.name = value.name;
+  node.args = std::move(args);
+  node.source = source;
+  node.results = {graph.add_value(std::move(value))};
+  const ValueId result = node.results[0];
+  graph.nodes.add(std::move(node));
+  order.push_back(id);
+  return result;
+}
+
+View view_of(const Graph& graph, ValueId v) {
+  const NodeId producer = graph.values[v].producer;
+  if (!producer) return {};
+  const Node& node = graph.nodes[producer];
+  const auto kind = kind_of(node.target);
+  if (!kind || node.args.empty()) return {};
+  const auto* source = node.args[0].arg.as<ValueId>();
+  if (!source || graph.values[*source].kind != torch::Value::Kind::Tensor) return {};
+  if (may_copy(node.target)) {
+    const bool converts = graph.type(*source).dtype != graph.type(v).dtype;
+    const bool forced = node.find("copy") && node.find("copy")->as<bool>() && *node.find("copy")->as<bool>();
+    Graph& mutable_graph = const_cast<Graph&>(graph);  // only the table of sizes grows
+    const bool moves = !node.target.starts_with("aten.to.") && !is_contiguous(mutable_graph, graph.values[*source]);
+    if (converts || forced || moves) return {};
+  }
+  View view{producer, 0, *source};
+  for (size_t i = 0; i < node.results.size(); ++i)
+    if (node.results[i] == v) view.index = static_cast<int>(i);
+  return view;
+}
+
+Result<ValueId> apply_view(Graph& graph, const View& view, ValueId base, std::vector<NodeId>& order) {
+  const Node node = graph.nodes[view.node];
+  const TensorType type = graph.type(node.results[static_cast<size_t>(view.index)]);
+  switch (*kind_of(node.target)) {
+    case Kind::Alias: return base;
+    case Kind::Slice: {
+      if (node.results.size() == 1 && !node.returns_list) break;
+      TRY(const SliceArgs s, slice_args(graph, view));
+      return add_node(graph, "aten.slice.Tensor", {{"self", base}, {"dim", s.dim}, {"start", s.start}, {"end", s.end}, {"step", s.step}}, type,
+                      node.source, order);
+    }
+    case Kind::Select:
+      return add_node(graph, "aten.select.int", {{"self", base}, {"dim", axis_of(graph, node, view.source)}, {"index", select_index(node, view.index)}},
+                      type, node.source, order);
+    default: break;
+  }
+  auto args = node.args;
+  args[0].arg = base;
+  return add_node(graph, node.target, std::move(args), type, node.source, order);
+}
+
+Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId part, std::vector<NodeId>& order) {
+  const Node node = graph.nodes[view.node];
+  const TensorType type = graph.type(view.source);
+  switch (*kind_of(node.target)) {
+    case Kind::Alias: return part;
+    case Kind::Reshape: {
+      TRY(Arg shape, shape_arg(graph, type.shape));
+      return add_node(graph, "aten.view.default", {{"self", part}, {"size", shape}}, type, node.source, order);
+    }
+    case Kind::Permute: {
+      const auto perm = permutation(graph, node, view.source);
+      std::vector<int64_t> inverse(perm.size());
+      for (size_t i = 0; i < perm.size(); ++i) inverse[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+      return add_node(graph, "aten.permute.default", {{"self", part}, {"dims", ints(inverse)}}, type, node.source, order);
+    }
+    case Kind::Slice: {
+      TRY(const SliceArgs s, slice_args(graph, view));
+      return add_node(graph, "aten.slice_scatter.default",
+                      {{"self", base}, {"src", part}, {"dim", s.dim}, {"start", s.start}, {"end", s.end}, {"step", s.step}}, type, node.source, order);
+    }
+    case Kind::Select:
+      return add_node(graph, "aten.select_scatter.default",
+                      {{"self", base}, {"src", part}, {"dim", axis_of(graph, node, view.source)}, {"index", select_index(node, view.index)}}, type,
+                      node.source, order);
+    case Kind::Diagonal:
+      return add_node(graph, "aten.diagonal_scatter.default",
+                      {{"self", base}, {"src", part}, {"offset", int_arg(node, "offset", 0)}, {"dim1", int_arg(node, "dim1", 0)}, {"dim2", int_arg(node, "dim2", 1)}},
+                      type, node.source, order);
+    case Kind::Expand: break;
+  }
+  return diag(DiagKind::UnsupportedArgument, "writes to an expanded tensor, whose elements share memory", "clone it before writing");
+}
+
+}  // namespace cortland::torch_passes
