@@ -13,10 +13,10 @@ GENERATED = (".pb.h", "_generated.h")
 
 
 def read_table(cmake):
-    """folder -> the folders its line names, in the order of the file."""
+    """folder -> the folders its line (add_layer and its like) names, in the order of the file."""
     text = re.sub(r"#.*", "", cmake)
     table = {}
-    for name, arguments in re.findall(r"\badd_layer\(\s*(\w+)([^)]*)\)", text):
+    for name, arguments in re.findall(r"\badd_\w+\(\s*(\w+)([^)]*)\)", text):
         words = arguments.split()
         table[name] = []
         if "DEPS" in words:

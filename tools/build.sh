@@ -14,4 +14,7 @@ if ! [ -e $folder/build.ninja ] || ! grep -qxF "$wants" $folder/CMakeCache.txt; 
   trap 'rm -f "$log"' EXIT
   cmake --preset release "${options[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 fi
-ninja -C $folder --quiet "$@"
+# On a terminal ninja shows its progress in one line; in a log it would fill hundreds.
+quiet=()
+[ -t 1 ] || quiet=(--quiet)
+ninja -C $folder "${quiet[@]}" "$@"
