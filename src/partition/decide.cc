@@ -33,13 +33,7 @@ class Decider {
         program_(options.target, graph.dims),
         state_(program_, program_.add_block(), {options.target, options.float_type}) {
     state_.float32_ops = options.float32_ops;
-    for (const auto& input : graph.inputs) {
-      if (!input.value) continue;
-      if (is_constant_input(graph, input, options))
-        state_.operands[input.value] = program_.constant(input.data);
-      else
-        add_placeholder(input.value);
-    }
+    add_inputs();
   }
 
   Result<Decision> run() {
@@ -53,14 +47,16 @@ class Decider {
         order.push_back(id);
         continue;
       }
-      Status status = skipped(node) ? Status(skip_reason(node)) : border_ok(node);
+      const bool skipped = skipped_by_name(node);
+      Status status = skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = torch_ops::lower_node(state_, graph_, id);
       if (status.ok()) {
         if (!fold(id)) order.push_back(id);
         continue;
       }
-      if (!has_kernel(node.target) && !skipped_by_name(node)) {
+      if (!has_kernel(node.target)) {
         TRY(auto parts, torch_ops::decompose_node(graph_, id));
+        add_inputs();
         if (!parts.empty()) {
           pending.insert(pending.begin(), parts.begin(), parts.end());
           continue;
@@ -88,10 +84,21 @@ class Decider {
     outside_.insert(v);
   }
 
+  // Graph inputs not seen yet: decompositions and folding add constants.
+  void add_inputs() {
+    for (; inputs_seen_ < graph_.inputs.size(); ++inputs_seen_) {
+      const auto& input = graph_.inputs[inputs_seen_];
+      if (!input.value || state_.operands.count(input.value)) continue;
+      if (is_constant_input(graph_, input, options_))
+        state_.operands[input.value] = program_.constant(input.data);
+      else
+        add_placeholder(input.value);
+    }
+  }
+
   bool skipped_by_name(const torch::Node& node) const {
     return options_.skip_ops.count(lower_case(node.target)) || options_.skip_ops.count(lower_case(edge_name(node.target)));
   }
-  bool skipped(const torch::Node& node) const { return skipped_by_name(node); }
 
   Diagnostic skip_reason(const torch::Node& node) const {
     Diagnostic d = diag(DiagKind::SkippedByUser, "is in the list of operators to skip");
@@ -152,6 +159,7 @@ class Decider {
   mil::Program program_;
   torch_ops::LoweringState state_;
   std::set<torch::ValueId> outside_;
+  size_t inputs_seen_ = 0;
   Decision decision_;
 };
 

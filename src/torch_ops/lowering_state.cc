@@ -162,7 +162,8 @@ bool LoweringState::is_used(const torch::Graph& graph, torch::ValueId v) {
       for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, mark);
     for (const auto& o : graph.outputs) for_each_value(o.value, mark);
   }
-  return used_[static_cast<size_t>(v.index)];
+  // Values made since (by a decomposition) exist because somebody reads them.
+  return static_cast<size_t>(v.index) >= used_.size() || used_[static_cast<size_t>(v.index)];
 }
 
 void LoweringState::roll_back(const Mark& mark) {

@@ -1,0 +1,84 @@
+// `cortland lower` and `cortland convert`: the same options, another container.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "driver/driver.h"
+
+namespace cortland::cli {
+namespace {
+
+struct Arguments {
+  std::string input, output, report;
+  std::string target = "iOS15", precision = "float16", compute_unit = "all";
+  std::vector<std::string> skip_ops, float32_ops;
+  bool full_graph = false;
+};
+
+void add_shared(CLI::App& app, Arguments& a) {
+  app.add_option("program", a.input, "the exported program, a .pt2 file")->required();
+  app.add_option("-o,--output", a.output, "where to write")->required();
+  app.add_option("--deployment-target", a.target, "oldest system to run on: iOS15 (default) to iOS18, or macOS12 to macOS15");
+  app.add_option("--precision", a.precision, "float16 (default) or float32");
+  app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',');
+  app.add_option("--report", a.report, "write what was delegated, and why the rest was not, as JSON");
+}
+
+Result<driver::LowerOptions> options_of(const Arguments& a) {
+  driver::LowerOptions options;
+  const auto target = mil::target_from_name(a.target);
+  if (!target) return diag(DiagKind::BadOption, fmt::format("there is no deployment target '{}'", a.target), "use iOS15, iOS16, iOS17 or iOS18");
+  if (a.precision != "float16" && a.precision != "float32")
+    return diag(DiagKind::BadOption, fmt::format("there is no precision '{}'", a.precision), "use float16 or float32");
+  options.partition.target = *target;
+  options.partition.float_type = a.precision == "float32" ? DType::F32 : DType::F16;
+  options.partition.lower_full_graph = a.full_graph;
+  for (std::string op : a.skip_ops) {
+    for (char& c : op) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    options.partition.skip_ops.insert(op);
+  }
+  options.partition.float32_ops.insert(a.float32_ops.begin(), a.float32_ops.end());
+  options.compute_unit = a.compute_unit;
+  return options;
+}
+
+Status finish(const driver::LowerReport& report, const Arguments& a) {
+  for (const auto& w : report.warnings) fmt::print(stderr, "warning: {}\n", w);
+  if (!a.report.empty()) TRY_DO(write_file(a.report, as_bytes(report.json())));
+  return {};
+}
+
+std::function<Status()> add_lower(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  add_shared(app, *a);
+  app.add_option("--compute-unit", a->compute_unit, "all (default), cpu_only, cpu_and_gpu or cpu_and_ne");
+  app.add_option("--skip-ops", a->skip_ops, "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...")->delimiter(',');
+  app.add_flag("--lower-full-graph", a->full_graph, "fail unless every operator can be delegated");
+  return [a]() -> Status {
+    TRY(const auto options, options_of(*a));
+    TRY(const auto report, driver::lower(a->input, a->output, options));
+    size_t ops = 0;
+    for (const auto& d : report.delegates) ops += d.ops.size();
+    fmt::print("{}: {} operators in {} Core ML delegates, {} on the CPU\n", a->output, ops, report.delegates.size(), report.cpu_ops.size());
+    return finish(report, *a);
+  };
+}
+
+std::function<Status()> add_convert(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  add_shared(app, *a);
+  return [a]() -> Status {
+    TRY(const auto options, options_of(*a));
+    TRY(const auto report, driver::convert(a->input, a->output, options));
+    return finish(report, *a);
+  };
+}
+
+}  // namespace
+
+const Command kLower = {"lower", "lower an exported program to a .pte with Core ML delegates", add_lower};
+const Command kConvert = {"convert", "convert a whole exported program to one .mlpackage", add_convert};
+
+}  // namespace cortland::cli
