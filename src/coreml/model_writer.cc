@@ -58,7 +58,9 @@ class FunctionWriter {
 };
 
 std::string FunctionWriter::name_of(Operand operand) const {
-  return operand.is_value() ? names_.value(operand.value()) : const_names_.at(operand.constant());
+  if (operand.is_const()) return const_names_.at(operand.constant());
+  CHECK(names_.defines(operand.value()), "an op reads a value that is not in its function");
+  return names_.value(operand.value());
 }
 
 Diagnostic FunctionWriter::in_op(Diagnostic error, const Op& op) const {

@@ -32,6 +32,12 @@ Names::Names(const Program& program, const Function& function) {
   name_block(program, function.body);
 }
 
+const std::string& Names::value(ValueId v) const {
+  static const std::string kUndefined = "undefined";
+  const auto it = values_.find(v);
+  return it == values_.end() ? kUndefined : it->second;
+}
+
 std::string Names::unique(Set& used, std::string wanted) {
   if (used.insert(wanted).second) return wanted;
   for (int& n = next_suffix_[wanted];;) {

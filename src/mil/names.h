@@ -18,8 +18,10 @@ class Names {
  public:
   Names(const Program& program, const Function& function);
 
-  // An output that can carry its own name does; see `needs_copy` for the others.
-  const std::string& value(ValueId v) const { return values_.at(v); }
+  // "undefined" for a value that nothing in the function defines. A value that is an output bears the output's name, where
+  // it can; see needs_copy() for the others.
+  const std::string& value(ValueId v) const;
+  bool defines(ValueId v) const { return values_.count(v) != 0; }
   const std::string& op(OpId op) const { return ops_.at(op); }
   const std::string& output(size_t i) const { return outputs_[i]; }
   // Whether output `i` must be an identity op's result: a constant is named by its `const` op, but a value that already
