@@ -84,10 +84,10 @@ class Case(unittest.TestCase):
         self.ok("run", program, "--inputs", self.inputs(**arrays), "--outputs", out)
         return npz.load(out)
 
-    def check_outputs(self, outputs, precision, count=360):
+    def check_outputs(self, outputs, precision, count=360, dtype="<f4"):
         self.assertEqual(list(outputs), ["out0"])
         ours, torch = outputs["out0"], RECORDED["out0"]
-        self.assertEqual((ours.dtype, ours.shape), ("<f4", (count, 10)))
+        self.assertEqual((ours.dtype, ours.shape), (dtype, (count, 10)))
         limit = LIMIT[precision] * max(map(abs, torch.values))
         self.assertLess(max(abs(a - b) for a, b in zip(ours.values, torch.values)), limit)
         self.assertEqual([best(r) for r in ours.rows()], [best(r) for r in torch.rows()[:count]])
@@ -169,6 +169,12 @@ class OtherCommands(Case):
                 self.check_outputs(self.run_program(path, in0=IMAGES), precision)
         size = [sum(p.stat().st_size for p in (self.folder / f"{p}.mlpackage").rglob("weight.bin")) for p in LIMIT]
         self.assertTrue(0.45 < size[1] / size[0] < 0.6, f"float32 and float16 weights: {size} bytes")
+
+    def test_runs_a_package_that_coremltools_wrote(self):
+        package = DIGITS.parent / "coremltools.mlpackage"
+        for count in (1, 360):
+            # Its output is float16: there coremltools keeps the type that the program computes in.
+            self.check_outputs(self.run_program(package, in0=first_images(count)), "float16", count, "<f2")
 
     def test_extract(self):
         self.ok("extract", self.lower(), "-o", self.folder / "parts")

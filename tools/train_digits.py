@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Trains the classifier of `make demo` on scikit-learn's bundled handwritten digits and exports it.
 
-Writes tests/data/digits/digits.pt2 and digits.npz: the 360 held-back images (in0), torch's outputs (out0) and the labels.
+Writes to tests/data/digits: digits.pt2; digits.npz with the 360 held-back images (in0), torch's outputs (out0) and the labels; and
+coremltools.mlpackage, what coremltools makes of the same program.
 Seeded: the same torch build on the same machine gives the same weights.
     build/venv/bin/python tools/train_digits.py
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,10 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "python"))
+
+import packages
+
 FOLDER = ROOT / "tests" / "data" / "digits"
 
 
@@ -67,7 +73,8 @@ def main():
     data = load_digits()
     images = (data.images / 16.0).astype(np.float32)[:, None]
     split = train_test_split(images, data.target, test_size=360, random_state=0, stratify=data.target)
-    x_train, x_test, y_train, y_test = map(torch.from_numpy, split)
+    # numpy's new axis has stride 1, which torch would take for channels-last.
+    x_train, x_test, y_train, y_test = (torch.from_numpy(a).clone(memory_format=torch.contiguous_format) for a in split)
 
     net = Digits()
     train(net, x_train, y_train)
@@ -79,6 +86,7 @@ def main():
 
     args.out.mkdir(parents=True, exist_ok=True)
     torch.export.save(program, args.out / "digits.pt2")
+    packages.write(program, args.out / "coremltools.mlpackage")
     np.savez(args.out / "digits.npz", in0=x_test.numpy(), out0=logits.numpy(), labels=y_test.numpy())
     correct = int((logits.argmax(1) == y_test).sum())
     print(f"torch {torch.__version__}: {correct} of {len(y_test)} held-back images right ({correct / len(y_test):.2%})")
