@@ -30,7 +30,10 @@ int32_t hex4(const char* text) {
   int32_t value = 0;
   for (int i = 0; i < 4; ++i) {
     const char c = text[i];
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }
@@ -98,9 +101,12 @@ static_assert(sizeof(Position) == sizeof(element) && std::is_trivially_copyable_
 size_t position_of(element e) { return std::bit_cast<Position>(e).index; }
 
 void append_key(std::string& path, std::string_view key) {
-  const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
-  if (plain) path += fmt::format("{}{}", path.empty() ? "" : ".", key);
-  else path += fmt::format("[\"{}\"]", printable(key, 80));
+  const bool plain =
+      !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  if (plain)
+    path += fmt::format("{}{}", path.empty() ? "" : ".", key);
+  else
+    path += fmt::format("[\"{}\"]", printable(key, 80));
 }
 
 // Repeated keys of an object, found without an allocation when it is small.
@@ -124,35 +130,52 @@ std::optional<std::string_view> repeated_key(simdjson::dom::object object) {
 
 std::string_view type_name(element e) {
   switch (e.type()) {
-    case element_type::ARRAY: return "an array";
-    case element_type::OBJECT: return "an object";
+    case element_type::ARRAY:
+      return "an array";
+    case element_type::OBJECT:
+      return "an object";
     case element_type::INT64:
-    case element_type::UINT64: return "an integer";
-    case element_type::DOUBLE: return "a number";
-    case element_type::STRING: return "a string";
-    case element_type::BOOL: return "a boolean";
-    case element_type::NULL_VALUE: return "null";
+    case element_type::UINT64:
+      return "an integer";
+    case element_type::DOUBLE:
+      return "a number";
+    case element_type::STRING:
+      return "a string";
+    case element_type::BOOL:
+      return "a boolean";
+    case element_type::NULL_VALUE:
+      return "null";
   }
   return "unknown";
 }
 
 std::string_view explain(simdjson::error_code code) {
   switch (code) {
-    case simdjson::DEPTH_ERROR: return "it is nested too deeply";
-    case simdjson::UTF8_ERROR: return "it is not UTF-8 text";
-    case simdjson::EMPTY: return "it is empty";
-    case simdjson::UNCLOSED_STRING: return "a string does not end";
-    case simdjson::NUMBER_ERROR: return "a number is malformed or too large";
-    case simdjson::STRING_ERROR: return "a string is malformed";
-    case simdjson::MEMALLOC: return "there is not enough memory for it";
-    default: return "it is malformed or cut off";
+    case simdjson::DEPTH_ERROR:
+      return "it is nested too deeply";
+    case simdjson::UTF8_ERROR:
+      return "it is not UTF-8 text";
+    case simdjson::EMPTY:
+      return "it is empty";
+    case simdjson::UNCLOSED_STRING:
+      return "a string does not end";
+    case simdjson::NUMBER_ERROR:
+      return "a number is malformed or too large";
+    case simdjson::STRING_ERROR:
+      return "a string is malformed";
+    case simdjson::MEMALLOC:
+      return "there is not enough memory for it";
+    default:
+      return "it is malformed or cut off";
   }
 }
 
 }  // namespace
 
 Result<JsonDocument> parse_json(std::string_view text, std::string name, JsonOptions options) {
-  const auto bad = [&](std::string_view why) { return diag(DiagKind::BadJson, fmt::format("'{}' cannot be read as JSON: {}", name, why)); };
+  const auto bad = [&](std::string_view why) {
+    return diag(DiagKind::BadJson, fmt::format("'{}' cannot be read as JSON: {}", name, why));
+  };
   if (text.size() > options.max_size)
     return bad(fmt::format("{} bytes are more than the limit of {}", text.size(), options.max_size));
   simdjson::padded_string padded(options.bare_non_finite ? quote_non_finite(text) : text);
@@ -192,8 +215,10 @@ std::string Json::path() const {
       }
     }
     if (!next) break;
-    if (here.is_array()) path += fmt::format("[{}]", index);
-    else append_key(path, key);
+    if (here.is_array())
+      path += fmt::format("[{}]", index);
+    else
+      append_key(path, key);
     here = *next;
   }
   return path;
@@ -204,7 +229,9 @@ Diagnostic Json::error(std::string_view what) const {
   return diag(DiagKind::BadJson, fmt::format("{}: {}{}{}", tree_->name, place, place.empty() ? "" : ": ", what));
 }
 
-Diagnostic Json::wrong_type(std::string_view wanted) const { return error(fmt::format("{} expected, found {}", wanted, type_name(element_))); }
+Diagnostic Json::wrong_type(std::string_view wanted) const {
+  return error(fmt::format("{} expected, found {}", wanted, type_name(element_)));
+}
 
 bool Json::is_integer() const { return element_.type() == element_type::INT64 || element_.type() == element_type::UINT64; }
 

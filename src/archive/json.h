@@ -43,8 +43,8 @@ class Json {
   Result<bool> as_bool() const;
   Result<int64_t> as_int64() const;
   Result<uint64_t> as_uint64() const;
-  Result<double> as_double() const;               // also the strings "NaN", "Infinity", "-Infinity"
-  Result<std::string_view> as_string() const;     // UTF-8; lone surrogates have become U+FFFD
+  Result<double> as_double() const;            // also the strings "NaN", "Infinity", "-Infinity"
+  Result<std::string_view> as_string() const;  // UTF-8; lone surrogates have become U+FFFD
 
   // Field of an object. An object that holds the key twice is an error.
   Result<Json> field(std::string_view key) const;
@@ -56,8 +56,8 @@ class Json {
   Result<JsonItems> items() const;
   Result<JsonFields> fields() const;
 
-  std::string path() const;                          // "graph.nodes[3].inputs"; empty for the root
-  Diagnostic error(std::string_view what) const;     // "file.json: graph.nodes[3].inputs: what"
+  std::string path() const;                       // "graph.nodes[3].inputs"; empty for the root
+  Diagnostic error(std::string_view what) const;  // "file.json: graph.nodes[3].inputs: what"
 
  private:
   Diagnostic wrong_type(std::string_view wanted) const;

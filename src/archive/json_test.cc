@@ -25,7 +25,8 @@ std::string refuse(std::string_view text, JsonOptions options = {}) {
 }
 
 TEST(Json, ReadsEveryType) {
-  const auto document = parse(R"({"i": -5, "u": 18446744073709551615, "f": -1e-5, "s": "a\u00e9", "b": true, "n": null, "l": [1, 2], "o": {}})");
+  const auto document = parse(
+      R"({"i": -5, "u": 18446744073709551615, "f": -1e-5, "s": "a\u00e9", "b": true, "n": null, "l": [1, 2], "o": {}})");
   const Json root = document.root();
   EXPECT_EQ(*root.field("i")->as_int64(), -5);
   EXPECT_EQ(*root.field("u")->as_uint64(), 18446744073709551615u);
@@ -61,7 +62,8 @@ TEST(Json, KeepsIntegersExact) {
 }
 
 TEST(Json, ErrorsNameTheFileAndThePlace) {
-  const auto document = parse(R"({"a": {"x": [0]}, "graph": {"nodes": [{}, [[]], {"k": 1, "in puts": {"y": [true, {"z": "s"}]}}]}})");
+  const auto document =
+      parse(R"({"a": {"x": [0]}, "graph": {"nodes": [{}, [[]], {"k": 1, "in puts": {"y": [true, {"z": "s"}]}}]}})");
   const auto nodes = document.root().field("graph")->field("nodes")->items();
   std::vector<Json> items;
   for (const Json node : *nodes) items.push_back(node);
@@ -69,14 +71,16 @@ TEST(Json, ErrorsNameTheFileAndThePlace) {
   EXPECT_EQ(deep.path(), "graph.nodes[2][\"in puts\"].y");
   const auto inner = deep.items();
   auto at = inner->begin();
-  EXPECT_THAT((*at).as_int64().error().what, testing::StrEq("m.json: graph.nodes[2][\"in puts\"].y[0]: an integer expected, found a boolean"));
+  EXPECT_THAT((*at).as_int64().error().what,
+              testing::StrEq("m.json: graph.nodes[2][\"in puts\"].y[0]: an integer expected, found a boolean"));
   ++at;
   EXPECT_EQ((*at).field("z")->path(), "graph.nodes[2][\"in puts\"].y[1].z");
   EXPECT_EQ((*(*items[1].items()).begin()).path(), "graph.nodes[1][0]");
   EXPECT_EQ(document.root().path(), "");
   EXPECT_EQ(document.root().field("nope").error().what, "m.json: the field 'nope' is missing");
   EXPECT_EQ(items[0].field("nope").error().what, "m.json: graph.nodes[0]: the field 'nope' is missing");
-  EXPECT_THAT(items[2].field("k")->field("x").error().what, HasSubstr("graph.nodes[2].k: an object expected, found an integer"));
+  EXPECT_THAT(items[2].field("k")->field("x").error().what,
+              HasSubstr("graph.nodes[2].k: an object expected, found an integer"));
   EXPECT_THAT(items[0].items().error().what, HasSubstr("an array expected, found an object"));
   EXPECT_THAT(items[0].as_string().error().what, HasSubstr("a string expected"));
   EXPECT_THAT(items[0].as_bool().error().what, HasSubstr("a boolean expected"));

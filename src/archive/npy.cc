@@ -23,13 +23,14 @@ struct NumpyType {
 };
 
 constexpr NumpyType kTypes[] = {
-    {DType::Bool, "b1"}, {DType::I8, "i1"},   {DType::I16, "i2"}, {DType::I32, "i4"}, {DType::I64, "i8"},
-    {DType::U8, "u1"},   {DType::U16, "u2"},  {DType::U32, "u4"}, {DType::U64, "u8"}, {DType::F16, "f2"},
-    {DType::F32, "f4"},  {DType::F64, "f8"},  {DType::C64, "c8"}, {DType::C128, "c16"},
+    {DType::Bool, "b1"}, {DType::I8, "i1"},  {DType::I16, "i2"}, {DType::I32, "i4"},   {DType::I64, "i8"},
+    {DType::U8, "u1"},   {DType::U16, "u2"}, {DType::U32, "u4"}, {DType::U64, "u8"},   {DType::F16, "f2"},
+    {DType::F32, "f4"},  {DType::F64, "f8"}, {DType::C64, "c8"}, {DType::C128, "c16"},
 };
 
 Diagnostic bad(std::string_view name, std::string_view what) {
-  return diag(DiagKind::BadInput, fmt::format("'{}' is not a readable .npy file: {}", name, what), "write the array again with numpy.save");
+  return diag(DiagKind::BadInput, fmt::format("'{}' is not a readable .npy file: {}", name, what),
+              "write the array again with numpy.save");
 }
 
 struct Header {
@@ -149,7 +150,8 @@ std::string from_fortran(Bytes from, const std::vector<int64_t>& shape, size_t w
 }  // namespace
 
 Result<Array> parse_npy(Bytes bytes, std::string_view name) {
-  if (bytes.size() < kMagic.size() + 4 || !as_text(bytes).starts_with(kMagic)) return bad(name, "it does not start with numpy's mark");
+  if (bytes.size() < kMagic.size() + 4 || !as_text(bytes).starts_with(kMagic))
+    return bad(name, "it does not start with numpy's mark");
   const auto version = std::to_integer<int>(bytes[6]);
   if (version < 1 || version > 3) return bad(name, fmt::format("format version {} is unknown", version));
   const size_t start = version == 1 ? 10 : 12;
@@ -162,14 +164,16 @@ Result<Array> parse_npy(Bytes bytes, std::string_view name) {
   const bool ordered = !header.descr.empty() && std::string_view("<>|=").find(header.descr[0]) != std::string_view::npos;
   Array array{.dtype = dtype_of(ordered ? header.descr.substr(1) : header.descr), .shape = std::move(header.shape)};
   if (array.dtype == DType::Unknown)
-    return diag(DiagKind::UnsupportedDtype,
-                fmt::format("'{}' holds elements of numpy type '{}'; only booleans, integers, floats and complex numbers are read",
-                            name, printable(header.descr)));
+    return diag(
+        DiagKind::UnsupportedDtype,
+        fmt::format("'{}' holds elements of numpy type '{}'; only booleans, integers, floats and complex numbers are read",
+                    name, printable(header.descr)));
   const auto width = static_cast<uint64_t>(bit_width(array.dtype) / 8);
   const Bytes payload = bytes.subspan(start + header_size);
   uint64_t size = 0;
   if (!byte_count(array.shape, width, size) || size != payload.size())
-    return bad(name, fmt::format("{} bytes of elements do not fit the shape ({})", payload.size(), fmt::join(array.shape, ", ")));
+    return bad(name,
+               fmt::format("{} bytes of elements do not fit the shape ({})", payload.size(), fmt::join(array.shape, ", ")));
   if (header.fortran_order && array.shape.size() > 1)
     array.data = from_fortran(payload, array.shape, width);
   else
@@ -184,15 +188,16 @@ Result<Array> read_npy(const std::filesystem::path& path) {
 }
 
 Result<std::string> npy_header(const Array& array) {
-  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NumpyType& t) { return t.type == array.dtype; });
+  const auto* type =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const NumpyType& t) { return t.type == array.dtype; });
   if (type == std::end(kTypes))
     return diag(DiagKind::UnsupportedDtype, fmt::format("numpy has no element type for {}", torch_name(array.dtype)));
   uint64_t size = 0;
   CHECK(byte_count(array.shape, static_cast<uint64_t>(bit_width(array.dtype) / 8), size) && size == array.data.size(),
         "data and shape of an array disagree");
   const bool one_byte = bit_width(array.dtype) == 8;
-  std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}", one_byte ? '|' : '<', type->code,
-                                 fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
+  std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}", one_byte ? '|' : '<',
+                                 type->code, fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
   const size_t before = kMagic.size() + 4;
   text.append(kAlignment - 1 - (before + text.size()) % kAlignment, ' ');
   text += '\n';

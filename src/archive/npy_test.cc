@@ -15,8 +15,10 @@ std::string npy(std::string header, std::string_view data, int version = 1) {
   std::string out = "\x93NUMPY";
   out += static_cast<char>(version);
   out += '\0';
-  if (version == 1) append_le<uint16_t>(out, static_cast<uint16_t>(header.size()));
-  else append_le<uint32_t>(out, static_cast<uint32_t>(header.size()));
+  if (version == 1)
+    append_le<uint16_t>(out, static_cast<uint16_t>(header.size()));
+  else
+    append_le<uint32_t>(out, static_cast<uint32_t>(header.size()));
   return out + header + std::string(data);
 }
 
@@ -43,20 +45,26 @@ TEST(Npy, ReadsAllVersionsAndSpellings) {
     EXPECT_EQ(array->shape, (std::vector<int64_t>{2, 3}));
     EXPECT_EQ(array->data, data);
   }
-  EXPECT_EQ(parse(npy("{\"shape\":(6L,),\"descr\":\"=i2\",\"fortran_order\":False}", data))->shape, (std::vector<int64_t>{6}));
+  EXPECT_EQ(parse(npy("{\"shape\":(6L,),\"descr\":\"=i2\",\"fortran_order\":False}", data))->shape,
+            (std::vector<int64_t>{6}));
   const auto scalar = parse(npy("{'descr': '|b1', 'fortran_order': False, 'shape': ()}", "\1"));
   ASSERT_TRUE(scalar.ok());
   EXPECT_TRUE(scalar->shape.empty());
-  EXPECT_EQ(parse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5)}", ""))->shape, (std::vector<int64_t>{0, 5}));
+  EXPECT_EQ(parse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5)}", ""))->shape,
+            (std::vector<int64_t>{0, 5}));
 }
 
 TEST(Npy, FortranOrderAndForeignBytes) {
-  const auto turned = parse(npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3)}", pack<int16_t>({1, 4, 2, 5, 3, 6})));
+  const auto turned =
+      parse(npy("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3)}", pack<int16_t>({1, 4, 2, 5, 3, 6})));
   EXPECT_EQ(turned->data, pack<int16_t>({1, 2, 3, 4, 5, 6}));
-  const auto cube = parse(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2, 2)}", pack<uint8_t>({0, 4, 2, 6, 1, 5, 3, 7})));
+  const auto cube =
+      parse(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2, 2)}", pack<uint8_t>({0, 4, 2, 6, 1, 5, 3, 7})));
   EXPECT_EQ(cube->data, pack<uint8_t>({0, 1, 2, 3, 4, 5, 6, 7}));
-  EXPECT_EQ(parse(npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,)}", std::string("\0\1\1\0", 4)))->data, pack<int16_t>({1, 256}));
-  const auto complex = parse(npy("{'descr': '>c8', 'fortran_order': False, 'shape': (1,)}", std::string("\x3f\x80\0\0\x40\0\0\0", 8)));
+  EXPECT_EQ(parse(npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,)}", std::string("\0\1\1\0", 4)))->data,
+            pack<int16_t>({1, 256}));
+  const auto complex =
+      parse(npy("{'descr': '>c8', 'fortran_order': False, 'shape': (1,)}", std::string("\x3f\x80\0\0\x40\0\0\0", 8)));
   EXPECT_EQ(complex->data, pack<float>({1.f, 2.f}));
   EXPECT_EQ(parse(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 0)}", ""))->data, "");
 }
@@ -64,16 +72,19 @@ TEST(Npy, FortranOrderAndForeignBytes) {
 TEST(Npy, RefusesBadHeaders) {
   EXPECT_THAT(refuse("PK"), HasSubstr("numpy's mark"));
   EXPECT_THAT(refuse(npy("{}", "", 4)), HasSubstr("version 4"));
-  for (const auto* header : {
-           "", "{", "{}", "[]", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': False}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,,)}", "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} + x", "{'descr': '<f4', 'descr': '<f4', 'shape': (1,)}",
-           "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "{'descr: '<f4', 'fortran_order': False, 'shape': (1,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}"})
+  for (const auto* header :
+       {"", "{", "{}", "[]", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': False}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,,)}", "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} + x", "{'descr': '<f4', 'descr': '<f4', 'shape': (1,)}",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}",
+        "{'descr: '<f4', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}"})
     EXPECT_THAT(refuse(npy(header, "1234")), HasSubstr("its header is damaged")) << header;
-  const auto shaped = [](std::string shape) { return npy("{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + ")}", "1234"); };
+  const auto shaped = [](std::string shape) {
+    return npy("{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + ")}", "1234");
+  };
   EXPECT_EQ(refuse(shaped("1,")), "(accepted)");
   EXPECT_THAT(refuse(shaped("2,")), HasSubstr("4 bytes of elements do not fit the shape (2)"));
   EXPECT_THAT(refuse(shaped("4611686018427387904, 4")), HasSubstr("do not fit the shape"));
@@ -110,8 +121,8 @@ TEST(Npy, WritesWhatNumpyWrites) {
 TEST(Npz, RoundTrip) {
   const test::TemporaryFolder folder;
   NamedArrays arrays;
-  for (const DType type : {DType::Bool, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32, DType::U64,
-                           DType::F16, DType::F32, DType::F64, DType::C64, DType::C128})
+  for (const DType type : {DType::Bool, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32,
+                           DType::U64, DType::F16, DType::F32, DType::F64, DType::C64, DType::C128})
     arrays.emplace_back(torch_name(type), Array{type, {3, 2}, std::string(6 * bit_width(type) / 8, '\1')});
   arrays.emplace_back("F64", Array{DType::F64, {}, pack<double>({1.5})});
   arrays.emplace_back("f64", Array{DType::F64, {0}, ""});
@@ -139,7 +150,8 @@ TEST(Npz, ReadsCompressedAndNamesTheArrayAtFault) {
   EXPECT_EQ((*arrays)[0].first, "a");
   EXPECT_EQ((*arrays)[1].first, "b");
   EXPECT_EQ((*arrays)[0].second.data, "abc");
-  EXPECT_THAT(open(test::make_zip({{"a.npy", good.substr(1)}})).error().what, HasSubstr("'x.npz:a.npy' is not a readable .npy"));
+  EXPECT_THAT(open(test::make_zip({{"a.npy", good.substr(1)}})).error().what,
+              HasSubstr("'x.npz:a.npy' is not a readable .npy"));
   EXPECT_THAT(open(test::make_zip({{.name = "a.npy", .data = good, .crc = 7}})).error().what, HasSubstr("wrong checksum"));
   EXPECT_EQ(read_npz("/nonexistent.npz").error().kind, DiagKind::FileNotFound);
 }

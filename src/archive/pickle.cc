@@ -10,6 +10,7 @@ namespace cortland::archive {
 namespace {
 
 // The instructions that torch and Python's pickler write for protocols 2 to 5.
+// clang-format off
 enum Op : uint8_t {
   kProto = 0x80, kFrame = 0x95, kStop = '.', kMark = '(', kPop = '0', kPopMark = '1', kDup = '2',
   kNone = 'N', kNewTrue = 0x88, kNewFalse = 0x89, kBinInt = 'J', kBinInt1 = 'K', kBinInt2 = 'M', kLong1 = 0x8a, kBinFloat = 'G',
@@ -21,13 +22,15 @@ enum Op : uint8_t {
   kGlobal = 'c', kStackGlobal = 0x93, kReduce = 'R', kNewObj = 0x81, kBuild = 'b', kBinPersId = 'Q',
   kBinPut = 'q', kLongBinPut = 'r', kMemoize = 0x94, kBinGet = 'h', kLongBinGet = 'j',
 };
+// clang-format on
 
 class Unpickler {
  public:
   Unpickler(Bytes bytes, std::string_view name, PickleLimits limits) : bytes_(bytes), name_(name), limits_(limits) {}
 
   Result<Pickle> run() {
-    if (bytes_.size() > limits_.max_bytes) return bad(fmt::format("{} bytes are more than the limit of {}", bytes_.size(), limits_.max_bytes));
+    if (bytes_.size() > limits_.max_bytes)
+      return bad(fmt::format("{} bytes are more than the limit of {}", bytes_.size(), limits_.max_bytes));
     for (size_t count = 0; !stopped_; ++count) {
       if (count == limits_.max_instructions) return bad(fmt::format("it has more than {} instructions", count));
       if (at_ == bytes_.size()) return bad("it is cut off");
@@ -104,6 +107,7 @@ class Unpickler {
 
   // ---- instructions ----
 
+  // clang-format off
   Status step(uint8_t op) {
     switch (op) {
       case kProto: return proto();
@@ -156,6 +160,7 @@ class Unpickler {
     }
     return bad(fmt::format("the instruction 0x{:02x} is not supported", op));
   }
+  // clang-format on
 
   Status proto() {
     uint8_t version = 0;
@@ -265,11 +270,13 @@ class Unpickler {
     PickleId name, module;
     TRY_DO(pop(name));
     TRY_DO(pop(module));
-    if (node(name).kind != PickleKind::Str || node(module).kind != PickleKind::Str) return bad("a global is not named by strings");
+    if (node(name).kind != PickleKind::Str || node(module).kind != PickleKind::Str)
+      return bad("a global is not named by strings");
     return push_global({.kind = PickleKind::Global, .text = node(module).text, .name = node(name).text});
   }
   Status push_global(PickleNode node) {
-    if (node.text.size() > limits_.max_name || node.name.size() > limits_.max_name) return bad("the name of a global is too long");
+    if (node.text.size() > limits_.max_name || node.name.size() > limits_.max_name)
+      return bad("the name of a global is too long");
     return push(std::move(node));
   }
 
@@ -376,6 +383,8 @@ class Unpickler {
 
 }  // namespace
 
-Result<Pickle> parse_pickle(Bytes bytes, std::string_view name, PickleLimits limits) { return Unpickler(bytes, name, limits).run(); }
+Result<Pickle> parse_pickle(Bytes bytes, std::string_view name, PickleLimits limits) {
+  return Unpickler(bytes, name, limits).run();
+}
 
 }  // namespace cortland::archive

@@ -18,13 +18,13 @@ enum class PickleKind : uint8_t { None, Bool, Int, Float, Str, Bytes, Tuple, Lis
 
 struct PickleNode {
   PickleKind kind = PickleKind::None;
-  int64_t integer = 0;        // Bool, Int
-  double real = 0;            // Float
-  std::string_view text;      // Str (mostly UTF-8), Bytes; module of a Global
-  std::string_view name;      // Global
-  PickleId callee;            // Call
-  PickleId args;              // Call: a Tuple; PersId: the id itself
-  PickleId state;             // Call: what BUILD attached, if anything
+  int64_t integer = 0;                                 // Bool, Int
+  double real = 0;                                     // Float
+  std::string_view text;                               // Str (mostly UTF-8), Bytes; module of a Global
+  std::string_view name;                               // Global
+  PickleId callee;                                     // Call
+  PickleId args;                                       // Call: a Tuple; PersId: the id itself
+  PickleId state;                                      // Call: what BUILD attached, if anything
   std::vector<PickleId> items;                         // Tuple, List; Call: appended to its result
   std::vector<std::pair<PickleId, PickleId>> entries;  // Dict; Call: set in its result
 };

@@ -11,7 +11,9 @@ namespace {
 using testing::HasSubstr;
 using namespace std::string_literals;
 
-Result<Pickle> parse(const std::string& code, PickleLimits limits = {}) { return parse_pickle(as_bytes(code), "p.pkl", limits); }
+Result<Pickle> parse(const std::string& code, PickleLimits limits = {}) {
+  return parse_pickle(as_bytes(code), "p.pkl", limits);
+}
 
 std::string refuse(const std::string& code, PickleLimits limits = {}) {
   const auto pickle = parse(code, limits);
@@ -28,18 +30,30 @@ std::string show(const Pickle& p, PickleId id) {
   for (const PickleId item : node.items) parts += (parts.empty() ? "" : " ") + show(p, item);
   for (const auto& [key, value] : node.entries) parts += (parts.empty() ? "" : " ") + show(p, key) + "=" + show(p, value);
   switch (node.kind) {
-    case PickleKind::None: return "none";
-    case PickleKind::Bool: return node.integer ? "true" : "false";
-    case PickleKind::Int: return std::to_string(node.integer);
-    case PickleKind::Float: return std::to_string(node.real);
-    case PickleKind::Str: return "'" + std::string(node.text) + "'";
-    case PickleKind::Bytes: return "b'" + std::string(node.text) + "'";
-    case PickleKind::Tuple: return "(" + parts + ")";
-    case PickleKind::List: return "[" + parts + "]";
-    case PickleKind::Dict: return "{" + parts + "}";
-    case PickleKind::Global: return std::string(node.text) + "." + std::string(node.name);
-    case PickleKind::PersId: return "@" + show(p, node.args);
-    case PickleKind::Call: break;
+    case PickleKind::None:
+      return "none";
+    case PickleKind::Bool:
+      return node.integer ? "true" : "false";
+    case PickleKind::Int:
+      return std::to_string(node.integer);
+    case PickleKind::Float:
+      return std::to_string(node.real);
+    case PickleKind::Str:
+      return "'" + std::string(node.text) + "'";
+    case PickleKind::Bytes:
+      return "b'" + std::string(node.text) + "'";
+    case PickleKind::Tuple:
+      return "(" + parts + ")";
+    case PickleKind::List:
+      return "[" + parts + "]";
+    case PickleKind::Dict:
+      return "{" + parts + "}";
+    case PickleKind::Global:
+      return std::string(node.text) + "." + std::string(node.name);
+    case PickleKind::PersId:
+      return "@" + show(p, node.args);
+    case PickleKind::Call:
+      break;
   }
   const auto state = node.state.valid() ? "!" + show(p, node.state) : "";
   return show(p, node.callee) + show(p, node.args) + (parts.empty() ? "" : "<" + parts + ">") + state;
@@ -79,9 +93,15 @@ TEST(Pickle, Containers) {
   EXPECT_EQ(show("}K\1K\2s(K\3K\4K\5K\6u."), "{1=2 3=4 5=6}");
   EXPECT_EQ(show("\x8f(K\1K\2\x90."), "builtins.set()<1 2>");
   EXPECT_EQ(show("(K\1\x91."), "builtins.frozenset()<1>");
-  EXPECT_EQ(show("K\1K\2" "0."), "1");
-  EXPECT_EQ(show("K\1(K\2K\3" "1."), "1");
-  EXPECT_EQ(show("K\7" "2\x86."), "(7 7)");
+  EXPECT_EQ(show("K\1K\2"
+                 "0."),
+            "1");
+  EXPECT_EQ(show("K\1(K\2K\3"
+                 "1."),
+            "1");
+  EXPECT_EQ(show("K\7"
+                 "2\x86."),
+            "(7 7)");
 }
 
 TEST(Pickle, MemoAndFrames) {

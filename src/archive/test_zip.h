@@ -44,7 +44,8 @@ inline void append_fields(std::string& out, const Part& part, uint16_t method, c
   append_le<uint32_t>(out, 0);
   const auto* bytes = reinterpret_cast<const Bytef*>(part.data.data());
   append_le<uint32_t>(out, part.crc.value_or(static_cast<uint32_t>(crc32_z(0, bytes, part.data.size()))));
-  append_le<uint32_t>(out, part.deflate ? static_cast<uint32_t>(packed.size()) : part.size.value_or(static_cast<uint32_t>(packed.size())));
+  append_le<uint32_t>(
+      out, part.deflate ? static_cast<uint32_t>(packed.size()) : part.size.value_or(static_cast<uint32_t>(packed.size())));
   append_le<uint32_t>(out, part.size.value_or(static_cast<uint32_t>(part.data.size())));
 }
 

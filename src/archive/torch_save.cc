@@ -21,10 +21,10 @@ struct StorageClass {
 };
 
 constexpr StorageClass kStorageClasses[] = {
-    {"FloatStorage", DType::F32},        {"DoubleStorage", DType::F64},         {"HalfStorage", DType::F16},
-    {"BFloat16Storage", DType::BF16},    {"LongStorage", DType::I64},           {"IntStorage", DType::I32},
-    {"ShortStorage", DType::I16},        {"CharStorage", DType::I8},            {"ByteStorage", DType::U8},
-    {"BoolStorage", DType::Bool},        {"ComplexFloatStorage", DType::C64},   {"ComplexDoubleStorage", DType::C128},
+    {"FloatStorage", DType::F32},     {"DoubleStorage", DType::F64},       {"HalfStorage", DType::F16},
+    {"BFloat16Storage", DType::BF16}, {"LongStorage", DType::I64},         {"IntStorage", DType::I32},
+    {"ShortStorage", DType::I16},     {"CharStorage", DType::I8},          {"ByteStorage", DType::U8},
+    {"BoolStorage", DType::Bool},     {"ComplexFloatStorage", DType::C64}, {"ComplexDoubleStorage", DType::C128},
 };
 
 std::optional<DType> dtype_from_torch_name(std::string_view name) {
@@ -64,7 +64,9 @@ class TorchLoader {
  private:
   using Kind = SavedValue::Kind;
 
-  Diagnostic bad(std::string_view what) const { return diag(DiagKind::BadPickle, fmt::format("'{}': {}", zip_.name(), what)); }
+  Diagnostic bad(std::string_view what) const {
+    return diag(DiagKind::BadPickle, fmt::format("'{}': {}", zip_.name(), what));
+  }
 
   SavedId add(SavedValue value) {
     out_.values_.push_back(std::move(value));
@@ -80,18 +82,30 @@ class TorchLoader {
 
   Result<SavedValue> convert(const PickleNode& node) {
     switch (node.kind) {
-      case PickleKind::None: return SavedValue{};
-      case PickleKind::Bool: return SavedValue{.kind = Kind::Bool, .boolean = node.integer != 0};
-      case PickleKind::Int: return SavedValue{.kind = Kind::Int, .integer = node.integer};
-      case PickleKind::Float: return SavedValue{.kind = Kind::Float, .real = node.real};
-      case PickleKind::Str: return SavedValue{.kind = Kind::Str, .text = std::string(node.text)};
-      case PickleKind::Bytes: return SavedValue{.kind = Kind::Bytes, .text = std::string(node.text)};
-      case PickleKind::Tuple: return container(Kind::Tuple, node);
-      case PickleKind::List: return container(Kind::List, node);
-      case PickleKind::Dict: return container(Kind::Dict, node);
-      case PickleKind::Global: return global(node);
-      case PickleKind::PersId: return object(node);
-      case PickleKind::Call: return call(node);
+      case PickleKind::None:
+        return SavedValue{};
+      case PickleKind::Bool:
+        return SavedValue{.kind = Kind::Bool, .boolean = node.integer != 0};
+      case PickleKind::Int:
+        return SavedValue{.kind = Kind::Int, .integer = node.integer};
+      case PickleKind::Float:
+        return SavedValue{.kind = Kind::Float, .real = node.real};
+      case PickleKind::Str:
+        return SavedValue{.kind = Kind::Str, .text = std::string(node.text)};
+      case PickleKind::Bytes:
+        return SavedValue{.kind = Kind::Bytes, .text = std::string(node.text)};
+      case PickleKind::Tuple:
+        return container(Kind::Tuple, node);
+      case PickleKind::List:
+        return container(Kind::List, node);
+      case PickleKind::Dict:
+        return container(Kind::Dict, node);
+      case PickleKind::Global:
+        return global(node);
+      case PickleKind::PersId:
+        return object(node);
+      case PickleKind::Call:
+        return call(node);
     }
     return bad("unknown kind of value");
   }
@@ -132,7 +146,9 @@ class TorchLoader {
     const auto& args = pickle_[node.args].items;
     const PickleNode& callee = pickle_[node.callee];
     if (callee.kind != PickleKind::Global) return object(node);
-    const auto is = [&](std::string_view module, std::string_view name) { return callee.text == module && callee.name == name; };
+    const auto is = [&](std::string_view module, std::string_view name) {
+      return callee.text == module && callee.name == name;
+    };
     if (is("collections", "OrderedDict")) return ordered_dict(node, args);
     if (is("torch", "Size") && args.size() == 1 && pickle_[args[0]].kind == PickleKind::Tuple)
       return container(Kind::Tuple, pickle_[args[0]]);
@@ -262,7 +278,8 @@ class TorchLoader {
 
   Result<std::vector<int64_t>> integers(PickleId id) const {
     const PickleNode* node = &pickle_[id];
-    if (node->kind == PickleKind::Call && pickle_.is_global(node->callee, "torch", "Size") && pickle_[node->args].items.size() == 1)
+    if (node->kind == PickleKind::Call && pickle_.is_global(node->callee, "torch", "Size") &&
+        pickle_[node->args].items.size() == 1)
       node = &pickle_[pickle_[node->args].items[0]];
     if (node->kind != PickleKind::Tuple || node->items.size() > kMaxRank) return bad("the shape of a tensor is malformed");
     std::vector<int64_t> values;
@@ -281,22 +298,28 @@ class TorchLoader {
   // ('storage', class, key, device, count)
   Result<Storage> storage(PickleId id) {
     const PickleNode& node = pickle_[id];
-    if (node.kind != PickleKind::PersId || pickle_[node.args].kind != PickleKind::Tuple || pickle_[node.args].items.size() != 5)
+    if (node.kind != PickleKind::PersId || pickle_[node.args].kind != PickleKind::Tuple ||
+        pickle_[node.args].items.size() != 5)
       return bad("a tensor has no storage");
     const auto& parts = pickle_[node.args].items;
     const PickleNode &tag = pickle_[parts[0]], &type = pickle_[parts[1]], &key = pickle_[parts[2]];
-    if (tag.kind != PickleKind::Str || tag.text != "storage" || type.kind != PickleKind::Global || key.kind != PickleKind::Str)
+    if (tag.kind != PickleKind::Str || tag.text != "storage" || type.kind != PickleKind::Global ||
+        key.kind != PickleKind::Str)
       return bad("a storage is malformed");
     Storage made;
-    const auto* known = std::find_if(std::begin(kStorageClasses), std::end(kStorageClasses), [&](const auto& c) { return c.name == type.name; });
-    if (known != std::end(kStorageClasses) && (type.text == "torch" || type.text == "torch.storage")) made.dtype = known->dtype;
+    const auto* known = std::find_if(std::begin(kStorageClasses), std::end(kStorageClasses),
+                                     [&](const auto& c) { return c.name == type.name; });
+    if (known != std::end(kStorageClasses) && (type.text == "torch" || type.text == "torch.storage"))
+      made.dtype = known->dtype;
     else if (type.name != "UntypedStorage")
-      return diag(DiagKind::UnsupportedDtype, fmt::format("'{}': a tensor is stored as '{}', which is not supported", zip_.name(), printable(type.name)));
+      return diag(DiagKind::UnsupportedDtype, fmt::format("'{}': a tensor is stored as '{}', which is not supported",
+                                                          zip_.name(), printable(type.name)));
     TRY(made.file, storage_file(key.text));
     TRY(const int64_t count, integer(parts[4]));
     const auto width = static_cast<uint64_t>(made.dtype ? bit_width(*made.dtype) / 8 : 1);
     if (count < 0 || static_cast<uint64_t>(count) > made.file->bytes().size() / width)
-      return bad(fmt::format("the storage '{}' has {} bytes, too few for {} elements", printable(key.text), made.file->bytes().size(), count));
+      return bad(fmt::format("the storage '{}' has {} bytes, too few for {} elements", printable(key.text),
+                             made.file->bytes().size(), count));
     return made;
   }
 
@@ -359,12 +382,15 @@ class TorchLoader {
   // The last element must lie inside the storage.
   Status check_bounds(const SavedTensor& tensor, uint64_t bytes) const {
     if (std::find(tensor.sizes.begin(), tensor.sizes.end(), 0) != tensor.sizes.end()) return {};
-    if (bytes == 0) return diag(DiagKind::WeightsMissing, fmt::format("'{}': a tensor has elements but its storage is empty", zip_.name()));
+    if (bytes == 0)
+      return diag(DiagKind::WeightsMissing,
+                  fmt::format("'{}': a tensor has elements but its storage is empty", zip_.name()));
     auto last = static_cast<uint64_t>(tensor.storage_offset);
     bool fits = true;
     for (size_t i = 0; i < tensor.sizes.size(); ++i) {
       uint64_t reach = 0;
-      fits &= !__builtin_mul_overflow(static_cast<uint64_t>(tensor.sizes[i] - 1), static_cast<uint64_t>(tensor.strides[i]), &reach);
+      fits &= !__builtin_mul_overflow(static_cast<uint64_t>(tensor.sizes[i] - 1), static_cast<uint64_t>(tensor.strides[i]),
+                                      &reach);
       fits &= !__builtin_add_overflow(last, reach, &last);
     }
     if (!fits || last >= bytes / static_cast<uint64_t>(bit_width(tensor.dtype) / 8))
@@ -376,7 +402,7 @@ class TorchLoader {
   std::string prefix_;
   const Pickle& pickle_;
   TorchSave& out_;
-  std::vector<SavedId> done_;  // by pickle node
+  std::vector<SavedId> done_;                                                         // by pickle node
   std::unordered_map<std::string_view, std::shared_ptr<const MappedFile>> storages_;  // by key
   uint64_t encoded_bytes_ = 0;
 };
@@ -389,7 +415,8 @@ Result<TorchSave> TorchSave::open(std::shared_ptr<const MappedFile> file) {
   TRY(const std::string code, zip.read(*entry, kMaxPickle));
   if (const ZipEntry* order = zip.find(prefix + "byteorder")) {
     TRY(const std::string text, zip.read(*order, 16));
-    if (text != "little") return diag(DiagKind::BadPickle, fmt::format("'{}' was written on a big-endian machine", zip.name()));
+    if (text != "little")
+      return diag(DiagKind::BadPickle, fmt::format("'{}' was written on a big-endian machine", zip.name()));
   }
   TRY(const Pickle pickle, parse_pickle(as_bytes(code), fmt::format("{}:{}", zip.name(), printable(entry->name))));
   TorchSave save;

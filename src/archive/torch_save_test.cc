@@ -142,7 +142,8 @@ INSTANTIATE_TEST_SUITE_P(Protocols, Values, testing::Values("values.pt", "values
 TEST(TorchSave, ReadsSampleInputsInsideAProgram) {
   const auto zip = ZipReader::open(*MappedFile::open(kData + "prelu.pt2"));
   ASSERT_TRUE(zip.ok());
-  const auto part = zip->open_entry(**zip->require(std::string(zip->common_prefix()) + "data/sample_inputs/model.pt"), 1 << 20);
+  const auto part =
+      zip->open_entry(**zip->require(std::string(zip->common_prefix()) + "data/sample_inputs/model.pt"), 1 << 20);
   const auto save = TorchSave::open(*part);
   ASSERT_TRUE(save.ok()) << save.error().what;
   const SavedValue& root = save->root();
@@ -161,7 +162,9 @@ std::string number(int64_t value) {
   append_le<int64_t>(out, value);
   return out;
 }
-std::string text(std::string_view value) { return "\x8c" + std::string(1, static_cast<char>(value.size())) + std::string(value); }
+std::string text(std::string_view value) {
+  return "\x8c" + std::string(1, static_cast<char>(value.size())) + std::string(value);
+}
 std::string tuple(std::initializer_list<int64_t> values) {
   std::string out = "(";
   for (const int64_t value : values) out += number(value);
@@ -176,7 +179,9 @@ std::string rebuild(const std::string& storage, int64_t offset, const std::strin
 
 Result<TorchSave> open(const std::string& pickle, std::string bytes = std::string(16, '\1'), bool deflate = false) {
   return TorchSave::open(MappedFile::from_bytes(
-      test::make_zip({{"a/data.pkl", "\x80\2" + pickle + "."}, {"a/byteorder", "little"}, {"a/data/0", std::move(bytes), deflate}}), "x.pt"));
+      test::make_zip(
+          {{"a/data.pkl", "\x80\2" + pickle + "."}, {"a/byteorder", "little"}, {"a/data/0", std::move(bytes), deflate}}),
+      "x.pt"));
 }
 
 std::string refuse(const std::string& pickle, std::string bytes = std::string(16, '\1')) {
@@ -205,7 +210,8 @@ TEST(TorchSave, ChecksTensorsAgainstTheirStorage) {
   EXPECT_THAT(refuse(rebuild(storage(), 0, tuple({1}), tuple({}))), malformed);
   EXPECT_THAT(refuse(rebuild(storage(), 0, text("x"), tuple({}))), HasSubstr("shape of a tensor"));
   EXPECT_THAT(refuse(rebuild(storage(), 0, "(" + text("x") + "t", tuple({1}))), HasSubstr("an integer was expected"));
-  EXPECT_EQ(open(rebuild(storage("FloatStorage", "0", 0), 0, tuple({4}), tuple({1})), "").error().kind, DiagKind::WeightsMissing);
+  EXPECT_EQ(open(rebuild(storage("FloatStorage", "0", 0), 0, tuple({4}), tuple({1})), "").error().kind,
+            DiagKind::WeightsMissing);
 }
 
 TEST(TorchSave, ChecksStorages) {
@@ -235,7 +241,9 @@ TEST(TorchSave, AnythingElseIsInert) {
 }
 
 TEST(TorchSave, RefusesOtherFiles) {
-  const auto open = [](const std::vector<test::Part>& parts) { return TorchSave::open(MappedFile::from_bytes(test::make_zip(parts), "x.pt")); };
+  const auto open = [](const std::vector<test::Part>& parts) {
+    return TorchSave::open(MappedFile::from_bytes(test::make_zip(parts), "x.pt"));
+  };
   EXPECT_THAT(open({{"data.pkl", "N."}}).error().what, HasSubstr("was not written by torch.save"));
   EXPECT_THAT(open({{"a/x", "N."}}).error().what, HasSubstr("no entry 'a/data.pkl'"));
   EXPECT_THAT(open({{"a/data.pkl", "N."}, {"a/byteorder", "big"}}).error().what, HasSubstr("big-endian"));

@@ -78,7 +78,8 @@ class ZipDirectory {
     if (found > 1) return bad("it has more than one end record");
     const auto disk = at<uint16_t>(end_ + 4), directory_disk = at<uint16_t>(end_ + 6);
     const auto count_here = at<uint16_t>(end_ + 8), count = at<uint16_t>(end_ + 10);
-    if ((disk != 0 && disk != kFull16) || disk != directory_disk || count_here != count) return bad("it spans several disks");
+    if ((disk != 0 && disk != kFull16) || disk != directory_disk || count_here != count)
+      return bad("it spans several disks");
     count_ = count;
     directory_size_ = at<uint32_t>(end_ + 12);
     directory_ = at<uint32_t>(end_ + 16);
@@ -142,14 +143,16 @@ class ZipDirectory {
     const auto flags = at<uint16_t>(position + 8), method = at<uint16_t>(position + 10);
     if (flags & kRefusedFlags) return reader_.bad_entry(entry, "is encrypted or patched, which is not supported");
     if (method != 0 && method != Z_DEFLATED)
-      return reader_.bad_entry(entry, fmt::format("uses compression method {}; only stored and deflated are supported", method));
+      return reader_.bad_entry(entry,
+                               fmt::format("uses compression method {}; only stored and deflated are supported", method));
     entry.deflated = method == Z_DEFLATED;
     entry.crc = at<uint32_t>(position + 16);
     entry.packed_size = at<uint32_t>(position + 20);
     entry.size = at<uint32_t>(position + 24);
     uint64_t start = at<uint32_t>(position + 42);
     TRY_DO(read_extra64(bytes_.subspan(variable + name_size, extra_size), entry, start, at<uint16_t>(position + 34)));
-    if (!entry.deflated && entry.size != entry.packed_size) return reader_.bad_entry(entry, "is stored with two different sizes");
+    if (!entry.deflated && entry.size != entry.packed_size)
+      return reader_.bad_entry(entry, "is stored with two different sizes");
     TRY_DO(read_local(entry, start, method));
     starts_.push_back(start);
     reader_.entries_.push_back(std::move(entry));
@@ -192,7 +195,8 @@ class ZipDirectory {
         as_text(bytes_.subspan(variable, name_size)) != entry.name)
       return reader_.bad_entry(entry, "has a header that disagrees with the directory");
     entry.offset = variable + name_size + extra_size;
-    if (!fits(entry.offset, entry.packed_size, directory_)) return reader_.bad_entry(entry, "reaches past the end of the data");
+    if (!fits(entry.offset, entry.packed_size, directory_))
+      return reader_.bad_entry(entry, "reaches past the end of the data");
     return {};
   }
 
@@ -219,7 +223,8 @@ class ZipDirectory {
     folded.reserve(entries.size());
     for (uint32_t i = 0; i < entries.size(); ++i)
       if (const auto [it, fresh] = folded.emplace(fold_case(entries[i].name), i); !fresh)
-        return reader_.bad_entry(entries[i], fmt::format("differs from '{}' only in case", printable(entries[it->second].name)));
+        return reader_.bad_entry(entries[i],
+                                 fmt::format("differs from '{}' only in case", printable(entries[it->second].name)));
     return {};
   }
 
@@ -322,7 +327,8 @@ std::string_view ZipReader::common_prefix() const {
   const size_t slash = first.find('/');
   if (slash == std::string_view::npos) return {};
   const auto prefix = first.substr(0, slash + 1);
-  const bool shared = std::all_of(entries_.begin(), entries_.end(), [&](const ZipEntry& e) { return e.name.starts_with(prefix); });
+  const bool shared =
+      std::all_of(entries_.begin(), entries_.end(), [&](const ZipEntry& e) { return e.name.starts_with(prefix); });
   return shared ? prefix : std::string_view();
 }
 

@@ -35,7 +35,7 @@ class ZipReader {
 
   const std::string& name() const { return file_->name(); }
   std::span<const ZipEntry> entries() const { return entries_; }
-  const ZipEntry* find(std::string_view name) const;        // null when absent; case matters
+  const ZipEntry* find(std::string_view name) const;  // null when absent; case matters
   Result<const ZipEntry*> require(std::string_view name) const;
 
   // Payload of a stored entry, in place. Valid while this reader or its file lives. The CRC is not looked at.
@@ -57,7 +57,7 @@ class ZipReader {
   Diagnostic bad_entry(const ZipEntry& entry, std::string_view what) const;
 
   std::shared_ptr<const MappedFile> file_;
-  std::vector<ZipEntry> entries_;  // in the order of the directory
+  std::vector<ZipEntry> entries_;                         // in the order of the directory
   std::unordered_map<std::string_view, uint32_t> index_;  // keys view entries_[i].name
 };
 

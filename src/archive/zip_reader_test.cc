@@ -106,9 +106,11 @@ TEST(ZipReader, RefusesHeadersThatLie) {
   EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .flags = 1}})), HasSubstr("encrypted"));
   EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .method = 12}})), HasSubstr("method 12"));
   EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .disk = 1}})), HasSubstr("another disk"));
-  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "123", .start = 0}, {.name = "a", .data = "1", .start = 0}})), HasSubstr("overlaps"));
+  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "123", .start = 0}, {.name = "a", .data = "1", .start = 0}})),
+              HasSubstr("overlaps"));
   // The first entry claims to reach over the second one.
-  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .size = 20}, {.name = "b", .data = "22"}})), HasSubstr("'b' overlaps 'a'"));
+  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .size = 20}, {.name = "b", .data = "22"}})),
+              HasSubstr("'b' overlaps 'a'"));
 }
 
 TEST(ZipReader, RefusesEndRecordsThatLie) {
@@ -170,11 +172,13 @@ TEST(ZipReader, Zip64) {
   EXPECT_THAT(error_of(zip64(5, 1, 1)), HasSubstr("ZIP64 end record is damaged"));
   EXPECT_THAT(error_of(zip64(5, 1, ~uint64_t{0} - 1000)), HasSubstr("ZIP64 end record is damaged"));
   EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .size = 0xffffffff}})), HasSubstr("lacks its ZIP64"));
-  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .extra = std::string("\1\0\xff\xff", 4)}})), HasSubstr("damaged extra field"));
+  EXPECT_THAT(error_of(make_zip({{.name = "a", .data = "1", .extra = std::string("\1\0\xff\xff", 4)}})),
+              HasSubstr("damaged extra field"));
 }
 
 TEST(ZipReader, Checksums) {
-  auto zip = open_zip(make_zip({{.name = "a", .data = "hello", .crc = 1}, {.name = "b", .data = "hello", .deflate = true, .crc = 1}}));
+  auto zip = open_zip(
+      make_zip({{.name = "a", .data = "hello", .crc = 1}, {.name = "b", .data = "hello", .deflate = true, .crc = 1}}));
   ASSERT_TRUE(zip.ok());
   EXPECT_TRUE(zip->view(zip->entries()[0]).ok());
   EXPECT_THAT(zip->verify(zip->entries()[0]).error().what, HasSubstr("'a' has a wrong checksum"));

@@ -101,9 +101,12 @@ Status ZipWriter::finish() {
     append_le<uint32_t>(tail, 0);  // external attributes
     append_le<uint32_t>(tail, saturate(entry.offset));
     tail += entry.name;
-    if (large && far) append_extra64(tail, {entry.size, entry.size, entry.offset});
-    else if (large) append_extra64(tail, {entry.size, entry.size});
-    else if (far) append_extra64(tail, {entry.offset});
+    if (large && far)
+      append_extra64(tail, {entry.size, entry.size, entry.offset});
+    else if (large)
+      append_extra64(tail, {entry.size, entry.size});
+    else if (far)
+      append_extra64(tail, {entry.offset});
   }
   const uint64_t size = tail.size(), count = entries_.size();
   if (count >= kFull16 || start >= kFull32 || size >= kFull32) {
