@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include "cli/inspect.h"
+#include "cli/pte_names.h"
+#include "executorch/delegate_blob.h"
+#include "executorch/pte_reader.h"
+
+namespace cortland::cli {
+namespace {
+
+using namespace executorch;
+
+Json describe_value(const EValue& value, const std::string& name) {
+  const auto* tensor = std::get_if<TensorValue>(&value);
+  if (!tensor) return {{"name", name}, {"kind", value_kind(value)}};
+  DimTable dims;
+  TensorType type{dtype(tensor->type), {}};
+  for (int32_t size : tensor->sizes) type.shape.push_back(tensor->dynamism == Dynamism::Static ? Dim(size) : dims.unknown({0, size}));
+  return describe_tensor(name, type, dims);
+}
+
+Json describe_values(const Plan& plan, const std::vector<ValueIndex>& indices, const std::vector<std::string>& names, const char* prefix) {
+  Json values = Json::array();
+  for (size_t i = 0; i < indices.size(); ++i) {
+    Json value = describe_value(plan.values[static_cast<size_t>(indices[i])], fmt::format("{}{}", prefix, i));
+    if (!names[i].empty()) value["called"] = names[i];
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+Json describe_delegate(const PteProgram& program, const Delegate& delegate, const Plan& plan, size_t index) {
+  Json described{{"name", fmt::format("{}_{}", plan.name, index)}, {"backend", delegate.id}};
+  const Bytes directory = delegate_directory(program, delegate);
+  described["bytes"] = !directory.empty() ? directory.size() : delegate.blob >= 0 ? program.blobs[static_cast<size_t>(delegate.blob)].bytes.size : 0;
+  Json specs = Json::object();
+  for (const auto& spec : delegate.compile_specs) specs[spec.key] = spec.value;
+  described["compile_specs"] = std::move(specs);
+  if (const auto files = unflatten_directory(directory); !directory.empty() && files.ok()) {
+    Json names = Json::object();
+    for (const auto& file : *files) names[file.path] = file.bytes.size();
+    described["files"] = std::move(names);
+  }
+  return described;
+}
+
+Json describe_method(const PteProgram& program, const Plan& plan) {
+  const auto names = method_features(program, plan);
+  std::vector<std::string> kernels;
+  size_t delegate_calls = 0;
+  for (const auto& instruction : plan.instructions) {
+    if (const auto* call = std::get_if<KernelCall>(&instruction)) {
+      const Operator& op = plan.operators[static_cast<size_t>(call->op)];
+      kernels.push_back(op.overload.empty() ? op.name : op.name + "." + op.overload);
+    }
+    delegate_calls += std::holds_alternative<DelegateCall>(instruction);
+  }
+  Json delegates = Json::array();
+  for (size_t i = 0; i < plan.delegates.size(); ++i) delegates.push_back(describe_delegate(program, plan.delegates[i], plan, i));
+  int64_t memory = 0;
+  for (int64_t size : plan.non_const_buffer_sizes) memory += size;
+  return {{"name", plan.name},
+          {"inputs", describe_values(plan, plan.inputs, names.inputs, "in")},
+          {"outputs", describe_values(plan, plan.outputs, names.outputs, "out")},
+          {"delegates", std::move(delegates)},
+          {"delegate_calls", delegate_calls},
+          {"cpu_kernels", count_names(kernels)},
+          {"planned_memory", memory}};
+}
+
+}  // namespace
+
+Result<Json> inspect_pte(const std::filesystem::path& path) {
+  TRY(auto file, MappedFile::open(path));
+  TRY(const auto program, read_pte(file));
+  Json methods = Json::array();
+  for (const Plan& plan : program.plans) methods.push_back(describe_method(program, plan));
+  uint64_t constants = 0;
+  for (const Data& data : program.constants) constants += data.bytes.size;
+  return Json{{"kind", "pte"},
+              {"bytes", file->bytes().size()},
+              {"methods", std::move(methods)},
+              {"constants", {{"count", program.constants.size()}, {"bytes", constants}}}};
+}
+
+}  // namespace cortland::cli

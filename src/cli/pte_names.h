@@ -1,0 +1,18 @@
+// Names of a .pte method's inputs and outputs. The file has none of its own; those that a Core ML delegate takes or gives bear
+// the names of its features.
+#pragma once
+
+#include "executorch/program.h"
+
+namespace cortland::cli {
+
+struct MethodFeatures {
+  std::vector<std::string> inputs, outputs;  // empty where no delegate tells
+};
+
+MethodFeatures method_features(const executorch::PteProgram& program, const executorch::Plan& plan);
+
+// The directory that a delegate holds or refers to; empty when it is not one of ours.
+Bytes delegate_directory(const executorch::PteProgram& program, const executorch::Delegate& delegate);
+
+}  // namespace cortland::cli

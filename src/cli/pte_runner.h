@@ -1,0 +1,36 @@
+// Runs .pte files by way of libcortland_runner.so, which is loaded when first needed: everything else works without ExecuTorch.
+// One thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "executorch/runner_abi.h"
+
+namespace cortland::cli {
+
+class PteRunner {
+ public:
+  static Result<PteRunner> open(const std::string& path);
+
+  Status load(const std::string& method);
+  Status run(const std::vector<CortlandValue>& inputs);
+  size_t output_count() const { return api_->output_count(runner_.get()); }
+  // Valid until the next call.
+  Result<CortlandValue> output(size_t index);
+
+ private:
+  struct Close {
+    const CortlandRunnerApi* api;
+    void operator()(CortlandRunner* runner) const { api->close(runner); }
+  };
+
+  PteRunner(const CortlandRunnerApi* api, CortlandRunner* runner) : api_(api), runner_(runner, Close{api}) {}
+
+  const CortlandRunnerApi* api_;
+  std::unique_ptr<CortlandRunner, Close> runner_;
+};
+
+}  // namespace cortland::cli
