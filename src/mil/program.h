@@ -180,6 +180,7 @@ class InferContext {
   DType dtype(std::string_view input) const { return type(input).dtype(); }
   int rank(std::string_view input) const { return type(input).rank(); }
   std::vector<Type> types(std::string_view input) const;  // variadic
+  std::span<const Binding> bindings() const { return operands_; }
   // Constant operands. is_constant() says whether a value is known; the others fall back to the descriptor's default.
   bool is_constant(std::string_view input) const;
   Operand operand(std::string_view input) const;
