@@ -30,6 +30,8 @@ Result<std::string> read_all(const ByteSource& source);
 // What `write` puts into a fresh file, as one string.
 Result<std::string> collect(const std::function<Status(OutputFile&)>& write);
 
-inline constexpr uint64_t round_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+inline constexpr uint64_t round_up(uint64_t value, uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
 
 }  // namespace cortland::executorch

@@ -50,7 +50,8 @@ std::optional<Enum> from_name(std::span<const std::string_view> names, std::stri
 }
 
 Diagnostic bad_value(std::string_view key, std::string_view value, std::string_view allowed) {
-  return diag(DiagKind::BadOption, fmt::format("compile spec '{}' has the value '{}'", key, value), fmt::format("use {}", allowed));
+  return diag(DiagKind::BadOption, fmt::format("compile spec '{}' has the value '{}'", key, value),
+              fmt::format("use {}", allowed));
 }
 
 OrderedJson shapes_json(const std::vector<EnumeratedShape>& inputs) {
@@ -67,7 +68,8 @@ OrderedJson shapes_json(const std::vector<EnumeratedShape>& inputs) {
     }
     OrderedJson key;
     key["shape"] = std::move(shape);
-    list.push_back(OrderedJson::array({std::move(key), OrderedJson::array({OrderedJson(input.shapes), OrderedJson(input.inputs)})}));
+    list.push_back(
+        OrderedJson::array({std::move(key), OrderedJson::array({OrderedJson(input.shapes), OrderedJson(input.inputs)})}));
   }
   return list;
 }
@@ -133,8 +135,10 @@ Status parse_target(const std::string& value, CompileOptions& options) {
   if (value.empty()) return {};
   int version = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), version);
-  if (error == std::errc() && end == value.data() + value.size()) options.minimum_deployment_target = target_from_version(version);
-  if (!options.minimum_deployment_target) return bad_value(kTarget, value, "a specification version from 4 (iOS13) to 10 (iOS26)");
+  if (error == std::errc() && end == value.data() + value.size())
+    options.minimum_deployment_target = target_from_version(version);
+  if (!options.minimum_deployment_target)
+    return bad_value(kTarget, value, "a specification version from 4 (iOS13) to 10 (iOS26)");
   return {};
 }
 
@@ -168,7 +172,8 @@ Status parse_spec(const CompileSpec& spec, CompileOptions& options) {
   if (key == kQuantizer) return parse_quantizer(value, options);
   if (key == kPasses) return parse_passes(value, options);
   if (key == kShapes) return parse_shapes(value, options);
-  if (key == kSharing) return parse_name(spec, weight_sharing_from_name(value), kSharingNames, options.weight_sharing.emplace());
+  if (key == kSharing)
+    return parse_name(spec, weight_sharing_from_name(value), kSharingNames, options.weight_sharing.emplace());
   return {};
 }
 
@@ -188,7 +193,9 @@ std::string_view target_name(DeploymentTarget target) {
 std::optional<ComputeUnit> compute_unit_from_name(std::string_view name) { return from_name<ComputeUnit>(kUnitNames, name); }
 std::optional<Precision> precision_from_name(std::string_view name) { return from_name<Precision>(kPrecisionNames, name); }
 std::optional<ModelType> model_type_from_name(std::string_view name) { return from_name<ModelType>(kModelTypeNames, name); }
-std::optional<WeightSharing> weight_sharing_from_name(std::string_view name) { return from_name<WeightSharing>(kSharingNames, name); }
+std::optional<WeightSharing> weight_sharing_from_name(std::string_view name) {
+  return from_name<WeightSharing>(kSharingNames, name);
+}
 
 std::optional<DeploymentTarget> target_from_name(std::string_view name) {
   for (const auto& release : kReleases)
@@ -204,7 +211,9 @@ std::optional<DeploymentTarget> target_from_version(int specification_version) {
 
 Result<std::vector<CompileSpec>> generate_compile_specs(const CompileOptions& options) {
   const auto& target = options.minimum_deployment_target;
-  const auto spec = [](std::string_view key, std::string_view value) { return CompileSpec{std::string(key), std::string(value)}; };
+  const auto spec = [](std::string_view key, std::string_view value) {
+    return CompileSpec{std::string(key), std::string(value)};
+  };
   std::vector<CompileSpec> specs = {
       spec(kComputeUnits, spec_name(options.compute_unit)),
       spec(kTarget, target ? fmt::format("{}", static_cast<int>(*target)) : std::string()),

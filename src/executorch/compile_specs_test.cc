@@ -23,23 +23,25 @@ CompileOptions everything() {
   o.model_type = ModelType::CompiledModel;
   o.op_linear_quantizer_config = R"({"mode":"linear_symmetric","dtype":"int4", "granularity":"per_channel"})";
   o.pass_names = {"common::dead_code_elimination", "na\xc3\xafve"};
-  o.enumerated_shapes = {{{SymbolicDim{"s77", 2, 10}, 4}, {{2, 4}, {3, 4}}, {"x"}}, {{SymbolicDim{"s1", {}, {}}}, {{1}, {2}}, {"y", "z"}}};
+  o.enumerated_shapes = {{{SymbolicDim{"s77", 2, 10}, 4}, {{2, 4}, {3, 4}}, {"x"}},
+                         {{SymbolicDim{"s1", {}, {}}}, {{1}, {2}}, {"y", "z"}}};
   o.weight_sharing = WeightSharing::Disabled;
   return o;
 }
 
 TEST(CompileSpecs, OptionalOnesFollowAsJson) {
-  EXPECT_EQ(
-      *generate_compile_specs(everything()),
-      (Specs{{"compute_units", "cpu_and_ne"},
-             {"min_deployment_target", "9"},
-             {"model_compute_precision", "float32"},
-             {"model_type", "compiled_model"},
-             {"op_linear_quantizer_config", R"({"mode": "linear_symmetric", "dtype": "int4", "granularity": "per_channel"})"},
-             {"pass_pipeline", R"(["common::dead_code_elimination", "na\u00efve"])"},
-             {"enumerated_shapes", R"([[{"shape": [{"key_name": "s77", "low": 2, "high": 10}, 4]}, [[[2, 4], [3, 4]], ["x"]]], )"
-                                   R"([{"shape": [{"key_name": "s1", "low": null, "high": null}]}, [[[1], [2]], ["y", "z"]]]])"},
-             {"multimethod_weight_sharing_strategy", "disabled"}}));
+  EXPECT_EQ(*generate_compile_specs(everything()),
+            (Specs{{"compute_units", "cpu_and_ne"},
+                   {"min_deployment_target", "9"},
+                   {"model_compute_precision", "float32"},
+                   {"model_type", "compiled_model"},
+                   {"op_linear_quantizer_config",
+                    R"({"mode": "linear_symmetric", "dtype": "int4", "granularity": "per_channel"})"},
+                   {"pass_pipeline", R"(["common::dead_code_elimination", "na\u00efve"])"},
+                   {"enumerated_shapes",
+                    R"([[{"shape": [{"key_name": "s77", "low": 2, "high": 10}, 4]}, [[[2, 4], [3, 4]], ["x"]]], )"
+                    R"([{"shape": [{"key_name": "s1", "low": null, "high": null}]}, [[[1], [2]], ["y", "z"]]]])"},
+                   {"multimethod_weight_sharing_strategy", "disabled"}}));
 }
 
 TEST(CompileSpecs, AreReadBack) {
@@ -63,21 +65,22 @@ TEST(CompileSpecs, MissingOnesAreDefaultsAndTheFirstCounts) {
 }
 
 TEST(CompileSpecs, BadValuesAreNamed) {
-  for (const CompileSpec& spec : Specs{{"compute_units", "gpu"},
-                                       {"min_deployment_target", "iOS18"},
-                                       {"min_deployment_target", "3"},
-                                       {"min_deployment_target", "9 "},
-                                       {"model_compute_precision", "float64"},
-                                       {"model_type", ""},
-                                       {"op_linear_quantizer_config", "[]"},
-                                       {"op_linear_quantizer_config", "{"},
-                                       {"pass_pipeline", "[1]"},
-                                       {"pass_pipeline", "{}"},
-                                       {"enumerated_shapes", "{}"},
-                                       {"enumerated_shapes", R"([[{"shape": [4]}, [[[1, 2]], ["x"]]]])"},
-                                       {"enumerated_shapes", R"([[{"shape": [{"key_name": "s", "low": 1}]}, [[[1]], ["x"]]]])"},
-                                       {"enumerated_shapes", R"([[{"shape": [99999999999999999999]}, [[], []]]])"},
-                                       {"multimethod_weight_sharing_strategy", "yes"}}) {
+  for (const CompileSpec& spec :
+       Specs{{"compute_units", "gpu"},
+             {"min_deployment_target", "iOS18"},
+             {"min_deployment_target", "3"},
+             {"min_deployment_target", "9 "},
+             {"model_compute_precision", "float64"},
+             {"model_type", ""},
+             {"op_linear_quantizer_config", "[]"},
+             {"op_linear_quantizer_config", "{"},
+             {"pass_pipeline", "[1]"},
+             {"pass_pipeline", "{}"},
+             {"enumerated_shapes", "{}"},
+             {"enumerated_shapes", R"([[{"shape": [4]}, [[[1, 2]], ["x"]]]])"},
+             {"enumerated_shapes", R"([[{"shape": [{"key_name": "s", "low": 1}]}, [[[1]], ["x"]]]])"},
+             {"enumerated_shapes", R"([[{"shape": [99999999999999999999]}, [[], []]]])"},
+             {"multimethod_weight_sharing_strategy", "yes"}}) {
     const auto options = parse_compile_specs({&spec, 1});
     ASSERT_FALSE(options.ok()) << spec.key << " " << spec.value;
     EXPECT_EQ(options.error().kind, DiagKind::BadOption);

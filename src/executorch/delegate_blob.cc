@@ -25,7 +25,8 @@ struct Node {
 // Quotes and backslashes would be legal JSON, but upstream's reader loses its way when one straddles a chunk.
 bool good_name(std::string_view name) {
   if (name.empty() || name == "." || name == "..") return false;
-  return std::ranges::none_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == '/'; });
+  return std::ranges::none_of(
+      name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == '/'; });
 }
 
 // The node at `path`, made together with its directories; null when the path is not usable or already taken.
@@ -87,7 +88,8 @@ Result<FlattenedDirectory> flatten_directory(std::string_view root_name, std::ve
   std::vector<Placed> placed;
   for (const auto& file : files) {
     auto* node = file.path.size() <= kMaxPath ? insert(root, file.path) : nullptr;
-    if (!node) return diag(DiagKind::BadPackage, fmt::format("'{}' cannot be stored in a delegate blob under this name", file.path));
+    if (!node)
+      return diag(DiagKind::BadPackage, fmt::format("'{}' cannot be stored in a delegate blob under this name", file.path));
     node->size = file.bytes.size;
     placed.push_back({&file, node});
   }
@@ -99,10 +101,12 @@ Result<FlattenedDirectory> flatten_directory(std::string_view root_name, std::ve
   const auto index = index_text(root_name, root);
   std::vector<uint64_t> offsets;
   for (const auto& [file, node] : placed) offsets.push_back(node->offset);
-  out.bytes = streamed_bytes(end + index.size(), [files = std::move(files), offsets, index, end](OutputFile& to, uint64_t at) -> Status {
-    for (size_t i = 0; i < files.size(); ++i) TRY_DO(files[i].bytes.write_to(to, at + offsets[i]));
-    return to.write_at(at + end, as_bytes(index));
-  });
+  out.bytes = streamed_bytes(end + index.size(),
+                             [files = std::move(files), offsets, index, end](OutputFile& to, uint64_t at) -> Status {
+                               for (size_t i = 0; i < files.size(); ++i)
+                                 TRY_DO(files[i].bytes.write_to(to, at + offsets[i]));
+                               return to.write_at(at + end, as_bytes(index));
+                             });
   return out;
 }
 
@@ -118,12 +122,19 @@ Result<std::string> read_index(Bytes blob) {
   for (; !text.empty() && index.size() < kMaxIndexText; text.remove_suffix(1)) {
     const char c = text.back();
     index += c;
-    if (escaped) escaped = false;
-    else if (quoted && c == '\\') escaped = true;
-    else if (c == '"') quoted = !quoted;
-    else if (!quoted && c == '{') ++depth;
-    else if (!quoted && c == '}') --depth;
-    if (depth <= 0) return depth == 0 && index.front() == '{' ? Result<std::string>(std::move(index)) : bad_blob("it ends without an index");
+    if (escaped)
+      escaped = false;
+    else if (quoted && c == '\\')
+      escaped = true;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && c == '{')
+      ++depth;
+    else if (!quoted && c == '}')
+      --depth;
+    if (depth <= 0)
+      return depth == 0 && index.front() == '{' ? Result<std::string>(std::move(index))
+                                                : bad_blob("it ends without an index");
   }
   return bad_blob("its index has no beginning");
 }
@@ -141,7 +152,8 @@ Result<Entry> read_entry(const Json& node, uint64_t limit) {
   const auto* size = region ? count_member(*region, "size") : nullptr;
   const auto* kind = count_member(node, "kind");
   Entry entry{offset ? offset->get<uint64_t>() : 0, size ? size->get<uint64_t>() : 0};
-  if (!kind || kind->get<uint64_t>() > kDirectoryKind) return bad_blob("an entry of its index is neither a file nor a directory");
+  if (!kind || kind->get<uint64_t>() > kDirectoryKind)
+    return bad_blob("an entry of its index is neither a file nor a directory");
   entry.directory = kind->get<uint64_t>() == kDirectoryKind;
   entry.children = member(node, "children", Json::value_t::object);
   if (!entry.directory && (!offset || !size || entry.offset > limit || entry.size > limit - entry.offset))
@@ -156,7 +168,8 @@ Status name_children(const Entry& directory, size_t index, std::vector<std::opti
     const auto at = child.is_number_unsigned() ? child.get<uint64_t>() : UINT64_MAX;
     if (at >= index || paths[at]) return bad_blob("its index is not a tree");
     const auto& parent = *paths[index];
-    if (!good_name(name) || parent.size() + 1 + name.size() > kMaxPath) return bad_blob("a file of its index has no usable path");
+    if (!good_name(name) || parent.size() + 1 + name.size() > kMaxPath)
+      return bad_blob("a file of its index has no usable path");
     paths[at] = parent.empty() ? name : parent + "/" + name;
   }
   return {};

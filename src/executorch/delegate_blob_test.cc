@@ -31,19 +31,21 @@ std::string error_of(const std::string& blob) {
 
 TEST(DelegateBlob, LayoutIsContentThenTheIndexBackwards) {
   const auto blob = flatten({{"metadata.json", owned_bytes("{}")}, {"m/w", owned_bytes("weight")}});
-  EXPECT_EQ(blob, "{}weight" + backwards(R"({"nodes":[{"children":{},"dataRegion":{"offset":2,"size":6},"kind":0,"name":"w"},)"
-                                         R"({"children":{"w":0},"dataRegion":{"offset":0,"size":0},"kind":1,"name":"m"},)"
-                                         R"({"children":{},"dataRegion":{"offset":0,"size":2},"kind":0,"name":"metadata.json"},)"
-                                         R"({"children":{"m":1,"metadata.json":2},"dataRegion":{"offset":0,"size":0},"kind":1,)"
-                                         R"("name":"lowered_module"}]})"));
+  EXPECT_EQ(blob,
+            "{}weight" + backwards(R"({"nodes":[{"children":{},"dataRegion":{"offset":2,"size":6},"kind":0,"name":"w"},)"
+                                   R"({"children":{"w":0},"dataRegion":{"offset":0,"size":0},"kind":1,"name":"m"},)"
+                                   R"({"children":{},"dataRegion":{"offset":0,"size":2},"kind":0,"name":"metadata.json"},)"
+                                   R"({"children":{"m":1,"metadata.json":2},"dataRegion":{"offset":0,"size":0},"kind":1,)"
+                                   R"("name":"lowered_module"}]})"));
 }
 
 TEST(DelegateBlob, ComesApartAsItWasPutTogether) {
-  const auto blob = flatten({{"metadata.json", owned_bytes("{\"}}\"}")},
-                             {"model.mlpackage/Data/com.apple.CoreML/weights/weight.bin",
-                              streamed_bytes(5, [](OutputFile& out, uint64_t at) { return out.write_at(at, as_bytes("\0\1\2\3\4")); })},
-                             {"model.mlpackage/Manifest.json", owned_bytes("manifest")},
-                             {"empty", owned_bytes("")}});
+  const auto blob =
+      flatten({{"metadata.json", owned_bytes("{\"}}\"}")},
+               {"model.mlpackage/Data/com.apple.CoreML/weights/weight.bin",
+                streamed_bytes(5, [](OutputFile& out, uint64_t at) { return out.write_at(at, as_bytes("\0\1\2\3\4")); })},
+               {"model.mlpackage/Manifest.json", owned_bytes("manifest")},
+               {"empty", owned_bytes("")}});
   for (const auto& padded : {blob, blob + std::string(1000, '\0')}) {
     const auto files = unflatten_directory(as_bytes(padded));
     ASSERT_TRUE(files.ok()) << files.error().what;
@@ -93,12 +95,14 @@ TEST(DelegateBlob, RefusesDamagedIndexes) {
   EXPECT_THAT(error_of(with(file + R"(,{"children":{"f":0,"g":0},"kind":1})")), HasSubstr("not a tree"));
   EXPECT_THAT(error_of(with(file + R"(,{"children":{"f":-1},"kind":1})")), HasSubstr("not a tree"));
   EXPECT_THAT(error_of(with(file + R"(,{"children":{"../f":0},"kind":1})")), HasSubstr("no usable path"));
-  for (const auto* region : {R"("offset":0,"size":5000)", R"("offset":5000,"size":0)", R"("offset":1,"size":18446744073709551615)",
-                             R"("offset":-1,"size":4)", R"("offset":0.5,"size":1)", R"("size":1)"})
+  for (const auto* region :
+       {R"("offset":0,"size":5000)", R"("offset":5000,"size":0)", R"("offset":1,"size":18446744073709551615)",
+        R"("offset":-1,"size":4)", R"("offset":0.5,"size":1)", R"("size":1)"})
     EXPECT_THAT(error_of(with(std::string(R"({"dataRegion":{)") + region + R"(},"kind":0},{"children":{"f":0},"kind":1})")),
                 HasSubstr("outside the blob"))
         << region;
-  EXPECT_THAT(error_of(backwards("{\"nodes\":" + std::string(100, '[') + std::string(100, ']') + "}")), HasSubstr("levels deep"));
+  EXPECT_THAT(error_of(backwards("{\"nodes\":" + std::string(100, '[') + std::string(100, ']') + "}")),
+              HasSubstr("levels deep"));
 }
 
 TEST(DelegateMetadata, IsSpelledAsUpstream) {
@@ -106,8 +110,9 @@ TEST(DelegateMetadata, IsSpelledAsUpstream) {
   EXPECT_EQ(metadata_json(one), R"({"inputNames": ["x", "y"], "outputNames": ["z"], "identifier": "executorch_1"})");
   EXPECT_EQ(*parse_metadata(as_bytes(metadata_json(one))), one);
   const BlobMetadata many{"executorch_2", {}, {{"decode", {{"x"}, {"y"}}}, {"prefill", {{}, {"y"}}}}};
-  EXPECT_EQ(metadata_json(many), R"({"identifier": "executorch_2", "methods": {"decode": {"inputNames": ["x"], "outputNames": ["y"]}, )"
-                                 R"("prefill": {"inputNames": [], "outputNames": ["y"]}}})");
+  EXPECT_EQ(metadata_json(many),
+            R"({"identifier": "executorch_2", "methods": {"decode": {"inputNames": ["x"], "outputNames": ["y"]}, )"
+            R"("prefill": {"inputNames": [], "outputNames": ["y"]}}})");
   EXPECT_EQ(*parse_metadata(as_bytes(metadata_json(many))), many);
 }
 

@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::string_view kReferenceMagic = "CMJR";
 
-Diagnostic bad_metadata(std::string_view what) { return diag(DiagKind::BadPte, fmt::format("metadata.json of the delegate: {}", what)); }
+Diagnostic bad_metadata(std::string_view what) {
+  return diag(DiagKind::BadPte, fmt::format("metadata.json of the delegate: {}", what));
+}
 
 void add_names(OrderedJson& to, const MethodNames& names) {
   to["inputNames"] = names.inputs;
@@ -60,7 +62,8 @@ std::string multifunction_reference(const MultifunctionReference& reference) {
 bool is_multifunction_reference(Bytes blob) { return as_text(blob).starts_with(kReferenceMagic); }
 
 Result<MultifunctionReference> parse_multifunction_reference(Bytes blob) {
-  if (!is_multifunction_reference(blob)) return diag(DiagKind::BadPte, "the delegate's bytes are no reference to a shared model");
+  if (!is_multifunction_reference(blob))
+    return diag(DiagKind::BadPte, "the delegate's bytes are no reference to a shared model");
   auto text = as_text(blob).substr(kReferenceMagic.size());
   while (text.ends_with('\0')) text.remove_suffix(1);
   TRY(const auto from, parse_json(text, DiagKind::BadPte, "the reference to a shared model"));

@@ -12,10 +12,14 @@ bool too_deep(std::string_view text) {
   bool quoted = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (quoted && c == '\\') ++i;
-    else if (c == '"') quoted = !quoted;
-    else if (!quoted && (c == '[' || c == '{') && ++depth > kMaxDepth) return true;
-    else if (!quoted && (c == ']' || c == '}')) --depth;
+    if (quoted && c == '\\')
+      ++i;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '[' || c == '{') && ++depth > kMaxDepth)
+      return true;
+    else if (!quoted && (c == ']' || c == '}'))
+      --depth;
   }
   return false;
 }
@@ -28,7 +32,9 @@ Result<Value> parse(std::string_view text, DiagKind kind, std::string_view what)
   return value;
 }
 
-std::string scalar_text(const OrderedJson& value) { return value.dump(-1, ' ', true, OrderedJson::error_handler_t::replace); }
+std::string scalar_text(const OrderedJson& value) {
+  return value.dump(-1, ' ', true, OrderedJson::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -44,7 +50,9 @@ std::string json_text(const OrderedJson& value) {
   return "[" + out + "]";
 }
 
-Result<Json> parse_json(std::string_view text, DiagKind kind, std::string_view what) { return parse<Json>(text, kind, what); }
+Result<Json> parse_json(std::string_view text, DiagKind kind, std::string_view what) {
+  return parse<Json>(text, kind, what);
+}
 
 Result<OrderedJson> parse_ordered_json(std::string_view text, DiagKind kind, std::string_view what) {
   return parse<OrderedJson>(text, kind, what);

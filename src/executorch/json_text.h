@@ -7,7 +7,7 @@
 
 namespace cortland::executorch {
 
-using Json = nlohmann::json;                // for reading
+using Json = nlohmann::json;                 // for reading
 using OrderedJson = nlohmann::ordered_json;  // for writing: keeps the order of keys, at a price in time
 
 // One line, ", " and ": " between things, everything outside ASCII escaped.

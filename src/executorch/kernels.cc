@@ -37,8 +37,9 @@ constexpr Alias kAliases[] = {
 };
 
 std::span<const Kernel> named(std::string_view name) {
-  const auto range = std::ranges::equal_range(kKernels, name, {}, &Kernel::name);
-  return {range.begin(), range.end()};
+  const auto before = [](const Kernel& kernel, std::string_view n) { return kernel.name < n; };
+  const auto first = std::lower_bound(kKernels.begin(), kKernels.end(), name, before);
+  return {first, std::find_if(first, kKernels.end(), [&](const Kernel& kernel) { return kernel.name != name; })};
 }
 
 std::string_view trim(std::string_view text) {

@@ -37,7 +37,8 @@ TEST(Kernels, FindsTheOutVariantOfAFunctionalOperator) {
   EXPECT_EQ(text(find_kernel("aten::max.default")), "aten::max.unary_out");
   EXPECT_EQ(text(find_kernel("aten::div.Tensor_mode")), "aten::div.out_mode");
   EXPECT_EQ(text(find_kernel("aten::arange.start")), "aten::arange.start_out");
-  EXPECT_EQ(text(find_kernel("quantized_decomposed::embedding_4bit.dtype")), "quantized_decomposed::embedding_4bit.dtype_out");
+  EXPECT_EQ(text(find_kernel("quantized_decomposed::embedding_4bit.dtype")),
+            "quantized_decomposed::embedding_4bit.dtype_out");
 }
 
 TEST(Kernels, InPlaceAndPrimOperatorsNameThemselves) {
@@ -77,7 +78,8 @@ TEST(Kernels, EveryArgumentHasATypeAndAName) {
     for (const auto& arg : kernel_args(kernel)) {
       EXPECT_FALSE(arg.type.empty()) << kernel.schema;
       EXPECT_TRUE(arg.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") ==
-                      std::string_view::npos && !arg.name.empty())
+                      std::string_view::npos &&
+                  !arg.name.empty())
           << kernel.schema << ": " << arg.name;
     }
   }

@@ -53,7 +53,8 @@ std::optional<uint64_t> byte_size(const TensorValue& tensor) {
   auto bytes = static_cast<uint64_t>(element_size(tensor.type));
   if (bytes == 0) return std::nullopt;
   for (const int32_t size : tensor.sizes) {
-    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > INT64_MAX) return std::nullopt;
+    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) return std::nullopt;
+    if (bytes > INT64_MAX) return std::nullopt;
   }
   return bytes;
 }

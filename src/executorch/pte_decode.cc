@@ -21,7 +21,9 @@ template <class T>
 using Tables = const flatbuffers::Vector<flatbuffers::Offset<T>>*;
 
 template <class T>
-uint32_t count(const T* vector) { return vector ? vector->size() : 0; }
+uint32_t count(const T* vector) {
+  return vector ? vector->size() : 0;
+}
 
 class Decoder {
  public:
@@ -78,7 +80,8 @@ Result<std::vector<To>> Decoder::list(const flatbuffers::Vector<From>* items, st
     From item;  // a hostile vector need not be aligned
     std::memcpy(&item, items->Data() + size_t{i} * sizeof(From), sizeof item);
     if constexpr (sizeof(To) < sizeof(From)) {
-      if (item < std::numeric_limits<To>::min() || item > std::numeric_limits<To>::max()) return bad("{} holds {}", what, item);
+      if (item < std::numeric_limits<To>::min() || item > std::numeric_limits<To>::max())
+        return bad("{} holds {}", what, item);
     }
     out[i] = static_cast<To>(item);
   }
@@ -86,7 +89,8 @@ Result<std::vector<To>> Decoder::list(const flatbuffers::Vector<From>* items, st
 }
 
 Result<Bytes> Decoder::segment(uint64_t index) {
-  if (index >= count(table_.segments())) return bad("segment {} does not exist; there are {}", index, count(table_.segments()));
+  if (index >= count(table_.segments()))
+    return bad("segment {} does not exist; there are {}", index, count(table_.segments()));
   const auto* entry = table_.segments()->Get(static_cast<uint32_t>(index));
   const uint64_t offset = entry->offset(), size = entry->size();
   if (offset > segments_.size() || size > segments_.size() - offset)
@@ -105,7 +109,8 @@ Status Decoder::decode_buffers(const fbs::SubsegmentOffsets& buffers, std::strin
   for (size_t i = 1; i < offsets.size(); ++i) {
     const uint64_t begin = offsets[i];
     if (begin > bytes.size()) return bad("{} {} begins after its segment", what, i);
-    const uint64_t end = std::max(begin, std::min<uint64_t>(*std::ranges::lower_bound(ends, begin + 1), bytes.size()));
+    const auto next = std::ranges::upper_bound(ends, begin);
+    const uint64_t end = next == ends.end() ? bytes.size() : std::min<uint64_t>(*next, bytes.size());
     to.push_back({fmt::format("{} {}", what, i), viewed_bytes(bytes.subspan(begin, end - begin), owner_)});
   }
   return {};
@@ -116,7 +121,8 @@ Status Decoder::decode_named_data() {
     const auto* entry = table_.named_data()->Get(i);
     TRY(auto name, text(entry->key(), "the name of named data"));
     TRY(const auto bytes, segment(entry->segment_index()));
-    program_.named_data.push_back({std::move(name), {fmt::format("segment {}", entry->segment_index()), viewed_bytes(bytes, owner_)}});
+    program_.named_data.push_back(
+        {std::move(name), {fmt::format("segment {}", entry->segment_index()), viewed_bytes(bytes, owner_)}});
   }
   return {};
 }
@@ -127,7 +133,8 @@ Status Decoder::decode_tensor_data(const fbs::Tensor& t, TensorValue& to) {
     if (extra->fully_qualified_name()) {
       TRY(to.fqn, text(extra->fully_qualified_name(), "the name of a tensor"));
     }
-    if (extra->device_type() != fbs::DeviceType::Cpu) return bad("a tensor lives on device type {}", static_cast<int>(extra->device_type()));
+    if (extra->device_type() != fbs::DeviceType::Cpu)
+      return bad("a tensor lives on device type {}", static_cast<int>(extra->device_type()));
   }
   if (const auto* a = t.allocation_info())
     to.allocation = Allocation{a->memory_id(), uint64_t{a->memory_offset_high()} << 32 | a->memory_offset_low()};
@@ -160,20 +167,30 @@ Result<EValue> wrap(Result<T> items) {
 Result<EValue> Decoder::decode_value(const fbs::EValue& value) {
   if (value.val_type() != fbs::KernelTypes::NONE && !value.val()) return bad("a value has no content");
   switch (value.val_type()) {
-    case fbs::KernelTypes::Null: return EValue(Null{});
-    case fbs::KernelTypes::Int: return EValue(Int{value.val_as_Int()->int_val()});
-    case fbs::KernelTypes::Bool: return EValue(Bool{value.val_as_Bool()->bool_val()});
-    case fbs::KernelTypes::Double: return EValue(Double{value.val_as_Double()->double_val()});
-    case fbs::KernelTypes::Tensor: return decode_tensor(*value.val_as_Tensor());
-    case fbs::KernelTypes::String: return wrap<String>(text(value.val_as_String()->string_val(), "a string"));
-    case fbs::KernelTypes::IntList: return wrap<IntList>(list<ValueIndex>(value.val_as_IntList()->items(), "an IntList"));
-    case fbs::KernelTypes::DoubleList: return wrap<DoubleList>(list<double>(value.val_as_DoubleList()->items(), "a DoubleList"));
-    case fbs::KernelTypes::BoolList: return wrap<BoolList>(list<uint8_t>(value.val_as_BoolList()->items(), "a BoolList"));
+    case fbs::KernelTypes::Null:
+      return EValue(Null{});
+    case fbs::KernelTypes::Int:
+      return EValue(Int{value.val_as_Int()->int_val()});
+    case fbs::KernelTypes::Bool:
+      return EValue(Bool{value.val_as_Bool()->bool_val()});
+    case fbs::KernelTypes::Double:
+      return EValue(Double{value.val_as_Double()->double_val()});
+    case fbs::KernelTypes::Tensor:
+      return decode_tensor(*value.val_as_Tensor());
+    case fbs::KernelTypes::String:
+      return wrap<String>(text(value.val_as_String()->string_val(), "a string"));
+    case fbs::KernelTypes::IntList:
+      return wrap<IntList>(list<ValueIndex>(value.val_as_IntList()->items(), "an IntList"));
+    case fbs::KernelTypes::DoubleList:
+      return wrap<DoubleList>(list<double>(value.val_as_DoubleList()->items(), "a DoubleList"));
+    case fbs::KernelTypes::BoolList:
+      return wrap<BoolList>(list<uint8_t>(value.val_as_BoolList()->items(), "a BoolList"));
     case fbs::KernelTypes::TensorList:
       return wrap<TensorList>(list<ValueIndex>(value.val_as_TensorList()->items(), "a TensorList"));
     case fbs::KernelTypes::OptionalTensorList:
       return wrap<OptionalTensorList>(list<ValueIndex>(value.val_as_OptionalTensorList()->items(), "an OptionalTensorList"));
-    case fbs::KernelTypes::NONE: break;
+    case fbs::KernelTypes::NONE:
+      break;
   }
   return bad("a value is of the unknown kind {}", static_cast<int>(value.val_type()));
 }
@@ -202,7 +219,8 @@ Result<Instruction> Decoder::decode_instruction(const fbs::Instruction& instruct
     }
     case fbs::InstructionArguments::FreeCall:
       return Instruction(FreeCall{instruction.instr_args_as_FreeCall()->value_index()});
-    case fbs::InstructionArguments::NONE: break;
+    case fbs::InstructionArguments::NONE:
+      break;
   }
   return bad("an instruction is of the unknown kind {}", static_cast<int>(type));
 }
@@ -246,7 +264,8 @@ Result<Delegate> Decoder::decode_delegate(const fbs::BackendDelegate& from) {
 }
 
 Status Decoder::decode_chain(const fbs::ExecutionPlan& from, Plan& plan) {
-  if (count(from.chains()) != 1) return bad("method '{}' has {} chains of instructions instead of one", plan.name, count(from.chains()));
+  if (count(from.chains()) != 1)
+    return bad("method '{}' has {} chains of instructions instead of one", plan.name, count(from.chains()));
   const auto* chain = from.chains()->Get(0);
   if (!chain->instructions()) return bad("method '{}' has no list of instructions", plan.name);
   for (const auto* instruction : *chain->instructions()) {
@@ -293,11 +312,12 @@ Result<Plan> Decoder::decode_plan(const fbs::ExecutionPlan& from) {
 
 // Cuts each buffer to the largest tensor that uses it; one without a user keeps its padding.
 void trim_buffers(PteProgram& program) {
-  std::vector<uint64_t> constants(program.constants.size()), initial_values(program.initial_values.size());
-  const auto note = [](std::vector<uint64_t>& sizes, int32_t index, const TensorValue& t) {
+  using Sizes = std::vector<std::optional<uint64_t>>;
+  Sizes constants(program.constants.size()), initial_values(program.initial_values.size());
+  const auto note = [](Sizes& sizes, int32_t index, const TensorValue& t) {
     if (index < 0) return;
     auto& size = sizes[static_cast<size_t>(index)];
-    size = std::max(size, byte_size(t).value_or(UINT64_MAX));
+    size = std::max(size.value_or(0), byte_size(t).value_or(UINT64_MAX));
   };
   for (const auto& plan : program.plans) {
     for (const auto& value : plan.values) {
@@ -307,10 +327,10 @@ void trim_buffers(PteProgram& program) {
       }
     }
   }
-  const auto trim = [](std::vector<Data>& stored, const std::vector<uint64_t>& sizes) {
+  const auto trim = [](std::vector<Data>& stored, const Sizes& sizes) {
     for (size_t i = 0; i < stored.size(); ++i) {
       auto& bytes = stored[i].bytes;
-      if (sizes[i] > 0 && sizes[i] < bytes.size) bytes = viewed_bytes(bytes.memory.first(sizes[i]), bytes.owner);
+      if (sizes[i] && *sizes[i] < bytes.size) bytes = viewed_bytes(bytes.memory.first(*sizes[i]), bytes.owner);
     }
   };
   trim(program.constants, constants);

@@ -89,7 +89,8 @@ Offset<fbs::Instruction> encode_instruction(Builder& b, const Instruction& instr
 
 Offset<fbs::CompileSpec> encode_spec(Builder& b, const CompileSpec& spec) {
   const auto key = b.CreateString(spec.key);
-  return fbs::CreateCompileSpec(b, key, b.CreateVector(reinterpret_cast<const uint8_t*>(spec.value.data()), spec.value.size()));
+  return fbs::CreateCompileSpec(b, key,
+                                b.CreateVector(reinterpret_cast<const uint8_t*>(spec.value.data()), spec.value.size()));
 }
 
 // An empty blob is inline blob 0, which stands in the table for all of them.
@@ -146,11 +147,13 @@ bool needs_inline_blob(const PteProgram& program, const PteLayout& layout) {
 std::string encode_program(const PteProgram& program, const PteLayout& layout) {
   Builder b(64 * 1024);
   const auto plans = encode_all(b, program.plans, [&](const Plan& plan) { return encode_plan(b, layout, plan); });
-  const auto segments = encode_all(
-      b, layout.segments, [&](const PteSegment& segment) { return fbs::CreateDataSegment(b, segment.offset, segment.size); });
+  const auto segments = encode_all(b, layout.segments, [&](const PteSegment& segment) {
+    return fbs::CreateDataSegment(b, segment.offset, segment.size);
+  });
   const auto constants = encode_buffers(b, layout.constants);
   std::vector<Offset<fbs::InlineBlob>> inline_blobs;
-  if (needs_inline_blob(program, layout)) inline_blobs.push_back(fbs::CreateInlineBlob(b, b.CreateVector(std::vector<uint8_t>{})));
+  if (needs_inline_blob(program, layout))
+    inline_blobs.push_back(fbs::CreateInlineBlob(b, b.CreateVector(std::vector<uint8_t>{})));
   std::vector<Offset<fbs::SubsegmentOffsets>> initial_values;
   if (layout.initial_values.offsets.size() > 1) initial_values.push_back(encode_buffers(b, layout.initial_values));
   std::vector<Offset<fbs::NamedData>> named;

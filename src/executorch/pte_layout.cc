@@ -33,21 +33,22 @@ class Places {
 };
 
 uint32_t add_segment(PteLayout& layout, uint64_t alignment) {
-  alignment = std::max(alignment, kSegmentAlignment);
-  layout.alignment = std::max(layout.alignment, alignment);
-  layout.segments.push_back({round_up(layout.data_size, alignment), 0});
+  layout.segments.push_back({layout.data_size, 0, std::max(alignment, kSegmentAlignment)});
   return static_cast<uint32_t>(layout.segments.size()) - 1;
 }
 
-// Puts `bytes` at the end of the last segment.
+// Puts `bytes` at the end of the last segment. Empty ones may not lie behind its end, so they are not aligned.
 uint64_t add_piece(PteLayout& layout, const ByteSource& bytes, uint64_t alignment) {
   auto& segment = layout.segments.back();
-  const uint64_t at = round_up(segment.size, alignment);
-  if (bytes.size > 0) {
-    layout.pieces.push_back({segment.offset + at, &bytes});
-    segment.size = at + bytes.size;
-    layout.data_size = segment.offset + segment.size;
+  if (bytes.size == 0) return segment.size;
+  if (segment.size == 0) {
+    segment.offset = round_up(layout.data_size, segment.alignment);
+    layout.alignment = std::max(layout.alignment, segment.alignment);
   }
+  const uint64_t at = round_up(segment.size, alignment);
+  layout.pieces.push_back({segment.offset + at, &bytes});
+  segment.size = at + bytes.size;
+  layout.data_size = segment.offset + segment.size;
   return at;
 }
 

@@ -8,6 +8,7 @@ namespace cortland::executorch {
 
 struct PteSegment {
   uint64_t offset = 0, size = 0;  // offset from the segment base
+  uint64_t alignment = 1;
 };
 
 struct PtePiece {
@@ -28,8 +29,8 @@ struct PteLayout {
   PteBuffers constants, initial_values;
   std::vector<int64_t> blob_segments;  // one a blob; -1 for an empty one, which has no segment
   std::vector<uint32_t> named_segments;
-  uint64_t alignment = 128;            // of the segment base
-  uint64_t data_size = 0;              // from the segment base to the end of the file
+  uint64_t alignment = 128;  // of the segment base
+  uint64_t data_size = 0;    // from the segment base to the end of the file
 };
 
 PteLayout lay_out(const PteProgram& program);

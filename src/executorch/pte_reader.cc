@@ -28,9 +28,11 @@ Result<PteParts> split(Bytes file, const std::string& name) {
   if (length < kShortestHeader || length > file.size() - kHeaderOffset)
     return bad(fmt::format("'{}' has an extended header of {} bytes", name, length));
   const uint64_t program_size = number(file, 16, 8), base = number(file, 24, 8);
-  if (program_size > file.size()) return bad(fmt::format("'{}' is truncated: {} of {} program bytes", name, file.size(), program_size));
+  if (program_size > file.size())
+    return bad(fmt::format("'{}' is truncated: {} of {} program bytes", name, file.size(), program_size));
   if (base > file.size() || (base != 0 && base < program_size))
-    return bad(fmt::format("'{}' places its segments at {}, outside the {} bytes after the program", name, base, file.size()));
+    return bad(
+        fmt::format("'{}' places its segments at {}, outside the {} bytes after the program", name, base, file.size()));
   auto segments = base == 0 ? Bytes{} : file.subspan(base);
   if (length >= kFullHeader) {
     const uint64_t data_size = number(file, 32, 8);

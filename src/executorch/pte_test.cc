@@ -64,10 +64,10 @@ PteProgram large_program() {
   dynamic.dim_order = {0, 2, 3, 1};
   auto scalar = tensor({}, Allocation{1, 0});
   scalar.type = ScalarType::BF16;
-  for (EValue value : {EValue(Null{}), EValue(Bool{true}), EValue(Double{-0.5}), EValue(String{"none"}), EValue(IntList{{2, 2}}),
-                       EValue(DoubleList{{1.5, -2}}), EValue(BoolList{{1, 0}}), EValue(TensorList{{0, 3}}),
-                       EValue(OptionalTensorList{{-1, 1}}), EValue(state), EValue(outside), EValue(dynamic), EValue(scalar),
-                       EValue(constant({2, 1}, 2)), EValue(constant({2}, 1))})
+  for (EValue value : {EValue(Null{}), EValue(Bool{true}), EValue(Double{-0.5}), EValue(String{"none"}),
+                       EValue(IntList{{2, 2}}), EValue(DoubleList{{1.5, -2}}), EValue(BoolList{{1, 0}}),
+                       EValue(TensorList{{0, 3}}), EValue(OptionalTensorList{{-1, 1}}), EValue(state), EValue(outside),
+                       EValue(dynamic), EValue(scalar), EValue(constant({2, 1}, 2)), EValue(constant({2}, 1))})
     plan.values.push_back(std::move(value));
   plan.non_const_buffer_sizes = {0, 128, (1ll << 32) + 20};
   plan.delegates.push_back({"Other", 1, {}});
@@ -110,7 +110,8 @@ TEST(PteWriter, HeaderDescribesTheFile) {
   const auto bytes = bytes_of(small_program());
   EXPECT_EQ(bytes.substr(4, 8), "ET12eh00");
   EXPECT_EQ(number<uint32_t>(bytes, 12), 32u);
-  const auto program_size = number<uint64_t>(bytes, 16), base = number<uint64_t>(bytes, 24), data = number<uint64_t>(bytes, 32);
+  const auto program_size = number<uint64_t>(bytes, 16), base = number<uint64_t>(bytes, 24),
+             data = number<uint64_t>(bytes, 32);
   EXPECT_EQ(base, round_up(program_size, 128));
   EXPECT_EQ(data, 128u + 9);  // twelve bytes of constants, then the blob at the next 128
   EXPECT_EQ(bytes.size(), base + data);
@@ -153,7 +154,8 @@ TEST(PteWriter, StreamsItsSources) {
     return out.write_at(at, as_bytes("blob"));
   });
   EXPECT_EQ(bytes_of(program), expected);
-  program.blobs[0].bytes = streamed_bytes(9, [](OutputFile&, uint64_t) -> Status { return diag(DiagKind::FileAccess, "disk full"); });
+  program.blobs[0].bytes =
+      streamed_bytes(9, [](OutputFile&, uint64_t) -> Status { return diag(DiagKind::FileAccess, "disk full"); });
   const auto failed = pte_bytes(program);
   ASSERT_FALSE(failed.ok());
   EXPECT_EQ(failed.error().what, "disk full");
@@ -214,20 +216,46 @@ TEST(PteRoundTrip, ALargerAlignmentMovesTheSegmentBase) {
   EXPECT_EQ(bytes.find("page") % 4096, 0u);
 }
 
+TEST(PteRoundTrip, EmptyConstantsMayShareAnOffset) {
+  auto program = small_program();
+  program.constants = {{"", owned_bytes("")}, {"", owned_bytes(floats({1, 2, 3}))}, {"", owned_bytes("")}};
+  program.plans[0].values[1] = constant({3}, 1);
+  for (int32_t index : {0, 2}) program.plans[0].values.push_back(constant({0}, index));
+  const auto bytes = bytes_of(program);
+  const auto again = read(bytes);
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(again->constants[0].bytes.size, 0u);
+  EXPECT_EQ(as_text(again->constants[1].bytes.memory), floats({1, 2, 3}));
+  EXPECT_EQ(again->constants[2].bytes.size, 0u);
+  EXPECT_EQ(bytes_of(*again), bytes);
+}
+
+TEST(PteRoundTrip, NothingButEmptyBytes) {
+  PteProgram program;
+  program.plans.resize(1);
+  program.plans[0].name = "f";
+  program.initial_values = {{"", owned_bytes("")}};
+  program.named_data = {{"nothing", {"", owned_bytes("")}}};
+  const auto again = read(bytes_of(program));
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(again->named_data[0].data.bytes.size, 0u);
+}
+
 TEST(PteReader, SaysWhatIsWrongWithAFile) {
   const auto good = bytes_of(large_program());
   const auto error = [](std::string bytes) {
     const auto program = read(std::move(bytes));
     EXPECT_FALSE(program.ok());
-    if (!program.ok()) EXPECT_EQ(program.error().kind, DiagKind::BadPte);
-    return program.ok() ? std::string() : program.error().what;
+    if (program.ok()) return std::string();
+    EXPECT_EQ(program.error().kind, DiagKind::BadPte);
+    return program.error().what;
   };
   EXPECT_THAT(error(""), testing::HasSubstr("not an ExecuTorch program"));
   EXPECT_THAT(error("PK\3\4 this is a zip archive"), testing::HasSubstr("not an ExecuTorch program"));
   EXPECT_THAT(error(good.substr(0, 100)), testing::HasSubstr("truncated"));
   EXPECT_THAT(error(good.substr(0, good.size() - 1)), testing::HasSubstr("truncated"));
   EXPECT_THAT(error("\x08\0\0\0ET12" + std::string(60, '\0')), testing::HasSubstr("not an ExecuTorch program"));
-  EXPECT_THAT(error(std::string("\x40\0\0\0ET12", 8) + std::string(60, '\0')), testing::HasSubstr("damaged"));
+  EXPECT_THAT(error(std::string("\x7f\0\0\0ET12", 8) + std::string(60, '\0')), testing::HasSubstr("damaged"));
   auto moved = good;
   moved[31] = '\x7f';  // the segment base
   EXPECT_THAT(error(moved), testing::HasSubstr("places its segments"));
@@ -253,7 +281,9 @@ TEST(PteReader, DamageIsSurvived) {
     const auto program = read(std::move(bytes));
     if (!program.ok()) continue;
     ++accepted;
-    if (round % 50 == 0) EXPECT_TRUE(pte_bytes(*program).ok());
+    if (round % 50 == 0) {
+      EXPECT_TRUE(pte_bytes(*program).ok());
+    }
   }
   EXPECT_GT(accepted, 100);
   EXPECT_LT(accepted, 19000);
@@ -282,19 +312,24 @@ TEST(Validate, NamesTheRuleThatIsBroken) {
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.inputs = {5}; }), HasSubstr("refers to value 5, but there are 5"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.outputs = {-1}; }), HasSubstr("refers to value -1"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.non_const_buffer_sizes = {0, 80}; }), HasSubstr("ends after pool 1"));
-  EXPECT_THAT(broken([](auto&, auto& plan) { plan.non_const_buffer_sizes = {0}; }), HasSubstr("pool 1, which does not exist"));
+  EXPECT_THAT(broken([](auto&, auto& plan) { plan.non_const_buffer_sizes = {0}; }),
+              HasSubstr("pool 1, which does not exist"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.non_const_buffer_sizes = {}; }), HasSubstr("reserved"));
   EXPECT_THAT(broken([](auto& p, auto&) { p.constants[0].bytes = owned_bytes("short"); }), HasSubstr("only 5"));
   EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan).constant = 7; }), HasSubstr("constant 7"));
   EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan).dim_order = {1, 1}; }), HasSubstr("not a permutation"));
   EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan).sizes = {1 << 30, 1 << 30}; }), HasSubstr("ends after pool"));
-  EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan) = tensor({1 << 30, 1 << 30, 1 << 30}); }), HasSubstr("too many bytes"));
+  EXPECT_THAT(broken([&](auto&, auto& plan) {
+                first(plan) = tensor({1 << 30, 1 << 30, 1 << 30});
+              }),
+              HasSubstr("too many bytes"));
   EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan).type = ScalarType(9); }), HasSubstr("unknown type"));
   EXPECT_THAT(broken([&](auto&, auto& plan) { first(plan).dynamism = Dynamism::Unbounded; }), HasSubstr("no upper bound"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.values[2] = TensorList{{0, 3}}; }), HasSubstr("stands before it"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.values[2] = IntList{{0}}; }), HasSubstr("not an Int"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.operators.clear(); }), HasSubstr("calls operator 0 of 0"));
-  EXPECT_THAT(broken([](auto&, auto& plan) { plan.operators[0].overload = std::string(99, 'x'); }), HasSubstr("longer than 99"));
+  EXPECT_THAT(broken([](auto&, auto& plan) { plan.operators[0].overload = std::string(99, 'x'); }),
+              HasSubstr("longer than 99"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.delegates[0].blob = 1; }), HasSubstr("blob 1 of 1"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.instructions[0] = JumpFalseCall{2, 0}; }), HasSubstr("kind Int"));
   EXPECT_THAT(broken([](auto&, auto& plan) { plan.instructions[0] = JumpFalseCall{0, 3}; }), HasSubstr("jumps to 3"));

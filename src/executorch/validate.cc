@@ -29,7 +29,8 @@ Status check_indices(const Plan& plan, std::span<const ValueIndex> indices, std:
 }
 
 Status check_shape(const Plan& plan, size_t at, const TensorValue& t) {
-  if (t.sizes.size() > kMaxRank) return bad(plan, "tensor {} has rank {}; the runtime stops at {}", at, t.sizes.size(), kMaxRank);
+  if (t.sizes.size() > kMaxRank)
+    return bad(plan, "tensor {} has rank {}; the runtime stops at {}", at, t.sizes.size(), kMaxRank);
   if (t.dim_order.size() != t.sizes.size())
     return bad(plan, "tensor {} has {} sizes and {} entries in dim_order", at, t.sizes.size(), t.dim_order.size());
   uint32_t seen = 0;
@@ -46,9 +47,11 @@ Status check_shape(const Plan& plan, size_t at, const TensorValue& t) {
 Status check_stored(const Plan& plan, size_t at, const TensorValue& t, int32_t index, const std::vector<Data>& stored,
                     std::string_view what) {
   if (index == -1) return {};
-  if (!in_range(index, stored)) return bad(plan, "tensor {} refers to {} {}, but there are {}", at, what, index, stored.size());
+  if (!in_range(index, stored))
+    return bad(plan, "tensor {} refers to {} {}, but there are {}", at, what, index, stored.size());
   const auto& size = stored[static_cast<size_t>(index)].bytes.size;
-  if (*byte_size(t) > size) return bad(plan, "tensor {} has {} bytes, but {} {} only {}", at, *byte_size(t), what, index, size);
+  if (*byte_size(t) > size)
+    return bad(plan, "tensor {} has {} bytes, but {} {} only {}", at, *byte_size(t), what, index, size);
   return {};
 }
 
@@ -61,7 +64,8 @@ Status check_tensor(const PteProgram& program, const Plan& plan, size_t at, cons
   if (t.external && t.fqn.empty()) return bad(plan, "tensor {} is stored elsewhere, but has no name", at);
   if (!t.allocation) return {};
   const auto [pool, offset] = *t.allocation;
-  if (pool == 0 || pool >= plan.non_const_buffer_sizes.size()) return bad(plan, "tensor {} lies in pool {}, which does not exist", at, pool);
+  if (pool == 0 || pool >= plan.non_const_buffer_sizes.size())
+    return bad(plan, "tensor {} lies in pool {}, which does not exist", at, pool);
   const auto size = static_cast<uint64_t>(plan.non_const_buffer_sizes[pool]);
   if (offset > size || *byte_size(t) > size - offset)
     return bad(plan, "tensor {} ends after pool {} ({} bytes at {} of {})", at, pool, *byte_size(t), offset, size);
@@ -71,7 +75,8 @@ Status check_tensor(const PteProgram& program, const Plan& plan, size_t at, cons
 Status check_tensor_list(const Plan& plan, size_t at, std::span<const ValueIndex> items, bool optional) {
   for (const auto item : items) {
     if (optional && item == -1) continue;
-    if (item < 0 || static_cast<size_t>(item) >= at || !std::holds_alternative<TensorValue>(plan.values[static_cast<size_t>(item)]))
+    if (item < 0 || static_cast<size_t>(item) >= at ||
+        !std::holds_alternative<TensorValue>(plan.values[static_cast<size_t>(item)]))
       return bad(plan, "list {} holds value {}, which is not a tensor that stands before it", at, item);
   }
   return {};
@@ -95,7 +100,8 @@ struct InstructionCheck {
   std::string where;
 
   Status operator()(const KernelCall& call) const {
-    if (!in_range(call.op, plan.operators)) return bad(plan, "{} calls operator {} of {}", where, call.op, plan.operators.size());
+    if (!in_range(call.op, plan.operators))
+      return bad(plan, "{} calls operator {} of {}", where, call.op, plan.operators.size());
     return check_indices(plan, call.args, where);
   }
   Status operator()(const DelegateCall& call) const {
@@ -122,7 +128,8 @@ struct InstructionCheck {
 Status check_calls(const PteProgram& program, const Plan& plan) {
   for (const auto& op : plan.operators)
     if (op.name.empty() || op.name.size() + 1 + op.overload.size() > kMaxOperatorName)
-      return bad(plan, "operator name '{}.{}' is empty or longer than {} characters", op.name, op.overload, kMaxOperatorName);
+      return bad(plan, "operator name '{}.{}' is empty or longer than {} characters", op.name, op.overload,
+                 kMaxOperatorName);
   for (const auto& delegate : plan.delegates) {
     if (delegate.id.empty()) return bad(plan, "a delegate has no backend name");
     if (delegate.blob != -1 && !in_range(delegate.blob, program.blobs))

@@ -23,6 +23,7 @@ std::string_view trim(std::string_view text) {
 bool is_marker(std::string_view line) { return line.find_first_not_of("^~ \t") == std::string_view::npos; }
 
 bool is_torch(std::string_view path) {
+  if (path.starts_with("torch/")) return true;
   for (const std::string_view part : {"-packages/torch/", "/torch/nn/", "/torch/_", "/torch/export/", "/torch/fx/", "<eval_with_key>"})
     if (path.find(part) != std::string_view::npos) return true;
   return false;

@@ -35,9 +35,10 @@ bool is_float_symbol(std::string_view name) { return name.starts_with("zf") || n
 struct Term {
   std::optional<Dim> dim;
   int64_t cost = 1;
+  int64_t denominator = 0;  // not 0: the real number dim / denominator, on its way to becoming an integer again
 };
 
-enum class Function { Other, Integer, Add, Mul, Pow, FloorDiv, Mod, ModularIndexing, Min, Max, Identity };
+enum class Function { Other, Integer, Add, Mul, Pow, FloorDiv, Mod, ModularIndexing, Min, Max, Identity, ToFloat, TrueDiv, Trunc, Floor, Ceil };
 
 Function function_of(std::string_view name) {
   static const std::unordered_map<std::string_view, Function> kFunctions = {
@@ -45,7 +46,9 @@ Function function_of(std::string_view name) {
       {"Pow", Function::Pow},           {"PowByNatural", Function::Pow},  {"FloorDiv", Function::FloorDiv},
       {"CleanDiv", Function::FloorDiv}, {"Mod", Function::Mod},           {"PythonMod", Function::Mod},
       {"Min", Function::Min},           {"Max", Function::Max},           {"ModularIndexing", Function::ModularIndexing},
-      {"Identity", Function::Identity}};
+      {"Identity", Function::Identity}, {"ToFloat", Function::ToFloat},   {"IntTrueDiv", Function::TrueDiv},
+      {"FloatTrueDiv", Function::TrueDiv}, {"TruncToInt", Function::Trunc}, {"FloorToInt", Function::Floor},
+      {"CeilToInt", Function::Ceil}};
   const auto it = kFunctions.find(name);
   return it == kFunctions.end() ? Function::Other : it->second;
 }
@@ -74,7 +77,7 @@ class ExpressionParser {
     if (text_.size() > kMaxText) return bad("it is too long");
     TRY(const Term term, expression(kComparison));
     if (skip_spaces(); at_ != text_.size()) return bad(fmt::format("'{}' is not expected", printable(text_.substr(at_), 20)));
-    return term.dim;
+    return term.denominator ? std::nullopt : term.dim;
   }
 
  private:
@@ -223,9 +226,16 @@ class ExpressionParser {
 
   Result<Term> quoted_float() {
     TRY_DO(expect('('));
-    TRY_DO(quoted());
+    TRY(const auto text, quoted());
     TRY_DO(flags());
-    return Term{};
+    double value = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (code != std::errc() || end != text.data() + text.size()) return Term{};
+    // Only numbers like 1.5, whose products with sizes are exact in float64.
+    constexpr double kLargest = 1 << 20, kFinest = 1 << 10;
+    const double scaled = value * kFinest;
+    if (!(std::abs(value) <= kLargest) || scaled != std::floor(scaled)) return Term{};
+    return Term{dims_.constant(static_cast<int64_t>(scaled)), 1, static_cast<int64_t>(kFinest)};
   }
 
   Result<Term> symbol(std::string_view symbol_name, bool positive) {
@@ -236,7 +246,9 @@ class ExpressionParser {
 
   Term negate(const Term& term) {
     if (!term.dim) return {};
-    return bounded(dims_.mul(*term.dim, dims_.constant(-1)), term.cost);
+    Term negated = bounded(dims_.mul(*term.dim, dims_.constant(-1)), term.cost);
+    negated.denominator = term.denominator;
+    return negated;
   }
 
   // A Dim whose coefficients leave room for the next operation.
@@ -257,7 +269,32 @@ class ExpressionParser {
     const auto factor = static_cast<double>(largest_coefficient(*a.dim)) * static_cast<double>(largest_coefficient(*b.dim));
     const int64_t cost = a.cost * b.cost;
     if (cost > kMaxCost || factor > static_cast<double>(kMaxCoefficient)) return {};
-    return bounded(dims_.mul(*a.dim, *b.dim), std::max(cost, a.cost + b.cost));
+    Term result = bounded(dims_.mul(*a.dim, *b.dim), std::max(cost, a.cost + b.cost));
+    if (!a.denominator && !b.denominator) return result;
+    return real(result, std::max<int64_t>(a.denominator, 1), std::max<int64_t>(b.denominator, 1));
+  }
+
+  // term / (a * b)
+  Term real(Term term, int64_t a, int64_t b) const {
+    if (a > kMaxCoefficient / b) return {};
+    term.denominator = a * b;
+    return term;
+  }
+
+  // Division of reals by an integer constant.
+  Term true_divide(const Term& a, const Term& b) const {
+    if (!a.dim || !b.dim || b.denominator || !b.dim->is_constant() || b.dim->constant() == 0) return {};
+    return real(a, std::max<int64_t>(a.denominator, 1), b.dim->constant());
+  }
+
+  Result<Term> to_integer(Function function, const Term& term) {
+    if (!term.dim) return Term{};
+    if (!term.denominator) return term;
+    // Towards zero is down for what is not negative.
+    if (function == Function::Trunc && dims_.range(*term.dim).low < 0) return Term{};
+    const Dim denominator = dims_.constant(term.denominator);
+    const Dim above = function == Function::Ceil ? dims_.add(*term.dim, dims_.constant(term.denominator - 1)) : *term.dim;
+    return bounded(dims_.floordiv(above, denominator), term.cost + 1);
   }
 
   Result<Term> power(const Term& base, const Term& exponent) {
@@ -278,6 +315,7 @@ class ExpressionParser {
   Result<Term> combine(Function function, const Term& a, const Term& b) {
     const int64_t cost = a.cost + b.cost;
     if (!a.dim || !b.dim || cost > kMaxCost) return Term{};
+    if ((a.denominator || b.denominator) && function != Function::Mul) return Term{};
     switch (function) {
       case Function::Add: return bounded(dims_.add(*a.dim, *b.dim), cost);
       case Function::Mul: return product(a, b);
@@ -301,6 +339,20 @@ class ExpressionParser {
       case Function::Identity: {
         TRY_DO(arity(1));
         return items[0];
+      }
+      case Function::ToFloat: {
+        TRY_DO(arity(1));
+        return items[0].dim ? real(items[0], std::max<int64_t>(items[0].denominator, 1), 1) : Term{};
+      }
+      case Function::Trunc:
+      case Function::Floor:
+      case Function::Ceil: {
+        TRY_DO(arity(1));
+        return to_integer(function, items[0]);
+      }
+      case Function::TrueDiv: {
+        TRY_DO(arity(2));
+        return true_divide(items[0], items[1]);
       }
       case Function::Pow:
       case Function::FloorDiv:

@@ -61,9 +61,23 @@ TEST_F(SymbolicSizesTest, InfixForm) {
   EXPECT_EQ(value("Mod(s0, 4)", at), 3);
 }
 
+// What `interpolate` and int(x / 2) make of sizes: real numbers in between, integers again at the end.
+TEST_F(SymbolicSizesTest, RoundedRealNumbers) {
+  const std::map<std::string, int64_t> at = {{"s0", 7}};
+  const std::string s0 = "Symbol('s0', positive=True, integer=True)";
+  EXPECT_EQ(value("TruncToInt(Mul(Float('1.5', precision=53), ToFloat(" + s0 + ")))", at), 10);
+  EXPECT_EQ(read("TruncToInt(Mul(Float('2.0', precision=53), ToFloat(" + s0 + ")))"), "2*s0");
+  EXPECT_EQ(value("TruncToInt(IntTrueDiv(" + s0 + ", Integer(2)))", at), 3);
+  EXPECT_EQ(value("CeilToInt(IntTrueDiv(" + s0 + ", Integer(2)))", at), 4);
+  EXPECT_EQ(value("FloorToInt(Mul(Integer(-1), IntTrueDiv(" + s0 + ", Integer(2))))", at), -4);
+  EXPECT_EQ(read("TruncToInt(Mul(Integer(-1), IntTrueDiv(" + s0 + ", Integer(2))))"), "?") << "towards zero is not down";
+}
+
 TEST_F(SymbolicSizesTest, WhatIsNoDimIsKnownAsSuch) {
   for (const char* text : {"Float('1.5', precision=53)", "Rational(1, 2)", "true", "oo", "-int_oo", "s0/2", "1.5*s0", "1e-05",
-                           "TruncToInt(IntTrueDiv(Symbol('s0', integer=True), Integer(2)))", "Symbol('zuf0')", "s0**s1", "s0 < 3",
+                           "TruncToInt(IntTrueDiv(Symbol('s0', integer=True), Integer(2)))", "Symbol('zuf0')", "ToFloat(s0)",
+                           "TruncToInt(Mul(Float('1.3', precision=53), ToFloat(s0)))", "IntTrueDiv(s0, s1)", "FloatPow(s0, 2)",
+                           "Add(ToFloat(s0), ToFloat(s1))", "TruncToInt(Float('1e300', precision=53))", "TruncToInt(Float('inf'))", "s0**s1", "s0 < 3",
                            "Piecewise(ExprCondPair(Integer(1), StrictLessThan(Symbol('s0'), Integer(3))), ExprCondPair(Integer(2), true))",
                            "Piecewise((1, s0 < 3), (2, True))", "Add(Integer(1), Float('0.5', precision=53))", "OpaqueUnaryFn_sqrt(s0)",
                            "Pow(Symbol('s0'), Integer(-1))", "Pow(Symbol('s0'), Integer(1000))"})
@@ -105,12 +119,12 @@ TEST_F(SymbolicSizesTest, RangesComeFromConstraints) {
 }
 
 TEST_F(SymbolicSizesTest, SizesThatAreNoDimsBecomeSymbols) {
-  const auto a = sizes_.parse_size("TruncToInt(Float('1.5', precision=53))");
-  const auto b = sizes_.parse_size("TruncToInt(Float('2.5', precision=53))");
+  const auto a = sizes_.parse_size("RoundToInt(ToFloat(s0))");
+  const auto b = sizes_.parse_size("RoundToInt(ToFloat(s1))");
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_FALSE(*a == *b);
-  EXPECT_TRUE(*a == *sizes_.parse_size("TruncToInt(Float('1.5', precision=53))"));
-  EXPECT_EQ(dims_.str(*a), "TruncToInt(Float('1.5', precision=53))");
+  EXPECT_TRUE(*a == *sizes_.parse_size("RoundToInt(ToFloat(s0))"));
+  EXPECT_EQ(dims_.str(*a), "RoundToInt(ToFloat(s0))");
   EXPECT_FALSE(sizes_.parse_size("-1 - 2").ok()) << "no size is negative";
   ASSERT_TRUE(sizes_.parse_size("u3").ok());
   EXPECT_EQ(dims_.symbol_range("u3").low, 0);
