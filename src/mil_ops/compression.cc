@@ -17,7 +17,8 @@ template <class Context>
 Status check_blocks(const Context& c, const DimTable& dims, const Shape& data, const Shape& groups) {
   bool fits = !data.empty() && groups.size() == data.size();
   for (size_t i = 0; fits && i < data.size(); ++i)
-    fits = !data[i].is_constant() || !groups[i].is_constant() || (groups[i].constant() > 0 && data[i].constant() % groups[i].constant() == 0);
+    fits = !data[i].is_constant() || !groups[i].is_constant() ||
+           (groups[i].constant() > 0 && data[i].constant() % groups[i].constant() == 0);
   if (fits) return {};
   return c.error(fmt::format("blocks {} do not divide data {}", describe(dims, groups), describe(dims, data)));
 }
@@ -47,7 +48,8 @@ Status check_shift_scale(const Context& c, const DimTable& dims, const Shape& da
   const Shape scale = shape_of_input(c, "scale");
   TRY_DO(check_blocks(c, dims, data, scale));
   if (c.has("offset") && !compatible(dims, shape_of_input(c, "offset"), scale))
-    return c.error(fmt::format("'offset' has shape {}, 'scale' has {}", describe(dims, shape_of_input(c, "offset")), describe(dims, scale)));
+    return c.error(fmt::format("'offset' has shape {}, 'scale' has {}", describe(dims, shape_of_input(c, "offset")),
+                               describe(dims, scale)));
   return {};
 }
 
@@ -58,7 +60,8 @@ Status check_offset_type(const InferContext& c, std::string_view data) {
 }
 
 std::vector<float> offsets_of(const EvalContext& c) {
-  return c.has("offset") ? unpack_floats(c.tensor("offset")) : std::vector<float>(static_cast<size_t>(c.tensor("scale").elements()), 0.0f);
+  return c.has("offset") ? unpack_floats(c.tensor("offset"))
+                         : std::vector<float>(static_cast<size_t>(c.tensor("scale").elements()), 0.0f);
 }
 
 Types infer_shift_scale(InferContext& c) {
@@ -92,13 +95,16 @@ struct Palette {
 template <class Context>
 Result<Palette> palette(const Context& c, DimTable& dims, const Shape& indices, DType type) {
   const Shape lut = shape_of_input(c, "lut");
-  if (indices.empty() || lut.size() != indices.size() + 2) return c.error(fmt::format("'lut' {} has not two axes more than the indices {}", describe(dims, lut), describe(dims, indices)));
+  if (indices.empty() || lut.size() != indices.size() + 2)
+    return c.error(
+        fmt::format("'lut' {} has not two axes more than the indices {}", describe(dims, lut), describe(dims, indices)));
   TRY_DO(check_blocks(c, dims, indices, Shape(lut.begin(), lut.end() - 2)));
   if (!lut[lut.size() - 1].is_constant() || !compatible(dims, lut[lut.size() - 2], int64_t{1} << bit_width(type)))
     return c.error(fmt::format("'lut' {} does not hold 2^{} entries", describe(dims, lut), bit_width(type)));
   Palette p{indices, lut.back().constant(), 0};
   if (p.vector < 1) return c.error("the vectors of 'lut' are empty");
-  if (!c.has("vector_axis")) return p.vector == 1 ? Result<Palette>(p) : Result<Palette>(c.error("vectors need 'vector_axis'"));
+  if (!c.has("vector_axis"))
+    return p.vector == 1 ? Result<Palette>(p) : Result<Palette>(c.error("vectors need 'vector_axis'"));
   if (!is_known(c, "vector_axis")) return c.error("'vector_axis' must be a plain constant");
   TRY(p.axis, axis_in(c, c.integer("vector_axis"), static_cast<int>(indices.size())));
   p.out[p.axis] = dims.mul(p.out[p.axis], p.vector);
@@ -117,7 +123,8 @@ class Expansion {
 };
 
 // Looks every index up; `out` holds the expanded tensor in the palette's type.
-void look_up(const Tensor& lut, const std::vector<int64_t>& shape, const std::vector<uint8_t>& indices, const Palette& p, Tensor& out) {
+void look_up(const Tensor& lut, const std::vector<int64_t>& shape, const std::vector<uint8_t>& indices, const Palette& p,
+             Tensor& out) {
   const std::vector<int64_t> groups(lut.shape.begin(), lut.shape.end() - 2);
   const auto bytes = static_cast<size_t>(byte_size(lut.dtype, 1));
   const size_t entries = static_cast<size_t>(lut.dim(-2)), vector = static_cast<size_t>(p.vector);
@@ -130,7 +137,8 @@ void look_up(const Tensor& lut, const std::vector<int64_t>& shape, const std::ve
         std::memcpy(out.mutable_data() + static_cast<size_t>(i) * bytes, entry, bytes);
       } else {
         for (int64_t v = 0; v < p.vector; ++v)
-          std::memcpy(out.mutable_data() + static_cast<size_t>(expansion.at(i, v)) * bytes, entry + static_cast<size_t>(v) * bytes, bytes);
+          std::memcpy(out.mutable_data() + static_cast<size_t>(expansion.at(i, v)) * bytes,
+                      entry + static_cast<size_t>(v) * bytes, bytes);
       }
     }
   });
@@ -252,22 +260,26 @@ constexpr DTypes kPalette = one_of({DType::I8, DType::U8, DType::F16, DType::F32
 constexpr Input kShiftScale[] = {constant("data", kQuantised), constant("scale", kFloats), option("offset", kQuantised)};
 constexpr Input kLutToDense[] = {constant("indices", kIndices), constant("lut", kPalette), option("vector_axis", kInt32)};
 constexpr Input kSparseToDense[] = {constant("nonzero_data", kQuantised), constant("mask", kU1)};
-constexpr Input kLutToSparse[] = {constant("indices_mask", kU1), constant("indices_nonzero_data", kIndices), constant("lut", kPalette),
-                                  option("vector_axis", kInt32)};
-constexpr Input kSparseShiftScale[] = {constant("data_mask", kU1), constant("nonzero_data", kQuantised), constant("scale", kFloats),
-                                       option("offset", kQuantised)};
+constexpr Input kLutToSparse[] = {constant("indices_mask", kU1), constant("indices_nonzero_data", kIndices),
+                                  constant("lut", kPalette), option("vector_axis", kInt32)};
+constexpr Input kSparseShiftScale[] = {constant("data_mask", kU1), constant("nonzero_data", kQuantised),
+                                       constant("scale", kFloats), option("offset", kQuantised)};
 
-constexpr MilOp make(std::string_view name, std::span<const Input> inputs, Types (*infer)(InferContext&), Status (*eval)(EvalContext&)) {
+constexpr MilOp make(std::string_view name, std::span<const Input> inputs, Types (*infer)(InferContext&),
+                     Status (*eval)(EvalContext&)) {
   return {.name = name, .since = Target::iOS18, .inputs = inputs, .infer = infer, .eval = eval, .constexpr_op = true};
 }
 
 }  // namespace
 
-const MilOp constexpr_blockwise_shift_scale = make("constexpr_blockwise_shift_scale", kShiftScale, infer_shift_scale, eval_shift_scale);
-const MilOp constexpr_lut_to_dense_ios18 = make("constexpr_lut_to_dense", kLutToDense, infer_lut_to_dense, eval_lut_to_dense);
+const MilOp constexpr_blockwise_shift_scale =
+    make("constexpr_blockwise_shift_scale", kShiftScale, infer_shift_scale, eval_shift_scale);
+const MilOp constexpr_lut_to_dense_ios18 =
+    make("constexpr_lut_to_dense", kLutToDense, infer_lut_to_dense, eval_lut_to_dense);
 const MilOp constexpr_lut_to_sparse = make("constexpr_lut_to_sparse", kLutToSparse, infer_lut_to_sparse, eval_lut_to_sparse);
 const MilOp constexpr_sparse_blockwise_shift_scale =
     make("constexpr_sparse_blockwise_shift_scale", kSparseShiftScale, infer_sparse_shift_scale, eval_sparse_shift_scale);
-const MilOp constexpr_sparse_to_dense_ios18 = make("constexpr_sparse_to_dense", kSparseToDense, infer_sparse_to_dense, eval_sparse_to_dense);
+const MilOp constexpr_sparse_to_dense_ios18 =
+    make("constexpr_sparse_to_dense", kSparseToDense, infer_sparse_to_dense, eval_sparse_to_dense);
 
 }  // namespace cortland::mil_ops

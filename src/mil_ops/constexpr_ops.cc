@@ -19,7 +19,8 @@ Status check_affine(const Context& c, const DimTable& dims) {
   for (std::string_view input : {"scale", "zero_point"}) {
     const Shape shape = shape_of_input(c, input);
     if (!shape.empty() && !compatible(dims, shape, {data[axis]}))
-      return c.error(fmt::format("'{}' has shape {}, axis {} of the data has {} elements", input, describe(dims, shape), axis, dims.str(data[axis])));
+      return c.error(fmt::format("'{}' has shape {}, axis {} of the data has {} elements", input, describe(dims, shape),
+                                 axis, dims.str(data[axis])));
   }
   return {};
 }
@@ -66,11 +67,13 @@ Result<std::vector<int64_t>> packed_shape(const Context& c, std::string_view pac
   const Dim held = shape_of_input(c, packed)[0];
   int64_t elements = 1, most = held.is_constant() ? held.constant() * 8 : 0;
   for (int64_t d : shape) {
-    if (d > 0 && elements > most / d) return c.error(fmt::format("shape [{}] has more elements than '{}'", fmt::join(shape, ", "), packed));
+    if (d > 0 && elements > most / d)
+      return c.error(fmt::format("shape [{}] has more elements than '{}'", fmt::join(shape, ", "), packed));
     elements *= d;
   }
   if ((elements * bits + 7) / 8 != held.constant())
-    return c.error(fmt::format("{} elements of {} bits do not fill the {} bytes of '{}'", elements, bits, held.constant(), packed));
+    return c.error(
+        fmt::format("{} elements of {} bits do not fill the {} bytes of '{}'", elements, bits, held.constant(), packed));
   return shape;
 }
 
@@ -96,7 +99,8 @@ Status eval_lut(EvalContext& c) {
   Tensor& out = c.output(0, shape, lut.dtype);
   const auto indices = unpack_bits(c.tensor("indices").data<uint8_t>(), bits, out.elements());
   const auto bytes = static_cast<size_t>(byte_size(lut.dtype, 1));
-  for (size_t i = 0; i < indices.size(); ++i) std::memcpy(out.mutable_data() + i * bytes, lut.data() + indices[i] * bytes, bytes);
+  for (size_t i = 0; i < indices.size(); ++i)
+    std::memcpy(out.mutable_data() + i * bytes, lut.data() + indices[i] * bytes, bytes);
   return {};
 }
 
@@ -128,19 +132,21 @@ Status eval_sparse(EvalContext& c) {
 
 constexpr DTypes kBytes = one_of({DType::U8, DType::I8}), kU8 = one_of({DType::U8}), kU32 = one_of({DType::U32});
 constexpr DTypes kF16 = one_of({DType::F16});
-constexpr Input kAffine[] = {constant("quantized_data", kBytes), constant("zero_point", kBytes | kFp32), constant("scale", kFloats),
-                             constant("axis", kInt32)};
+constexpr Input kAffine[] = {constant("quantized_data", kBytes), constant("zero_point", kBytes | kFp32),
+                             constant("scale", kFloats), constant("axis", kInt32)};
 constexpr Input kCast[] = {constant("source_val", kF16), constant("output_dtype", kStrings)};
 constexpr Input kLut[] = {constant("indices", kU8), constant("lut", kBytes | kFloats), constant("shape", kU32)};
 constexpr Input kSparse[] = {constant("nonzero_data", kBytes | kFloats), constant("mask", kU8), constant("shape", kU32)};
 
-constexpr MilOp make(std::string_view name, Target since, std::span<const Input> inputs, Types (*infer)(InferContext&), Status (*eval)(EvalContext&)) {
+constexpr MilOp make(std::string_view name, Target since, std::span<const Input> inputs, Types (*infer)(InferContext&),
+                     Status (*eval)(EvalContext&)) {
   return {.name = name, .since = since, .inputs = inputs, .infer = infer, .eval = eval, .constexpr_op = true};
 }
 
 }  // namespace
 
-const MilOp constexpr_affine_dequantize = make("constexpr_affine_dequantize", Target::iOS16, kAffine, infer_affine, eval_affine);
+const MilOp constexpr_affine_dequantize =
+    make("constexpr_affine_dequantize", Target::iOS16, kAffine, infer_affine, eval_affine);
 const MilOp constexpr_cast = make("constexpr_cast", Target::iOS16, kCast, infer_cast, eval_cast);
 const MilOp constexpr_cast_ios18 = make("constexpr_cast", Target::iOS18, kCast, infer_cast, eval_cast);
 const MilOp constexpr_lut_to_dense = make("constexpr_lut_to_dense", Target::iOS16, kLut, infer_lut, eval_lut);

@@ -19,16 +19,18 @@ template <class Context>
 Result<ConvShape> conv_shape(const Context& c, DimTable& dims) {
   TRY_DO(expect_rank(c, "x", 3, 5));
   const Shape x = shape_of_input(c, "x"), weight = shape_of_input(c, "weight");
-  if (weight.size() != x.size()) return c.error(fmt::format("'weight' has rank {}, 'x' has rank {}", weight.size(), x.size()));
+  if (weight.size() != x.size())
+    return c.error(fmt::format("'weight' has rank {}, 'x' has rank {}", weight.size(), x.size()));
   const int64_t groups = c.integer("groups");
   if (groups < 1) return c.error(fmt::format("groups is {}", groups));
   if (!compatible(dims, x[1], dims.mul(weight[1], groups)))
-    return c.error(fmt::format("x has {} channels, but weight {} in {} groups takes {}", dims.str(x[1]), describe(dims, weight), groups,
-                               dims.str(dims.mul(weight[1], groups))));
+    return c.error(fmt::format("x has {} channels, but weight {} in {} groups takes {}", dims.str(x[1]),
+                               describe(dims, weight), groups, dims.str(dims.mul(weight[1], groups))));
   if (weight[0].is_constant() && weight[0].constant() % groups != 0)
     return c.error(fmt::format("{} output channels do not divide into {} groups", weight[0].constant(), groups));
   if (c.has("bias") && !compatible(dims, shape_of_input(c, "bias"), {weight[0]}))
-    return c.error(fmt::format("'bias' has shape {}, expected [{}]", describe(dims, shape_of_input(c, "bias")), dims.str(weight[0])));
+    return c.error(
+        fmt::format("'bias' has shape {}, expected [{}]", describe(dims, shape_of_input(c, "bias")), dims.str(weight[0])));
   ConvShape shape;
   TRY(shape.windows, read_windows(c, x.size() - 2));
   shape.out = {x[0], weight[0]};
@@ -53,7 +55,8 @@ bool follows_from_constants(const Program& program, Operand operand, int depth =
 Types infer_conv(InferContext& c) {
   TRY(const ConvShape shape, conv_shape(c, c.dims));
   for (int64_t d : shape.windows.dilations)
-    if (d != 1 && !follows_from_constants(c.program, c.operand("weight"))) return c.error("a computed weight does not go with dilations");
+    if (d != 1 && !follows_from_constants(c.program, c.operand("weight")))
+      return c.error("a computed weight does not go with dilations");
   return one({c.dtype("x"), shape.out});
 }
 
@@ -113,13 +116,15 @@ class Patches {
 // Output positions computed at a time: the patches of one tile stay in cache.
 constexpr int64_t kTile = 128;
 
-Tensor convolve(const Tensor& x, const Tensor& weight, const float* bias, const WindowAxes& axes, int64_t groups, std::vector<int64_t> shape) {
+Tensor convolve(const Tensor& x, const Tensor& weight, const float* bias, const WindowAxes& axes, int64_t groups,
+                std::vector<int64_t> shape) {
   Tensor out = Tensor::make(DType::F32, std::move(shape));
   const int64_t channels = weight.dim(1), filters = weight.dim(0) / groups;
   const int64_t in_plane = axes[0].in * axes[1].in * axes[2].in, out_plane = axes[0].out * axes[1].out * axes[2].out;
   const int64_t taps = channels * axes[0].kernel * axes[1].kernel * axes[2].kernel;
-  const bool pointwise = taps == channels && in_plane == out_plane && axes[0].before + axes[1].before + axes[2].before == 0 &&
-                         axes[0].stride == 1 && axes[1].stride == 1 && axes[2].stride == 1;
+  const bool pointwise = taps == channels && in_plane == out_plane &&
+                         axes[0].before + axes[1].before + axes[2].before == 0 && axes[0].stride == 1 &&
+                         axes[1].stride == 1 && axes[2].stride == 1;
   const Patches patches(axes, channels);
   std::vector<float> tile(static_cast<size_t>(pointwise ? 0 : taps * kTile)), sums(static_cast<size_t>(filters * kTile));
   for (int64_t block = 0; block < out.dim(0) * groups; ++block) {
@@ -129,10 +134,11 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const float* bias, const 
     float* output = out.mutable_data<float>() + block * filters * out_plane;
     for (int64_t first = 0; first < out_plane; first += kTile) {
       const int64_t count = std::min(kTile, out_plane - first), padded = pointwise ? count : (count + 15) / 16 * 16;
-      for (int64_t f = 0; f < filters; ++f) std::fill_n(sums.data() + f * kTile, padded, bias ? bias[group * filters + f] : 0.0f);
+      for (int64_t f = 0; f < filters; ++f)
+        std::fill_n(sums.data() + f * kTile, padded, bias ? bias[group * filters + f] : 0.0f);
       if (!pointwise) patches.gather(input, first, count, tile.data(), kTile);
-      multiply_add(filters, padded, taps, {filter, taps, 1}, pointwise ? input + first : tile.data(), pointwise ? in_plane : kTile,
-                   sums.data(), kTile);
+      multiply_add(filters, padded, taps, {filter, taps, 1}, pointwise ? input + first : tile.data(),
+                   pointwise ? in_plane : kTile, sums.data(), kTile);
       for (int64_t f = 0; f < filters; ++f) std::copy_n(sums.data() + f * kTile, count, output + f * out_plane + first);
     }
   }
@@ -147,7 +153,9 @@ Status run_conv(EvalContext& c, const Tensor& weight) {
   const auto out = sizes(shape.out);
   const auto bias = c.has("bias") ? c.floats("bias") : std::vector<float>();
   const WindowAxes axes = window_axes(shape.windows, spatial(x.shape), spatial(weight.shape), spatial(out));
-  c.set_output(0, convolve(x, weight, bias.empty() ? nullptr : bias.data(), axes, c.integer("groups"), out).cast(c.tensor("x").dtype));
+  c.set_output(
+      0,
+      convolve(x, weight, bias.empty() ? nullptr : bias.data(), axes, c.integer("groups"), out).cast(c.tensor("x").dtype));
   return {};
 }
 
@@ -161,35 +169,61 @@ Status eval_conv_quantized(EvalContext& c) {
   const auto scale = c.floats("quant_scale"), offset = c.floats("quant_bias");
   const int64_t filters = weight.rank() ? weight.dim(0) : 0, each = filters ? weight.elements() / filters : 0;
   for (const auto& v : {scale, offset})
-    if (v.size() != 1 && v.size() != static_cast<size_t>(filters)) return c.error("quant_scale and quant_bias are scalars or one number a channel");
+    if (v.size() != 1 && v.size() != static_cast<size_t>(filters))
+      return c.error("quant_scale and quant_bias are scalars or one number a channel");
   for (int64_t f = 0; f < filters; ++f)
     for (float* w = weight.mutable_data<float>() + f * each; w < weight.mutable_data<float>() + (f + 1) * each; ++w)
-      *w = *w * scale[scale.size() == 1 ? 0 : static_cast<size_t>(f)] + offset[offset.size() == 1 ? 0 : static_cast<size_t>(f)];
+      *w = *w * scale[scale.size() == 1 ? 0 : static_cast<size_t>(f)] +
+           offset[offset.size() == 1 ? 0 : static_cast<size_t>(f)];
   return run_conv(c, weight);
 }
 
 constexpr DTypes kU8 = one_of({DType::U8});
 
-constexpr Input kConvInputs[] = {value("x", kFloats), value("weight", kFloats), option("bias", kFloats, {}, 'T'), option("strides", kInt32),
-                                 option("pad_type", kStrings, "valid"), option("pad", kInt32), option("dilations", kInt32),
+constexpr Input kConvInputs[] = {value("x", kFloats),
+                                 value("weight", kFloats),
+                                 option("bias", kFloats, {}, 'T'),
+                                 option("strides", kInt32),
+                                 option("pad_type", kStrings, "valid"),
+                                 option("pad", kInt32),
+                                 option("dilations", kInt32),
                                  option("groups", kInt32, 1)};
-constexpr Input kConvInputs17[] = {value("x", kFloats), value("weight", kFloats, 'U'), optional_value("bias", kFloats, 'U'),
-                                   option("strides", kInt32), option("pad_type", kStrings, "valid"), option("pad", kInt32),
-                                   option("dilations", kInt32), option("groups", kInt32, 1)};
-constexpr Input kConvQuantizedInputs[] = {value("x", kFloats), value("weight", kU8, 'U'), option("bias", kU8, {}, 'U'),
-                                          constant("quantization_type", kStrings), option("nbits", kInt32, 8),
-                                          constant("quant_scale", kFloats, 'T'), constant("quant_bias", kFloats, 'T'),
-                                          option("strides", kInt32), option("pad_type", kStrings, "valid"), option("pad", kInt32),
-                                          option("dilations", kInt32), option("groups", kInt32, 1)};
+constexpr Input kConvInputs17[] = {value("x", kFloats),
+                                   value("weight", kFloats, 'U'),
+                                   optional_value("bias", kFloats, 'U'),
+                                   option("strides", kInt32),
+                                   option("pad_type", kStrings, "valid"),
+                                   option("pad", kInt32),
+                                   option("dilations", kInt32),
+                                   option("groups", kInt32, 1)};
+constexpr Input kConvQuantizedInputs[] = {value("x", kFloats),
+                                          value("weight", kU8, 'U'),
+                                          option("bias", kU8, {}, 'U'),
+                                          constant("quantization_type", kStrings),
+                                          option("nbits", kInt32, 8),
+                                          constant("quant_scale", kFloats, 'T'),
+                                          constant("quant_bias", kFloats, 'T'),
+                                          option("strides", kInt32),
+                                          option("pad_type", kStrings, "valid"),
+                                          option("pad", kInt32),
+                                          option("dilations", kInt32),
+                                          option("groups", kInt32, 1)};
 
 }  // namespace
 
 constexpr Tolerance kConvTolerance{.f16 = 5e-3, .f32 = 1e-5};
 
 const MilOp conv{.name = "conv", .inputs = kConvInputs, .infer = infer_conv, .eval = eval_conv, .tol = kConvTolerance};
-const MilOp conv_ios17{
-    .name = "conv", .since = Target::iOS17, .inputs = kConvInputs17, .infer = infer_conv, .eval = eval_conv, .tol = kConvTolerance};
-const MilOp conv_quantized{
-    .name = "conv_quantized", .inputs = kConvQuantizedInputs, .infer = infer_conv, .eval = eval_conv_quantized, .tol = kConvTolerance};
+const MilOp conv_ios17{.name = "conv",
+                       .since = Target::iOS17,
+                       .inputs = kConvInputs17,
+                       .infer = infer_conv,
+                       .eval = eval_conv,
+                       .tol = kConvTolerance};
+const MilOp conv_quantized{.name = "conv_quantized",
+                           .inputs = kConvQuantizedInputs,
+                           .infer = infer_conv,
+                           .eval = eval_conv_quantized,
+                           .tol = kConvTolerance};
 
 }  // namespace cortland::mil_ops

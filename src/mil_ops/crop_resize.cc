@@ -12,7 +12,8 @@ namespace {
 
 using namespace mil;
 
-constexpr std::string_view kBoxModes[] = {"CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST"};
+constexpr std::string_view kBoxModes[] = {"CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FIRST",
+                                          "CENTER_SIZE_WIDTH_FIRST"};
 
 struct CropPlan {
   Sampling sampling = Sampling::Default;
@@ -27,7 +28,8 @@ Status read_modes(const Context& c, CropPlan& plan) {
   TRY(plan.sampling, sampling_of(c));
   const std::string mode = c.str("box_coordinate_mode");
   const auto found = std::find(std::begin(kBoxModes), std::end(kBoxModes), mode);
-  if (found == std::end(kBoxModes)) return c.error(fmt::format("box_coordinate_mode '{}' is none of {}", mode, fmt::join(kBoxModes, ", ")));
+  if (found == std::end(kBoxModes))
+    return c.error(fmt::format("box_coordinate_mode '{}' is none of {}", mode, fmt::join(kBoxModes, ", ")));
   plan.centers = mode.starts_with("CENTER");
   plan.width_first = mode.ends_with("WIDTH_FIRST");
   for (std::string_view size : {"target_height", "target_width"})
@@ -40,8 +42,10 @@ Result<CropPlan> roi_plan(const Context& c, const DimTable& dims) {
   CropPlan plan;
   TRY_DO(read_modes(c, plan));
   const Shape x = shape_of_input(c, "x"), roi = shape_of_input(c, "roi");
-  const bool fits = roi.size() == 5 && compatible(dims, roi[1], 1) && compatible(dims, roi[3], 1) && compatible(dims, roi[4], 1);
-  if (!fits || (roi[2] != Dim(4) && roi[2] != Dim(5))) return c.error(fmt::format("'roi' has shape {}, expected [N, 1, 4 or 5, 1, 1]", describe(dims, roi)));
+  const bool fits =
+      roi.size() == 5 && compatible(dims, roi[1], 1) && compatible(dims, roi[3], 1) && compatible(dims, roi[4], 1);
+  if (!fits || (roi[2] != Dim(4) && roi[2] != Dim(5)))
+    return c.error(fmt::format("'roi' has shape {}, expected [N, 1, 4 or 5, 1, 1]", describe(dims, roi)));
   plan.indexed = roi[2] == Dim(5);
   plan.out = {roi[0], plan.indexed ? Dim(1) : x[0], x[1], c.integer("target_height"), c.integer("target_width")};
   return plan;
@@ -52,9 +56,11 @@ Result<CropPlan> boxes_plan(const Context& c, const DimTable& dims) {
   CropPlan plan;
   TRY_DO(read_modes(c, plan));
   const Shape x = shape_of_input(c, "x"), boxes = shape_of_input(c, "boxes");
-  if (boxes.size() != 2 || !compatible(dims, boxes[1], 4)) return c.error(fmt::format("'boxes' has shape {}, expected [N, 4]", describe(dims, boxes)));
+  if (boxes.size() != 2 || !compatible(dims, boxes[1], 4))
+    return c.error(fmt::format("'boxes' has shape {}, expected [N, 4]", describe(dims, boxes)));
   if (c.has("box_indices") && !compatible(dims, shape_of_input(c, "box_indices"), {boxes[0]}))
-    return c.error(fmt::format("'box_indices' has shape {}, expected [{}]", describe(dims, shape_of_input(c, "box_indices")), dims.str(boxes[0])));
+    return c.error(fmt::format("'box_indices' has shape {}, expected [{}]", describe(dims, shape_of_input(c, "box_indices")),
+                               dims.str(boxes[0])));
   if (!c.has("box_indices") && boxes[0].is_constant() && x[0].is_constant() && boxes[0].constant() > x[0].constant())
     return c.error(fmt::format("{} boxes of {} images need 'box_indices'", boxes[0].constant(), x[0].constant()));
   plan.out = {boxes[0], x[1], c.integer("target_height"), c.integer("target_width")};
@@ -62,8 +68,10 @@ Result<CropPlan> boxes_plan(const Context& c, const DimTable& dims) {
 }
 
 // One axis of a box: where its points lie. Points outside the image have low = -1.
-std::vector<Tap> box_taps(const EvalContext& c, const CropPlan& plan, double first, double second, int64_t size, int64_t out) {
-  const double scale = c.number("spatial_scale") * (c.boolean("normalized_coordinates") ? static_cast<double>(size - 1) : 1.0);
+std::vector<Tap> box_taps(const EvalContext& c, const CropPlan& plan, double first, double second, int64_t size,
+                          int64_t out) {
+  const double scale =
+      c.number("spatial_scale") * (c.boolean("normalized_coordinates") ? static_cast<double>(size - 1) : 1.0);
   first *= scale;
   second *= scale;
   const double start = plan.centers ? first - second / 2 : first, end = plan.centers ? first + second / 2 : second;
@@ -75,15 +83,17 @@ std::vector<Tap> box_taps(const EvalContext& c, const CropPlan& plan, double fir
     const auto last = static_cast<double>(size - 1);
     if (at < 0 && at > -1e-4) at = 0;
     if (at > last && at < last + 1e-4) at = last;
-    if (!(at >= 0 && at <= last)) points.push_back({-1, -1, 0});
-    else points.push_back(taps({at}, size)[0]);
+    if (!(at >= 0 && at <= last))
+      points.push_back({-1, -1, 0});
+    else
+      points.push_back(taps({at}, size)[0]);
   }
   return points;
 }
 
 // Crops one box out of all channels of an image.
-void crop_image(const float* image, int64_t channels, int64_t height, int64_t width, const std::vector<Tap>& rows, const std::vector<Tap>& columns,
-                float padding, float* out) {
+void crop_image(const float* image, int64_t channels, int64_t height, int64_t width, const std::vector<Tap>& rows,
+                const std::vector<Tap>& columns, float padding, float* out) {
   for (int64_t ch = 0; ch < channels; ++ch, image += height * width)
     for (const Tap& y : rows)
       for (const Tap& x : columns) {
@@ -100,7 +110,8 @@ void crop_image(const float* image, int64_t channels, int64_t height, int64_t wi
 
 // Crops box `b` (four coordinates) of image `index` to `out`.
 Status crop_box(const EvalContext& c, const CropPlan& plan, const Tensor& x, const float* b, double index, float* out) {
-  if (!(index >= 0 && index < static_cast<double>(x.dim(0)))) return c.error(fmt::format("image {} of {} is named", index, x.dim(0)));
+  if (!(index >= 0 && index < static_cast<double>(x.dim(0))))
+    return c.error(fmt::format("image {} of {} is named", index, x.dim(0)));
   std::array<double, 4> box;
   std::copy_n(b, 4, box.begin());
   if (plan.width_first) std::swap(box[0], box[1]), std::swap(box[2], box[3]);
@@ -108,7 +119,8 @@ Status crop_box(const EvalContext& c, const CropPlan& plan, const Tensor& x, con
   const auto rows = box_taps(c, plan, box[0], box[2], height, c.integer("target_height"));
   const auto columns = box_taps(c, plan, box[1], box[3], width, c.integer("target_width"));
   const auto padding = c.def.slot("pad_value") >= 0 ? static_cast<float>(c.number("pad_value")) : 0.0f;
-  crop_image(x.data<float>() + static_cast<int64_t>(index) * channels * height * width, channels, height, width, rows, columns, padding, out);
+  crop_image(x.data<float>() + static_cast<int64_t>(index) * channels * height * width, channels, height, width, rows,
+             columns, padding, out);
   return {};
 }
 
@@ -147,26 +159,39 @@ Status eval_boxes(EvalContext& c) {
   Tensor out = Tensor::make(DType::F32, sizes(plan.out));
   const int64_t each = product(out.shape, 1, 4);
   for (int64_t n = 0; n < out.dim(0); ++n)
-    TRY_DO(crop_box(c, plan, x, boxes.data() + n * 4, static_cast<double>(indices.empty() ? n : indices[static_cast<size_t>(n)]),
+    TRY_DO(crop_box(c, plan, x, boxes.data() + n * 4,
+                    static_cast<double>(indices.empty() ? n : indices[static_cast<size_t>(n)]),
                     out.mutable_data<float>() + n * each));
   c.set_output(0, out.cast(c.tensor("x").dtype));
   return {};
 }
 
-constexpr Input kRoi[] = {value("x", kFloats), value("roi", kFloats), option("target_height", kInt32, 1), option("target_width", kInt32, 1),
-                          option("normalized_coordinates", kBools, false), option("spatial_scale", kFp32, 1.0),
-                          option("box_coordinate_mode", kStrings, "CORNERS_HEIGHT_FIRST"), option("sampling_mode", kStrings, "DEFAULT"),
+constexpr Input kRoi[] = {value("x", kFloats),
+                          value("roi", kFloats),
+                          option("target_height", kInt32, 1),
+                          option("target_width", kInt32, 1),
+                          option("normalized_coordinates", kBools, false),
+                          option("spatial_scale", kFp32, 1.0),
+                          option("box_coordinate_mode", kStrings, "CORNERS_HEIGHT_FIRST"),
+                          option("sampling_mode", kStrings, "DEFAULT"),
                           option("pad_value", kFloats, 0.0, 'T')};
-constexpr Input kBoxes[] = {value("x", kFloats), value("boxes", kFloats | one_of({DType::U16}), 'B'),
-                            optional_value("box_indices", one_of({DType::U16, DType::I32}), 'I'), option("target_height", kInt32, 1),
-                            option("target_width", kInt32, 1), option("normalized_coordinates", kBools, false), option("spatial_scale", kFp32, 1.0),
-                            option("box_coordinate_mode", kStrings, "CORNERS_HEIGHT_FIRST"), option("sampling_mode", kStrings, "DEFAULT"),
+constexpr Input kBoxes[] = {value("x", kFloats),
+                            value("boxes", kFloats | one_of({DType::U16}), 'B'),
+                            optional_value("box_indices", one_of({DType::U16, DType::I32}), 'I'),
+                            option("target_height", kInt32, 1),
+                            option("target_width", kInt32, 1),
+                            option("normalized_coordinates", kBools, false),
+                            option("spatial_scale", kFp32, 1.0),
+                            option("box_coordinate_mode", kStrings, "CORNERS_HEIGHT_FIRST"),
+                            option("sampling_mode", kStrings, "DEFAULT"),
                             option("pad_value", kFloats, 0.0, 'T')};
 
 }  // namespace
 
 const MilOp crop_resize{.name = "crop_resize", .inputs = std::span(kRoi).first(8), .infer = infer_roi, .eval = eval_roi};
-const MilOp crop_resize_ios16{.name = "crop_resize", .since = Target::iOS16, .inputs = kRoi, .infer = infer_roi, .eval = eval_roi};
-const MilOp crop_resize_ios17{.name = "crop_resize", .since = Target::iOS17, .inputs = kBoxes, .infer = infer_boxes, .eval = eval_boxes};
+const MilOp crop_resize_ios16{
+    .name = "crop_resize", .since = Target::iOS16, .inputs = kRoi, .infer = infer_roi, .eval = eval_roi};
+const MilOp crop_resize_ios17{
+    .name = "crop_resize", .since = Target::iOS17, .inputs = kBoxes, .infer = infer_boxes, .eval = eval_boxes};
 
 }  // namespace cortland::mil_ops

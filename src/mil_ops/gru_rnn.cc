@@ -16,7 +16,8 @@ namespace {
 using namespace mil;
 
 Types layer_types(InferContext& c, const LayerShape& layer) {
-  return std::vector<Type>{{c.dtype("x"), layer.sequence(c.boolean("output_sequence"), c.dims)}, {c.dtype("x"), layer.state(c.dims)}};
+  return std::vector<Type>{{c.dtype("x"), layer.sequence(c.boolean("output_sequence"), c.dims)},
+                           {c.dtype("x"), layer.state(c.dims)}};
 }
 
 // Runs step(gates of t, h) over the sequence and sets both results.
@@ -69,15 +70,19 @@ class Gru {
       float* g = gates + b * width;
       for (int64_t j = 0; j < hidden; ++j) {
         g[j] += bias_[static_cast<size_t>(j)] + input_bias_[static_cast<size_t>(j)];
-        g[hidden + j] += input_bias_[static_cast<size_t>(hidden + j)] + (after_ ? 0 : bias_[static_cast<size_t>(hidden + j)]);
+        g[hidden + j] +=
+            input_bias_[static_cast<size_t>(hidden + j)] + (after_ ? 0 : bias_[static_cast<size_t>(hidden + j)]);
         g[2 * hidden + j] += bias_[static_cast<size_t>(2 * hidden + j)] + input_bias_[static_cast<size_t>(2 * hidden + j)];
       }
       activate(gate_, g, hidden);
       activate(gate_, g + 2 * hidden, hidden);
-      for (int64_t j = 0; j < hidden; ++j) reset[static_cast<size_t>(b * hidden + j)] = g[j] * h[static_cast<size_t>(b * hidden + j)];
+      for (int64_t j = 0; j < hidden; ++j)
+        reset[static_cast<size_t>(b * hidden + j)] = g[j] * h[static_cast<size_t>(b * hidden + j)];
     }
-    if (after_) d_.add_recurrent(h, 1, 2, inner.data());
-    else d_.add_recurrent(reset, 1, 2, gates);
+    if (after_)
+      d_.add_recurrent(h, 1, 2, inner.data());
+    else
+      d_.add_recurrent(reset, 1, 2, gates);
     for (int64_t b = 0; b < d_.batch; ++b) {
       float *g = gates + b * width, *out = g + hidden, *state = h.data() + b * hidden;
       const float* z = g + 2 * hidden;
@@ -130,14 +135,27 @@ Status eval_rnn(EvalContext& c) {
 }
 
 constexpr std::array<Input, 11> gru_inputs(DTypes t) {
-  return {value("x", t), value("initial_h", t), constant("weight_ih", t, 'T'), constant("weight_hh", t, 'T'), option("bias", t, {}, 'T'),
-          option("direction", kStrings, "forward"), option("output_sequence", kBools, false),
-          option("recurrent_activation", kStrings, "sigmoid"), option("activation", kStrings, "tanh"), option("reset_after", kBools),
+  return {value("x", t),
+          value("initial_h", t),
+          constant("weight_ih", t, 'T'),
+          constant("weight_hh", t, 'T'),
+          option("bias", t, {}, 'T'),
+          option("direction", kStrings, "forward"),
+          option("output_sequence", kBools, false),
+          option("recurrent_activation", kStrings, "sigmoid"),
+          option("activation", kStrings, "tanh"),
+          option("reset_after", kBools),
           option("input_bias", t, {}, 'T')};
 }
 constexpr std::array<Input, 8> rnn_inputs(DTypes t) {
-  return {value("x", t), value("initial_h", t), constant("weight_ih", t, 'T'), constant("weight_hh", t, 'T'), option("bias", t, {}, 'T'),
-          option("direction", kStrings, "forward"), option("output_sequence", kBools, false), option("activation", kStrings, "tanh")};
+  return {value("x", t),
+          value("initial_h", t),
+          constant("weight_ih", t, 'T'),
+          constant("weight_hh", t, 'T'),
+          option("bias", t, {}, 'T'),
+          option("direction", kStrings, "forward"),
+          option("output_sequence", kBools, false),
+          option("activation", kStrings, "tanh")};
 }
 constexpr auto kGru = gru_inputs(kFp32), kGru17 = gru_inputs(kFloats);
 constexpr auto kRnn = rnn_inputs(kFp32), kRnn17 = rnn_inputs(kFloats);
@@ -147,10 +165,16 @@ constexpr Tolerance kTolerance{.f16 = 5e-3, .f32 = 1e-5};
 
 // reset_after and input_bias came with iOS18.
 const MilOp gru{.name = "gru", .inputs = std::span(kGru).first(9), .infer = infer_gru, .eval = eval_gru, .tol = kTolerance};
-const MilOp gru_ios17{
-    .name = "gru", .since = Target::iOS17, .inputs = std::span(kGru17).first(9), .infer = infer_gru, .eval = eval_gru, .tol = kTolerance};
-const MilOp gru_ios18{.name = "gru", .since = Target::iOS18, .inputs = kGru17, .infer = infer_gru, .eval = eval_gru, .tol = kTolerance};
+const MilOp gru_ios17{.name = "gru",
+                      .since = Target::iOS17,
+                      .inputs = std::span(kGru17).first(9),
+                      .infer = infer_gru,
+                      .eval = eval_gru,
+                      .tol = kTolerance};
+const MilOp gru_ios18{
+    .name = "gru", .since = Target::iOS18, .inputs = kGru17, .infer = infer_gru, .eval = eval_gru, .tol = kTolerance};
 const MilOp rnn{.name = "rnn", .inputs = kRnn, .infer = infer_rnn, .eval = eval_rnn, .tol = kTolerance};
-const MilOp rnn_ios17{.name = "rnn", .since = Target::iOS17, .inputs = kRnn17, .infer = infer_rnn, .eval = eval_rnn, .tol = kTolerance};
+const MilOp rnn_ios17{
+    .name = "rnn", .since = Target::iOS17, .inputs = kRnn17, .infer = infer_rnn, .eval = eval_rnn, .tol = kTolerance};
 
 }  // namespace cortland::mil_ops

@@ -20,8 +20,8 @@ Result<std::vector<int64_t>> checked_indices(const mil::EvalContext& c, std::str
   return indices;
 }
 
-Result<std::vector<int64_t>> checked_positions(const mil::EvalContext& c, std::string_view input, const std::vector<int64_t>& shape,
-                                               size_t first, size_t depth) {
+Result<std::vector<int64_t>> checked_positions(const mil::EvalContext& c, std::string_view input,
+                                               const std::vector<int64_t>& shape, size_t first, size_t depth) {
   const auto indices = c.ints(input);
   const auto& dims = c.tensor(input).shape;
   std::vector<int64_t> positions(static_cast<size_t>(product(dims, 0, dims.size() - 1)), 0);

@@ -10,8 +10,8 @@ namespace cortland::mil_ops {
 Result<std::vector<int64_t>> checked_indices(const mil::EvalContext& c, std::string_view input, int64_t size);
 
 // Rows of `depth` coordinates as flat positions in blocks: coordinate i counts shape[first + i].
-Result<std::vector<int64_t>> checked_positions(const mil::EvalContext& c, std::string_view input, const std::vector<int64_t>& shape,
-                                               size_t first, size_t depth);
+Result<std::vector<int64_t>> checked_positions(const mil::EvalContext& c, std::string_view input,
+                                               const std::vector<int64_t>& shape, size_t first, size_t depth);
 
 // Length of the coordinate rows of a *_nd op: the last size of 'indices', which must be static.
 template <class Context>
@@ -20,7 +20,8 @@ Result<size_t> index_depth(const Context& c, size_t room) {
   if (indices.empty()) return c.error("'indices' has rank 0, expected at least 1");
   if (!indices.back().is_constant()) return c.error("the last size of 'indices' must be static");
   const int64_t depth = indices.back().constant();
-  if (depth > static_cast<int64_t>(room)) return c.error(fmt::format("{} coordinates index a tensor with {} axes left", depth, room));
+  if (depth > static_cast<int64_t>(room))
+    return c.error(fmt::format("{} coordinates index a tensor with {} axes left", depth, room));
   return static_cast<size_t>(depth);
 }
 

@@ -23,7 +23,8 @@ struct LstmShape {
 template <class Context>
 Result<LstmShape> lstm_shape(const Context& c, DimTable& dims) {
   LstmShape s;
-  TRY(s.layer, layer_shape(c, dims, 4, {"initial_h", "initial_c"}, {{"bias", 4}, {"bias_back", 4}, {"peephole", 3}, {"peephole_back", 3}}));
+  TRY(s.layer, layer_shape(c, dims, 4, {"initial_h", "initial_c"},
+                           {{"bias", 4}, {"bias_back", 4}, {"peephole", 3}, {"peephole_back", 3}}));
   TRY(s.gate, activation_of(c, "recurrent_activation"));
   TRY(s.cell, activation_of(c, "cell_activation"));
   TRY(s.output, activation_of(c, "activation"));
@@ -76,8 +77,10 @@ void run_direction(const EvalContext& c, const LstmShape& shape, int64_t part, O
     const int64_t t = reversed ? d.steps - 1 - k : k;
     float* gates = d.at(t);
     d.add_recurrent(h, 0, 4, gates);
-    for (int64_t b = 0; b < d.batch; ++b) cell.step(d.hidden, gates + b * 4 * d.hidden, h.data() + b * d.hidden, memory.data() + b * d.hidden);
-    if (out.every_step) put_part(h, d.hidden, out.sequence.mutable_data<float>() + (back ? t : k) * d.batch * width, width, part * d.hidden);
+    for (int64_t b = 0; b < d.batch; ++b)
+      cell.step(d.hidden, gates + b * 4 * d.hidden, h.data() + b * d.hidden, memory.data() + b * d.hidden);
+    if (out.every_step)
+      put_part(h, d.hidden, out.sequence.mutable_data<float>() + (back ? t : k) * d.batch * width, width, part * d.hidden);
   }
   if (!out.every_step) put_part(h, d.hidden, out.sequence.mutable_data<float>(), width, part * d.hidden);
   put_part(h, d.hidden, out.h.mutable_data<float>(), width, part * d.hidden);
@@ -101,11 +104,23 @@ Status eval_lstm(EvalContext& c) {
 }
 
 constexpr std::array<Input, 17> lstm_inputs(DTypes t) {
-  return {value("x", t), value("initial_h", t), value("initial_c", t), constant("weight_ih", t, 'T'), constant("weight_hh", t, 'T'),
-          option("bias", t, {}, 'T'), option("peephole", t, {}, 'T'), option("weight_ih_back", t, {}, 'T'), option("weight_hh_back", t, {}, 'T'),
-          option("bias_back", t, {}, 'T'), option("peephole_back", t, {}, 'T'), option("direction", kStrings, "forward"),
-          option("output_sequence", kBools, false), option("recurrent_activation", kStrings, "sigmoid"),
-          option("cell_activation", kStrings, "tanh"), option("activation", kStrings, "tanh"), option("clip", t, {}, 'T')};
+  return {value("x", t),
+          value("initial_h", t),
+          value("initial_c", t),
+          constant("weight_ih", t, 'T'),
+          constant("weight_hh", t, 'T'),
+          option("bias", t, {}, 'T'),
+          option("peephole", t, {}, 'T'),
+          option("weight_ih_back", t, {}, 'T'),
+          option("weight_hh_back", t, {}, 'T'),
+          option("bias_back", t, {}, 'T'),
+          option("peephole_back", t, {}, 'T'),
+          option("direction", kStrings, "forward"),
+          option("output_sequence", kBools, false),
+          option("recurrent_activation", kStrings, "sigmoid"),
+          option("cell_activation", kStrings, "tanh"),
+          option("activation", kStrings, "tanh"),
+          option("clip", t, {}, 'T')};
 }
 constexpr auto kLstm = lstm_inputs(kFp32), kLstm17 = lstm_inputs(kFloats);
 constexpr Tolerance kTolerance{.f16 = 5e-3, .f32 = 1e-5};
@@ -113,6 +128,7 @@ constexpr Tolerance kTolerance{.f16 = 5e-3, .f32 = 1e-5};
 }  // namespace
 
 const MilOp lstm{.name = "lstm", .inputs = kLstm, .infer = infer_lstm, .eval = eval_lstm, .tol = kTolerance};
-const MilOp lstm_ios17{.name = "lstm", .since = Target::iOS17, .inputs = kLstm17, .infer = infer_lstm, .eval = eval_lstm, .tol = kTolerance};
+const MilOp lstm_ios17{
+    .name = "lstm", .since = Target::iOS17, .inputs = kLstm17, .infer = infer_lstm, .eval = eval_lstm, .tol = kTolerance};
 
 }  // namespace cortland::mil_ops

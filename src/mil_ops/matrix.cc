@@ -4,7 +4,8 @@
 #include <cstring>
 
 // One more compilation for processors with AVX2 and FMA, chosen when the program starts.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define CORTLAND_CLONES __attribute__((target_clones("arch=haswell", "default")))
 #else
 #define CORTLAND_CLONES

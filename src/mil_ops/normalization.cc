@@ -28,7 +28,8 @@ template <class Context>
 Status check_channels(const Context& c, const DimTable& dims, std::initializer_list<std::string_view> inputs) {
   for (std::string_view input : inputs)
     if (c.has(input) && !compatible(dims, shape_of_input(c, input), {shape_of_input(c, "x")[1]}))
-      return c.error(fmt::format("'{}' has shape {}, x has {}", input, describe(dims, shape_of_input(c, input)), describe(dims, shape_of_input(c, "x"))));
+      return c.error(fmt::format("'{}' has shape {}, x has {}", input, describe(dims, shape_of_input(c, input)),
+                                 describe(dims, shape_of_input(c, "x"))));
   return {};
 }
 
@@ -59,7 +60,8 @@ Status eval_batch_norm(EvalContext& c) {
   Tensor out = Tensor::make(DType::F32, x.shape);
   for (int64_t plane = 0; plane < x.dim(0) * channels; ++plane) {
     const auto i = static_cast<size_t>(plane % channels);
-    const auto scale = static_cast<float>(static_cast<double>(gamma[i]) / std::sqrt(static_cast<double>(variance[i]) + epsilon));
+    const auto scale =
+        static_cast<float>(static_cast<double>(gamma[i]) / std::sqrt(static_cast<double>(variance[i]) + epsilon));
     Affine{mean[i], scale, beta[i]}.apply(x.data<float>() + plane * inner, out.mutable_data<float>() + plane * inner, inner);
   }
   c.set_output(0, out.cast(c.tensor("x").dtype));
@@ -120,7 +122,8 @@ Result<std::vector<size_t>> normalised_axes(const Context& c, const DimTable& di
   for (size_t a : axes) expected.push_back(x[a]);
   for (std::string_view input : {"gamma", "beta"})
     if (c.has(input) && !compatible(dims, shape_of_input(c, input), expected))
-      return c.error(fmt::format("'{}' has shape {}, expected {}", input, describe(dims, shape_of_input(c, input)), describe(dims, expected)));
+      return c.error(fmt::format("'{}' has shape {}, expected {}", input, describe(dims, shape_of_input(c, input)),
+                                 describe(dims, expected)));
   return axes;
 }
 
@@ -160,7 +163,9 @@ Status eval_layer_norm(EvalContext& c) {
     float* to = out.mutable_data<float>() + base;
     const Moments m = moments(from, dense ? nullptr : inner.data(), count);
     const auto mean = static_cast<float>(m.mean), scale = static_cast<float>(1 / std::sqrt(m.variance + epsilon));
-    const auto normalise = [&](int64_t i, int64_t at) { to[at] = (from[at] - mean) * scale * gamma[static_cast<size_t>(i)] + beta[static_cast<size_t>(i)]; };
+    const auto normalise = [&](int64_t i, int64_t at) {
+      to[at] = (from[at] - mean) * scale * gamma[static_cast<size_t>(i)] + beta[static_cast<size_t>(i)];
+    };
     if (dense)
       for (int64_t i = 0; i < count; ++i) normalise(i, i);
     else
@@ -179,7 +184,8 @@ Types infer_l2_norm(InferContext& c) {
 Status eval_l2_norm(EvalContext& c) {
   TRY_DO(expect_rank(c, "x", 3, 5));
   const Tensor x = c.tensor("x").cast(DType::F32);
-  const int64_t inner = product(x.shape, x.shape.size() - 3, x.shape.size()), outer = product(x.shape, 0, x.shape.size() - 3);
+  const int64_t inner = product(x.shape, x.shape.size() - 3, x.shape.size()),
+                outer = product(x.shape, 0, x.shape.size() - 3);
   const double epsilon = c.number("epsilon");
   Tensor out = Tensor::make(DType::F32, x.shape);
   for (int64_t block = 0; block < outer; ++block) {
@@ -229,14 +235,22 @@ Status eval_local_response_norm(EvalContext& c) {
 }
 
 // From iOS17 on the parameters have an element type of their own.
-constexpr Input kBatchNorm[] = {value("x", kFloats), constant("mean", kFloats, 'T'), constant("variance", kFloats, 'T'),
-                                option("gamma", kFloats, {}, 'T'), option("beta", kFloats, {}, 'T'), option("epsilon", kFloats, 1e-5, 'T')};
-constexpr Input kBatchNorm17[] = {value("x", kFloats), constant("mean", kFloats, 'U'), constant("variance", kFloats, 'U'),
-                                  option("gamma", kFloats, {}, 'U'), option("beta", kFloats, {}, 'U'), option("epsilon", kFloats, 1e-5, 'U')};
+constexpr Input kBatchNorm[] = {value("x", kFloats),
+                                constant("mean", kFloats, 'T'),
+                                constant("variance", kFloats, 'T'),
+                                option("gamma", kFloats, {}, 'T'),
+                                option("beta", kFloats, {}, 'T'),
+                                option("epsilon", kFloats, 1e-5, 'T')};
+constexpr Input kBatchNorm17[] = {value("x", kFloats),
+                                  constant("mean", kFloats, 'U'),
+                                  constant("variance", kFloats, 'U'),
+                                  option("gamma", kFloats, {}, 'U'),
+                                  option("beta", kFloats, {}, 'U'),
+                                  option("epsilon", kFloats, 1e-5, 'U')};
 constexpr Input kInstanceNorm[] = {value("x", kFloats), option("gamma", kFloats, {}, 'T'), option("beta", kFloats, {}, 'T'),
                                    option("epsilon", kFloats, 1e-5, 'T')};
-constexpr Input kInstanceNorm17[] = {value("x", kFloats), option("gamma", kFloats, {}, 'U'), option("beta", kFloats, {}, 'U'),
-                                     option("epsilon", kFloats, 1e-5, 'U')};
+constexpr Input kInstanceNorm17[] = {value("x", kFloats), option("gamma", kFloats, {}, 'U'),
+                                     option("beta", kFloats, {}, 'U'), option("epsilon", kFloats, 1e-5, 'U')};
 constexpr Input kL2Norm[] = {value("x", kFloats), option("epsilon", kFloats, 1e-6, 'T')};
 constexpr Input kL2Norm17[] = {value("x", kFloats), option("epsilon", kFloats, 1e-6, 'U')};
 constexpr Input kLayerNorm[] = {value("x", kFloats), option("axes", kInt32), option("gamma", kFloats, {}, 'T'),
@@ -249,7 +263,8 @@ constexpr Input kLocalResponseNorm17[] = {value("x", kFloats), constant("size", 
                                           option("beta", kFloats, 0.75, 'U'), option("k", kFloats, 1.0, 'U')};
 constexpr Tolerance kTolerance{.f16 = 4e-3, .f32 = 1e-5};
 
-constexpr MilOp make(std::string_view name, Target since, std::span<const Input> inputs, Types (*infer)(InferContext&), Status (*eval)(EvalContext&)) {
+constexpr MilOp make(std::string_view name, Target since, std::span<const Input> inputs, Types (*infer)(InferContext&),
+                     Status (*eval)(EvalContext&)) {
   return {.name = name, .since = since, .inputs = inputs, .infer = infer, .eval = eval, .tol = kTolerance};
 }
 
@@ -258,7 +273,8 @@ constexpr MilOp make(std::string_view name, Target since, std::span<const Input>
 const MilOp batch_norm = make("batch_norm", Target::iOS15, kBatchNorm, infer_batch_norm, eval_batch_norm);
 const MilOp batch_norm_ios17 = make("batch_norm", Target::iOS17, kBatchNorm17, infer_batch_norm, eval_batch_norm);
 const MilOp instance_norm = make("instance_norm", Target::iOS15, kInstanceNorm, infer_instance_norm, eval_instance_norm);
-const MilOp instance_norm_ios17 = make("instance_norm", Target::iOS17, kInstanceNorm17, infer_instance_norm, eval_instance_norm);
+const MilOp instance_norm_ios17 =
+    make("instance_norm", Target::iOS17, kInstanceNorm17, infer_instance_norm, eval_instance_norm);
 const MilOp l2_norm = make("l2_norm", Target::iOS15, kL2Norm, infer_l2_norm, eval_l2_norm);
 const MilOp l2_norm_ios17 = make("l2_norm", Target::iOS17, kL2Norm17, infer_l2_norm, eval_l2_norm);
 const MilOp layer_norm = make("layer_norm", Target::iOS15, kLayerNorm, infer_layer_norm, eval_layer_norm);

@@ -54,7 +54,8 @@ std::vector<float> unpack_floats(const mil::Tensor& tensor) {
   const auto elements = unpack(tensor);
   std::vector<float> out(elements.size());
   const bool is_signed = tensor.dtype == DType::I4 || tensor.dtype == DType::I8;
-  for (size_t i = 0; i < out.size(); ++i) out[i] = is_signed ? static_cast<float>(static_cast<int8_t>(elements[i])) : static_cast<float>(elements[i]);
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = is_signed ? static_cast<float>(static_cast<int8_t>(elements[i])) : static_cast<float>(elements[i]);
   return out;
 }
 

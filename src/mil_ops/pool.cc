@@ -25,14 +25,16 @@ Result<PoolShape> pool_shape(const Context& c, DimTable& dims) {
   PoolShape shape;
   if (!is_known(c, "kernel_sizes")) return c.error("'kernel_sizes' must be a plain constant");
   shape.kernel = c.ints("kernel_sizes");
-  if (shape.kernel.size() != x.size() - 2) return c.error(fmt::format("{} kernel sizes for {} spatial axes", shape.kernel.size(), x.size() - 2));
+  if (shape.kernel.size() != x.size() - 2)
+    return c.error(fmt::format("{} kernel sizes for {} spatial axes", shape.kernel.size(), x.size() - 2));
   TRY(shape.windows, read_windows(c, x.size() - 2));
   shape.out = {x[0], x[1]};
   for (size_t i = 0; i < shape.kernel.size(); ++i) {
     if (shape.kernel[i] < 1) return c.error(fmt::format("a kernel size is {}", shape.kernel[i]));
     shape.out.push_back(shape.windows.out_size(dims, i, x[i + 2], shape.kernel[i]));
     if (dims.range(shape.out.back()).high < 1)
-      return c.error(fmt::format("a window of {} does not fit into axis {} of size {}", shape.kernel[i], i + 2, dims.str(x[i + 2])));
+      return c.error(
+          fmt::format("a window of {} does not fit into axis {} of size {}", shape.kernel[i], i + 2, dims.str(x[i + 2])));
   }
   return shape;
 }
@@ -68,8 +70,10 @@ void pool_plane(Pool pool, bool padding, const WindowAxes& axes, const float* x,
   for (int64_t od = 0; od < d.out; ++od) {
     for (int64_t oh = 0; oh < h.out; ++oh) {
       std::fill(row.begin(), row.end(), pool == Pool::Max ? -std::numeric_limits<double>::infinity() : 0.0);
-      for (int64_t id = std::max<int64_t>(0, od * d.stride - d.before); id < std::min(d.in, od * d.stride - d.before + d.kernel); ++id)
-        for (int64_t ih = std::max<int64_t>(0, oh * h.stride - h.before); ih < std::min(h.in, oh * h.stride - h.before + h.kernel); ++ih)
+      for (int64_t id = std::max<int64_t>(0, od * d.stride - d.before);
+           id < std::min(d.in, od * d.stride - d.before + d.kernel); ++id)
+        for (int64_t ih = std::max<int64_t>(0, oh * h.stride - h.before);
+             ih < std::min(h.in, oh * h.stride - h.before + h.kernel); ++ih)
           for (int64_t k = 0; k < w.kernel; ++k)
             take_tap(pool, x + (id * h.in + ih) * w.in + k - w.before, w.stride, row.data(), w.first(k), w.last(k));
       const int64_t rows = pool == Pool::Average ? window_count(d, od, padding) * window_count(h, oh, padding) : 1;
@@ -99,9 +103,13 @@ Status eval_pool(EvalContext& c) {
   return {};
 }
 
-constexpr Input kAverageInputs[] = {option("exclude_padding_from_average", kBools, false), value("x", kFloats),
-                                    constant("kernel_sizes", kInt32), option("strides", kInt32), constant("pad_type", kStrings),
-                                    option("pad", kInt32), option("ceil_mode", kBools, false)};
+constexpr Input kAverageInputs[] = {option("exclude_padding_from_average", kBools, false),
+                                    value("x", kFloats),
+                                    constant("kernel_sizes", kInt32),
+                                    option("strides", kInt32),
+                                    constant("pad_type", kStrings),
+                                    option("pad", kInt32),
+                                    option("ceil_mode", kBools, false)};
 constexpr auto kInputs = std::span(kAverageInputs).subspan(1);
 
 }  // namespace

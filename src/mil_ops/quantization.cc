@@ -20,7 +20,8 @@ Status check_scale(const Context& c, const DimTable& dims) {
   const Shape input = shape_of_input(c, "input"), scale = shape_of_input(c, "scale");
   if (scale.size() > 1) return c.error(fmt::format("'scale' has rank {}, expected 0 or 1", scale.size()));
   if (c.has("zero_point") && !compatible(dims, shape_of_input(c, "zero_point"), scale))
-    return c.error(fmt::format("'zero_point' has shape {}, 'scale' has {}", describe(dims, shape_of_input(c, "zero_point")), describe(dims, scale)));
+    return c.error(fmt::format("'zero_point' has shape {}, 'scale' has {}", describe(dims, shape_of_input(c, "zero_point")),
+                               describe(dims, scale)));
   if (scale.empty()) return c.has("axis") ? Status(c.error("'axis' goes with a vector of scales only")) : Status();
   if (!c.has("axis")) return c.error("a vector of scales needs 'axis'");
   TRY(const size_t axis, axis_in(c, c.integer("axis"), static_cast<int>(input.size())));
@@ -33,7 +34,8 @@ ScaleLayout scale_layout(const EvalContext& c) {
   const Tensor& input = c.tensor("input");
   if (c.tensor("scale").rank() == 0) return {std::max<int64_t>(1, input.elements()), 1};
   const int64_t axis = c.integer("axis"), at = axis < 0 ? axis + input.rank() : axis;
-  return {std::max<int64_t>(1, product(input.shape, static_cast<size_t>(at) + 1, input.shape.size())), input.shape[static_cast<size_t>(at)]};
+  return {std::max<int64_t>(1, product(input.shape, static_cast<size_t>(at) + 1, input.shape.size())),
+          input.shape[static_cast<size_t>(at)]};
 }
 
 std::vector<float> zero_points(const EvalContext& c, size_t count) {
@@ -66,7 +68,8 @@ Status eval_quantize(EvalContext& c) {
   Tensor out = Tensor::make(DType::F32, x.shape);
   for (int64_t first = 0, run = 0; first < x.elements(); first += layout.inner, ++run) {
     const float s = scale[static_cast<size_t>(run % layout.count)], z = zero[static_cast<size_t>(run % layout.count)];
-    for (int64_t i = first; i < first + layout.inner; ++i) out.mutable_data<float>()[i] = std::nearbyint(x.data<float>()[i] / s) + z;
+    for (int64_t i = first; i < first + layout.inner; ++i)
+      out.mutable_data<float>()[i] = std::nearbyint(x.data<float>()[i] / s) + z;
   }
   c.set_output(0, out.cast(type));  // which saturates
   return {};
@@ -94,14 +97,16 @@ Status eval_dequantize(EvalContext& c) {
 
 constexpr DTypes kBytes = one_of({DType::U8, DType::I8});
 // Groups: S is the type of the float side, D that of the quantised side.
-constexpr Input kQuantize[] = {value("input", kFloats, 'S'), option("zero_point", kBytes, {}, 'D'), constant("scale", kFloats, 'S'),
-                               option("axis", kInt32), constant("output_dtype", kStrings)};
-constexpr Input kDequantize[] = {value("input", kBytes, 'D'), option("zero_point", kBytes, {}, 'D'), constant("scale", kFloats, 'S'),
-                                 option("axis", kInt32)};
+constexpr Input kQuantize[] = {value("input", kFloats, 'S'), option("zero_point", kBytes, {}, 'D'),
+                               constant("scale", kFloats, 'S'), option("axis", kInt32), constant("output_dtype", kStrings)};
+constexpr Input kDequantize[] = {value("input", kBytes, 'D'), option("zero_point", kBytes, {}, 'D'),
+                                 constant("scale", kFloats, 'S'), option("axis", kInt32)};
 
 }  // namespace
 
-const MilOp dequantize{.name = "dequantize", .since = Target::iOS17, .inputs = kDequantize, .infer = infer_dequantize, .eval = eval_dequantize};
-const MilOp quantize{.name = "quantize", .since = Target::iOS17, .inputs = kQuantize, .infer = infer_quantize, .eval = eval_quantize};
+const MilOp dequantize{
+    .name = "dequantize", .since = Target::iOS17, .inputs = kDequantize, .infer = infer_dequantize, .eval = eval_dequantize};
+const MilOp quantize{
+    .name = "quantize", .since = Target::iOS17, .inputs = kQuantize, .infer = infer_quantize, .eval = eval_quantize};
 
 }  // namespace cortland::mil_ops

@@ -32,7 +32,8 @@ template <class Context>
 Status check_sizes(const Context& c, const std::vector<int64_t>& shape) {
   int64_t elements = 1;
   for (int64_t d : shape) {
-    if (d < 0 || (d > 0 && elements > kMostElements / d)) return c.error(fmt::format("shape [{}] is not possible", fmt::join(shape, ", ")));
+    if (d < 0 || (d > 0 && elements > kMostElements / d))
+      return c.error(fmt::format("shape [{}] is not possible", fmt::join(shape, ", ")));
     elements *= d;
   }
   return {};
@@ -92,8 +93,10 @@ Status eval_uniform(EvalContext& c) {
 template <class Context>
 Status check_categorical(const Context& c) {
   TRY_DO(expect_rank(c, "x", 1, 5));
-  if (c.str("mode") != "logits" && c.str("mode") != "probs") return c.error(fmt::format("mode '{}' is neither logits nor probs", c.str("mode")));
-  if (c.integer("size") < 0 || c.integer("size") > kMostElements) return c.error(fmt::format("size is {}", c.integer("size")));
+  if (c.str("mode") != "logits" && c.str("mode") != "probs")
+    return c.error(fmt::format("mode '{}' is neither logits nor probs", c.str("mode")));
+  if (c.integer("size") < 0 || c.integer("size") > kMostElements)
+    return c.error(fmt::format("size is {}", c.integer("size")));
   return {};
 }
 
@@ -136,11 +139,15 @@ Status eval_categorical(EvalContext& c) {
 }
 
 constexpr Input kBernoulli[] = {value("shape", kInt32, 0), option("prob", kFloats, 0.5, 'T'), option("seed", kInt32, -1)};
-constexpr Input kNormal[] = {value("shape", kInt32, 0), option("mean", kFloats, 0.0, 'T'), option("stddev", kFloats, 1.0, 'T'), option("seed", kInt32, -1)};
-constexpr Input kUniform[] = {value("shape", kInt32, 0), option("low", kFloats, 0.0, 'T'), option("high", kFloats, 1.0, 'T'), option("seed", kInt32, -1)};
-constexpr Input kCategorical[] = {value("x", kFloats), option("mode", kStrings, "logits"), option("size", kInt32, 1), option("seed", kInt32, -1)};
+constexpr Input kNormal[] = {value("shape", kInt32, 0), option("mean", kFloats, 0.0, 'T'),
+                             option("stddev", kFloats, 1.0, 'T'), option("seed", kInt32, -1)};
+constexpr Input kUniform[] = {value("shape", kInt32, 0), option("low", kFloats, 0.0, 'T'), option("high", kFloats, 1.0, 'T'),
+                              option("seed", kInt32, -1)};
+constexpr Input kCategorical[] = {value("x", kFloats), option("mode", kStrings, "logits"), option("size", kInt32, 1),
+                                  option("seed", kInt32, -1)};
 
-constexpr MilOp make(std::string_view name, std::span<const Input> inputs, Types (*infer)(InferContext&), Status (*eval)(EvalContext&)) {
+constexpr MilOp make(std::string_view name, std::span<const Input> inputs, Types (*infer)(InferContext&),
+                     Status (*eval)(EvalContext&)) {
   return {.name = name, .inputs = inputs, .infer = infer, .eval = eval, .pure = false};
 }
 

@@ -22,17 +22,31 @@ std::vector<float> transpose(const mil::Tensor& weight) {
 
 void activate(Activation f, float* v, int64_t count) {
   switch (f) {
-    case Activation::Tanh: for (int64_t i = 0; i < count; ++i) v[i] = std::tanh(v[i]); return;
-    case Activation::Sigmoid: for (int64_t i = 0; i < count; ++i) v[i] = 1 / (1 + std::exp(-v[i])); return;
-    case Activation::HardSigmoid: for (int64_t i = 0; i < count; ++i) v[i] = std::min(1.0f, std::max(0.0f, 0.2f * v[i] + 0.5f)); return;
-    case Activation::Relu: for (int64_t i = 0; i < count; ++i) v[i] = v[i] < 0 ? 0 : v[i]; return;
-    case Activation::Linear: return;
+    case Activation::Tanh:
+      for (int64_t i = 0; i < count; ++i) v[i] = std::tanh(v[i]);
+      return;
+    case Activation::Sigmoid:
+      for (int64_t i = 0; i < count; ++i) v[i] = 1 / (1 + std::exp(-v[i]));
+      return;
+    case Activation::HardSigmoid:
+      for (int64_t i = 0; i < count; ++i) v[i] = std::min(1.0f, std::max(0.0f, 0.2f * v[i] + 0.5f));
+      return;
+    case Activation::Relu:
+      for (int64_t i = 0; i < count; ++i) v[i] = v[i] < 0 ? 0 : v[i];
+      return;
+    case Activation::Linear:
+      return;
   }
 }
 
-Direction::Direction(const mil::EvalContext& c, std::string_view weight_ih, std::string_view weight_hh, std::string_view bias)
-    : steps(c.tensor("x").dim(0)), batch(c.tensor("x").dim(1)), inputs(c.tensor("x").dim(2)), hidden(c.tensor(weight_hh).dim(1)),
-      gates(hidden ? c.tensor(weight_hh).dim(0) / hidden : 0), weight_hh_(transpose(c.tensor(weight_hh))) {
+Direction::Direction(const mil::EvalContext& c, std::string_view weight_ih, std::string_view weight_hh,
+                     std::string_view bias)
+    : steps(c.tensor("x").dim(0)),
+      batch(c.tensor("x").dim(1)),
+      inputs(c.tensor("x").dim(2)),
+      hidden(c.tensor(weight_hh).dim(1)),
+      gates(hidden ? c.tensor(weight_hh).dim(0) / hidden : 0),
+      weight_hh_(transpose(c.tensor(weight_hh))) {
   const int64_t width = gates * hidden;
   gates_.assign(static_cast<size_t>(steps * batch * width), 0.0f);
   if (c.has(bias)) {
@@ -45,8 +59,8 @@ Direction::Direction(const mil::EvalContext& c, std::string_view weight_ih, std:
 }
 
 void Direction::add_recurrent(const std::vector<float>& state, int64_t first, int64_t last, float* to) const {
-  multiply_add(batch, (last - first) * hidden, hidden, {state.data(), hidden, 1}, weight_hh_.data() + first * hidden, gates * hidden,
-               to + first * hidden, gates * hidden);
+  multiply_add(batch, (last - first) * hidden, hidden, {state.data(), hidden, 1}, weight_hh_.data() + first * hidden,
+               gates * hidden, to + first * hidden, gates * hidden);
 }
 
 std::vector<float> state_part(const mil::Tensor& state, int64_t hidden, int64_t direction) {

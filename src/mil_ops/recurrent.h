@@ -28,7 +28,9 @@ void activate(Activation f, float* values, int64_t count);
 struct LayerShape {
   Dim steps, batch, hidden;
   int directions = 1;
-  Shape sequence(bool every_step, DimTable& dims) const { return {every_step ? steps : Dim(1), batch, dims.mul(hidden, directions)}; }
+  Shape sequence(bool every_step, DimTable& dims) const {
+    return {every_step ? steps : Dim(1), batch, dims.mul(hidden, directions)};
+  }
   Shape state(DimTable& dims) const { return {batch, dims.mul(hidden, directions)}; }
 };
 
@@ -39,12 +41,14 @@ struct NamedVector {
 };
 
 template <class Context>
-Status check_weights(const Context& c, DimTable& dims, std::string_view ih, std::string_view hh, int gates, Dim inputs, Dim hidden) {
+Status check_weights(const Context& c, DimTable& dims, std::string_view ih, std::string_view hh, int gates, Dim inputs,
+                     Dim hidden) {
   const Dim rows = dims.mul(hidden, gates);
   for (const auto& [name, columns] : {std::pair{ih, inputs}, std::pair{hh, hidden}}) {
     if (!c.has(name)) return c.error(fmt::format("'{}' is missing", name));
     if (!compatible(dims, shape_of_input(c, name), {rows, columns}))
-      return c.error(fmt::format("'{}' has shape {}, expected {}", name, describe(dims, shape_of_input(c, name)), describe(dims, {rows, columns})));
+      return c.error(fmt::format("'{}' has shape {}, expected {}", name, describe(dims, shape_of_input(c, name)),
+                                 describe(dims, {rows, columns})));
   }
   return {};
 }
@@ -58,13 +62,15 @@ Result<LayerShape> layer_shape(const Context& c, DimTable& dims, int gates, cons
   LayerShape layer{x[0], x[1], shape_of_input(c, "weight_hh")[1]};
   const std::string direction = c.str("direction");
   const bool both = direction == "bidirectional" && c.def.slot("weight_ih_back") >= 0;
-  if (!both && direction != "forward" && direction != "reverse") return c.error(fmt::format("direction '{}' is not known", direction));
+  if (!both && direction != "forward" && direction != "reverse")
+    return c.error(fmt::format("direction '{}' is not known", direction));
   layer.directions = both ? 2 : 1;
   TRY_DO(check_weights(c, dims, "weight_ih", "weight_hh", gates, x[2], layer.hidden));
   if (both) TRY_DO(check_weights(c, dims, "weight_ih_back", "weight_hh_back", gates, x[2], layer.hidden));
   for (std::string_view state : states)
     if (!compatible(dims, shape_of_input(c, state), layer.state(dims)))
-      return c.error(fmt::format("'{}' has shape {}, expected {}", state, describe(dims, shape_of_input(c, state)), describe(dims, layer.state(dims))));
+      return c.error(fmt::format("'{}' has shape {}, expected {}", state, describe(dims, shape_of_input(c, state)),
+                                 describe(dims, layer.state(dims))));
   for (const NamedVector& v : vectors)
     if (c.has(v.name) && !compatible(dims, shape_of_input(c, v.name), {dims.mul(layer.hidden, v.gates)}))
       return c.error(fmt::format("'{}' has shape {}, expected [{}]", v.name, describe(dims, shape_of_input(c, v.name)),

@@ -16,7 +16,8 @@ enum class Padding { Constant, Border, Reflection, Symmetric };
 template <class Context, size_t N>
 Result<size_t> choice(const Context& c, std::string_view input, const std::string_view (&names)[N]) {
   std::string given = c.str(input);
-  std::transform(given.begin(), given.end(), given.begin(), [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
+  std::transform(given.begin(), given.end(), given.begin(),
+                 [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
   for (size_t i = 0; i < N; ++i)
     if (names[i] == given) return i;
   return c.error(fmt::format("{} '{}' is none of {}", input, given, fmt::join(names, ", ")));
@@ -59,12 +60,14 @@ Corner corner(const PointReader& reader, double point, int64_t size) {
 }
 
 // One point of every channel of an image; `out` steps by `out_plane` from channel to channel.
-void sample(const float* image, int64_t channels, int64_t height, int64_t width, const Corner& y, const Corner& x, float padding, float* out,
-            int64_t out_plane) {
+void sample(const float* image, int64_t channels, int64_t height, int64_t width, const Corner& y, const Corner& x,
+            float padding, float* out, int64_t out_plane) {
   for (int64_t ch = 0; ch < channels; ++ch, image += height * width, out += out_plane) {
     const auto at = [&](int64_t r, int64_t k) { return r < 0 || k < 0 ? padding : image[r * width + k]; };
     // A neighbour with no weight is not read: it may be infinite, or outside.
-    const auto row = [&](int64_t r) { return x.fraction == 0 ? at(r, x.low) : (1 - x.fraction) * at(r, x.low) + x.fraction * at(r, x.high); };
+    const auto row = [&](int64_t r) {
+      return x.fraction == 0 ? at(r, x.low) : (1 - x.fraction) * at(r, x.low) + x.fraction * at(r, x.high);
+    };
     *out = y.fraction == 0 ? row(y.low) : (1 - y.fraction) * row(y.low) + y.fraction * row(y.high);
   }
 }
@@ -138,7 +141,8 @@ Result<Shape> affine_shape(const Context& c, const DimTable& dims) {
   TRY(const size_t padding, choice(c, "padding_mode", kPaddings));
   TRY(const size_t sampling, choice(c, "sampling_mode", kSamplings));
   TRY(const size_t coordinates, choice(c, "coordinates_mode", kCoordinates));
-  if (padding != 0 || sampling != 0 || coordinates != 1 || !c.boolean("align_corners") || (is_known(c, "padding_value") && c.number("padding_value") != 0))
+  if (padding != 0 || sampling != 0 || coordinates != 1 || !c.boolean("align_corners") ||
+      (is_known(c, "padding_value") && c.number("padding_value") != 0))
     return c.error("only bilinear sampling with padding by 0, coordinates from -1 to 1 and aligned corners is defined");
   for (std::string_view size : {"output_height", "output_width"})
     if (!is_known(c, size) || c.integer(size) < 1) return c.error(fmt::format("'{}' must be a positive constant", size));
@@ -157,14 +161,17 @@ Status eval_affine(EvalContext& c) {
   if (x.dim(2) == 0 || x.dim(3) == 0) return c.error("x is empty");
   Tensor out = Tensor::make(DType::F32, sizes(shape));
   const int64_t channels = x.dim(1), height = x.dim(2), width = x.dim(3), rows = out.dim(2), columns = out.dim(3);
-  const auto grid = [](int64_t i, int64_t n) { return n > 1 ? 2 * static_cast<double>(i) / static_cast<double>(n - 1) - 1 : 0.0; };
+  const auto grid = [](int64_t i, int64_t n) {
+    return n > 1 ? 2 * static_cast<double>(i) / static_cast<double>(n - 1) - 1 : 0.0;
+  };
   for (int64_t b = 0; b < x.dim(0); ++b) {
     const float* m = matrix.data<float>() + (matrix.dim(0) == 1 ? 0 : b * 6);
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j) {
         const double gx = grid(j, columns), gy = grid(i, rows);
         const Corner cx = corner({}, to_pixels(1, true, double{m[0]} * gx + double{m[1]} * gy + double{m[2]}, width), width);
-        const Corner cy = corner({}, to_pixels(1, true, double{m[3]} * gx + double{m[4]} * gy + double{m[5]}, height), height);
+        const Corner cy =
+            corner({}, to_pixels(1, true, double{m[3]} * gx + double{m[4]} * gy + double{m[5]}, height), height);
         sample(x.data<float>() + b * channels * height * width, channels, height, width, cy, cx, 0,
                out.mutable_data<float>() + (b * channels * rows + i) * columns + j, rows * columns);
       }
@@ -177,19 +184,33 @@ constexpr DTypes kPoints = one_of({DType::I32, DType::F32});
 constexpr DTypes kPoints16 = kPoints | one_of({DType::F16}), kPoints17 = kPoints16 | kSmallInts;
 
 constexpr std::array<Input, 7> resample_inputs(DTypes coordinates) {
-  return {value("x", kFloats), value("coordinates", coordinates, 'U'), constant("sampling_mode", kStrings), constant("padding_mode", kStrings),
-          constant("padding_value", kFloats, 'T'), constant("coordinates_mode", kStrings), constant("align_corners", kBools)};
+  return {value("x", kFloats),
+          value("coordinates", coordinates, 'U'),
+          constant("sampling_mode", kStrings),
+          constant("padding_mode", kStrings),
+          constant("padding_value", kFloats, 'T'),
+          constant("coordinates_mode", kStrings),
+          constant("align_corners", kBools)};
 }
-constexpr auto kResample = resample_inputs(kPoints), kResample16 = resample_inputs(kPoints16), kResample17 = resample_inputs(kPoints17);
-constexpr Input kAffine[] = {value("x", kFloats), value("transform_matrix", kFloats), constant("output_height", kInt32), constant("output_width", kInt32),
-                             constant("sampling_mode", kStrings), constant("padding_mode", kStrings), constant("padding_value", kFloats, 'T'),
-                             constant("coordinates_mode", kStrings), constant("align_corners", kBools)};
+constexpr auto kResample = resample_inputs(kPoints), kResample16 = resample_inputs(kPoints16),
+               kResample17 = resample_inputs(kPoints17);
+constexpr Input kAffine[] = {value("x", kFloats),
+                             value("transform_matrix", kFloats),
+                             constant("output_height", kInt32),
+                             constant("output_width", kInt32),
+                             constant("sampling_mode", kStrings),
+                             constant("padding_mode", kStrings),
+                             constant("padding_value", kFloats, 'T'),
+                             constant("coordinates_mode", kStrings),
+                             constant("align_corners", kBools)};
 
 }  // namespace
 
 const MilOp affine{.name = "affine", .inputs = kAffine, .infer = infer_affine, .eval = eval_affine};
 const MilOp resample{.name = "resample", .inputs = kResample, .infer = infer_resample, .eval = eval_resample};
-const MilOp resample_ios16{.name = "resample", .since = Target::iOS16, .inputs = kResample16, .infer = infer_resample, .eval = eval_resample};
-const MilOp resample_ios17{.name = "resample", .since = Target::iOS17, .inputs = kResample17, .infer = infer_resample, .eval = eval_resample};
+const MilOp resample_ios16{
+    .name = "resample", .since = Target::iOS16, .inputs = kResample16, .infer = infer_resample, .eval = eval_resample};
+const MilOp resample_ios17{
+    .name = "resample", .since = Target::iOS17, .inputs = kResample17, .infer = infer_resample, .eval = eval_resample};
 
 }  // namespace cortland::mil_ops

@@ -110,7 +110,8 @@ Status eval_resize_bilinear(EvalContext& c) {
 template <class Context>
 Result<Sampling> upsample_sampling(const Context& c) {
   const bool align = c.boolean("align_corners");
-  const bool half = c.def.slot("half_pixel_centers") >= 0 && c.has("half_pixel_centers") ? c.boolean("half_pixel_centers") : !align;
+  const bool half =
+      c.def.slot("half_pixel_centers") >= 0 && c.has("half_pixel_centers") ? c.boolean("half_pixel_centers") : !align;
   if (align && half) return c.error("align_corners and half_pixel_centers exclude each other");
   return align ? Sampling::StrictAlignCorners : half ? Sampling::UnalignCorners : Sampling::Default;
 }
@@ -146,7 +147,8 @@ Result<ResizeShape> resize_shape(const Context& c, DimTable& dims) {
     return c.error(fmt::format("{} resized axes, {} sizes and rank {} do not go together", axes, length, r.out.size()));
   r.axes = static_cast<size_t>(axes);
   const std::string mode = c.str("interpolation_mode");
-  if (mode != "LINEAR" && mode != "NEAREST_NEIGHBOR") return c.error(fmt::format("interpolation_mode '{}' is neither LINEAR nor NEAREST_NEIGHBOR", mode));
+  if (mode != "LINEAR" && mode != "NEAREST_NEIGHBOR")
+    return c.error(fmt::format("interpolation_mode '{}' is neither LINEAR nor NEAREST_NEIGHBOR", mode));
   r.linear = mode == "LINEAR";
   TRY(r.mode, sampling_of(c));
   const bool known = is_known(c, "shape");
@@ -178,7 +180,8 @@ Status eval_resize(EvalContext& c) {
   if (product(y.shape, 0, y.shape.size()) == 0) return c.error("x is empty");
   for (size_t axis = shape.size() - r.axes; axis < shape.size(); ++axis) {
     std::vector<int64_t> points;
-    for (double p : sampling_grid(r.mode, static_cast<double>(y.shape[axis]), shape[axis])) points.push_back(static_cast<int64_t>(std::ceil(p - 0.5)));
+    for (double p : sampling_grid(r.mode, static_cast<double>(y.shape[axis]), shape[axis]))
+      points.push_back(static_cast<int64_t>(std::ceil(p - 0.5)));
     y = take(y, axis, points);
   }
   c.set_output(0, std::move(y));
@@ -192,7 +195,8 @@ Result<Shape> crop_shape(const Context& c, DimTable& dims) {
   for (const auto& [input, back] : {std::pair{"crop_height", 2}, std::pair{"crop_width", 1}}) {
     if (!is_known(c, input)) return c.error(fmt::format("'{}' must be a plain constant", input));
     const auto cut = c.ints(input);
-    if (cut.size() != 2 || cut[0] < 0 || cut[1] < 0) return c.error(fmt::format("'{}' is [{}], expected two sizes", input, fmt::join(cut, ", ")));
+    if (cut.size() != 2 || cut[0] < 0 || cut[1] < 0)
+      return c.error(fmt::format("'{}' is [{}], expected two sizes", input, fmt::join(cut, ", ")));
     Dim& size = shape[shape.size() - static_cast<size_t>(back)];
     size = dims.sub(size, cut[0] + cut[1]);
     if (dims.range(size).high < 1) return c.error(fmt::format("{} leaves nothing", input));
@@ -214,7 +218,8 @@ Status eval_crop(EvalContext& c) {
   const auto bytes = static_cast<size_t>(byte_size(x.dtype, 1));
   for (int64_t row = 0; row < out.elements() / width; ++row) {
     const int64_t from = (row / height * x.dim(-2) + row % height + top) * x.dim(-1) + left;
-    std::memcpy(out.mutable_data() + static_cast<size_t>(row * width) * bytes, x.data() + static_cast<size_t>(from) * bytes, static_cast<size_t>(width) * bytes);
+    std::memcpy(out.mutable_data() + static_cast<size_t>(row * width) * bytes, x.data() + static_cast<size_t>(from) * bytes,
+                static_cast<size_t>(width) * bytes);
   }
   return {};
 }
@@ -224,28 +229,35 @@ constexpr DTypes kSizes = one_of({DType::I32, DType::I16, DType::U16, DType::U32
 constexpr Input kCrop[] = {value("x", kFloats), constant("crop_height", kInt32), constant("crop_width", kInt32)};
 constexpr Input kResize[] = {value("x", kNumbers), value("shape", kSizes, 0), constant("resized_dims", one_of({DType::U32})),
                              option("interpolation_mode", kStrings, "LINEAR"), option("sampling_mode", kStrings, "DEFAULT")};
-constexpr Input kResizeBilinear[] = {value("x", kFloats), option("target_size_height", kInt32, 1), option("target_size_width", kInt32, 1),
-                                     option("sampling_mode", kStrings, "DEFAULT")};
-constexpr Input kResizeNearest[] = {value("x", kFloats), constant("target_size_height", kInt32), constant("target_size_width", kInt32)};
-constexpr Input kUpsample[] = {value("x", kFloats), option("scale_factor_height", kFactor, 1, 'U'), option("scale_factor_width", kFactor, 1, 'U'),
-                               option("align_corners", kBools, true), option("half_pixel_centers", kBools)};
+constexpr Input kResizeBilinear[] = {value("x", kFloats), option("target_size_height", kInt32, 1),
+                                     option("target_size_width", kInt32, 1), option("sampling_mode", kStrings, "DEFAULT")};
+constexpr Input kResizeNearest[] = {value("x", kFloats), constant("target_size_height", kInt32),
+                                    constant("target_size_width", kInt32)};
+constexpr Input kUpsample[] = {value("x", kFloats), option("scale_factor_height", kFactor, 1, 'U'),
+                               option("scale_factor_width", kFactor, 1, 'U'), option("align_corners", kBools, true),
+                               option("half_pixel_centers", kBools)};
 constexpr auto kUpsampleBilinear = std::span(kUpsample).first(4), kUpsampleNearest = std::span(kUpsample).first(3);
 
 }  // namespace
 
 const MilOp crop{.name = "crop", .inputs = kCrop, .infer = infer_crop, .eval = eval_crop};
 const MilOp resize{.name = "resize", .since = Target::iOS17, .inputs = kResize, .infer = infer_resize, .eval = eval_resize};
-const MilOp resize_bilinear{.name = "resize_bilinear", .inputs = kResizeBilinear, .infer = infer_resize_bilinear, .eval = eval_resize_bilinear};
+const MilOp resize_bilinear{
+    .name = "resize_bilinear", .inputs = kResizeBilinear, .infer = infer_resize_bilinear, .eval = eval_resize_bilinear};
 const MilOp resize_nearest_neighbor{
     .name = "resize_nearest_neighbor", .inputs = kResizeNearest, .infer = infer_target, .eval = eval_resize_nearest};
-const MilOp upsample_bilinear{
-    .name = "upsample_bilinear", .inputs = kUpsampleBilinear, .infer = infer_upsample_bilinear, .eval = eval_upsample_bilinear};
+const MilOp upsample_bilinear{.name = "upsample_bilinear",
+                              .inputs = kUpsampleBilinear,
+                              .infer = infer_upsample_bilinear,
+                              .eval = eval_upsample_bilinear};
 const MilOp upsample_bilinear_ios16{.name = "upsample_bilinear",
                                     .since = Target::iOS16,
                                     .inputs = kUpsample,
                                     .infer = infer_upsample_bilinear,
                                     .eval = eval_upsample_bilinear};
-const MilOp upsample_nearest_neighbor{
-    .name = "upsample_nearest_neighbor", .inputs = kUpsampleNearest, .infer = infer_upsample_nearest, .eval = eval_upsample_nearest};
+const MilOp upsample_nearest_neighbor{.name = "upsample_nearest_neighbor",
+                                      .inputs = kUpsampleNearest,
+                                      .infer = infer_upsample_nearest,
+                                      .eval = eval_upsample_nearest};
 
 }  // namespace cortland::mil_ops

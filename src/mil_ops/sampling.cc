@@ -12,8 +12,12 @@ std::vector<double> sampling_grid(Sampling mode, double in, int64_t out) {
     case Sampling::AlignCorners:
       if (out == 1) start = (in - 1) / 2;
       [[fallthrough]];
-    case Sampling::StrictAlignCorners: spacing = out > 1 ? (in - 1) / (n - 1) : 0; break;
-    case Sampling::Default: spacing = in / n; break;
+    case Sampling::StrictAlignCorners:
+      spacing = out > 1 ? (in - 1) / (n - 1) : 0;
+      break;
+    case Sampling::Default:
+      spacing = in / n;
+      break;
     case Sampling::OffsetCorners:
       spacing = std::max(1.0, in - 1) / n;
       start = spacing / 2;
@@ -24,7 +28,8 @@ std::vector<double> sampling_grid(Sampling mode, double in, int64_t out) {
       break;
   }
   std::vector<double> points(static_cast<size_t>(out));
-  for (size_t i = 0; i < points.size(); ++i) points[i] = std::min(in - 1, std::max(0.0, start + static_cast<double>(i) * spacing));
+  for (size_t i = 0; i < points.size(); ++i)
+    points[i] = std::min(in - 1, std::max(0.0, start + static_cast<double>(i) * spacing));
   return points;
 }
 

@@ -17,7 +17,8 @@ enum class Sampling {
 
 template <class Context>
 Result<Sampling> sampling_of(const Context& c) {
-  constexpr std::string_view kNames[] = {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS"};
+  constexpr std::string_view kNames[] = {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS",
+                                         "UNALIGN_CORNERS"};
   const std::string mode = c.str("sampling_mode");
   for (size_t i = 0; i < std::size(kNames); ++i)
     if (kNames[i] == mode) return static_cast<Sampling>(i);

@@ -23,26 +23,40 @@ Result<Mode> mode_of(const Context& c) {
 
 float combine(Mode mode, float old, float update) {
   switch (mode) {
-    case Mode::Add: return old + update;
-    case Mode::Sub: return old - update;
-    case Mode::Mul: return old * update;
-    case Mode::Div: return old / update;
-    case Mode::Max: return old != old || old > update ? old : update;  // NaN wins
-    case Mode::Min: return old != old || old < update ? old : update;
-    default: return update;
+    case Mode::Add:
+      return old + update;
+    case Mode::Sub:
+      return old - update;
+    case Mode::Mul:
+      return old * update;
+    case Mode::Div:
+      return old / update;
+    case Mode::Max:
+      return old != old || old > update ? old : update;  // NaN wins
+    case Mode::Min:
+      return old != old || old < update ? old : update;
+    default:
+      return update;
   }
 }
 
 int32_t combine(Mode mode, int32_t old, int32_t update) {
   const int64_t a = old, b = update;
   switch (mode) {
-    case Mode::Add: return static_cast<int32_t>(a + b);
-    case Mode::Sub: return static_cast<int32_t>(a - b);
-    case Mode::Mul: return static_cast<int32_t>(a * b);
-    case Mode::Div: return static_cast<int32_t>(b == 0 ? 0 : a / b);
-    case Mode::Max: return std::max(old, update);
-    case Mode::Min: return std::min(old, update);
-    default: return update;
+    case Mode::Add:
+      return static_cast<int32_t>(a + b);
+    case Mode::Sub:
+      return static_cast<int32_t>(a - b);
+    case Mode::Mul:
+      return static_cast<int32_t>(a * b);
+    case Mode::Div:
+      return static_cast<int32_t>(b == 0 ? 0 : a / b);
+    case Mode::Max:
+      return std::max(old, update);
+    case Mode::Min:
+      return std::min(old, update);
+    default:
+      return update;
   }
 }
 
@@ -76,7 +90,8 @@ template <class Context>
 Status check_updates(const Context& c, const DimTable& dims, const Shape& expected) {
   TRY_DO(mode_of(c));
   if (compatible(dims, shape_of_input(c, "updates"), expected)) return {};
-  return c.error(fmt::format("'updates' has shape {}, expected {}", describe(dims, shape_of_input(c, "updates")), describe(dims, expected)));
+  return c.error(fmt::format("'updates' has shape {}, expected {}", describe(dims, shape_of_input(c, "updates")),
+                             describe(dims, expected)));
 }
 
 template <class Context>
@@ -109,11 +124,13 @@ Status eval_scatter(EvalContext& c) {
 template <class Context>
 Result<size_t> scatter_along(const Context& c, const DimTable& dims) {
   const Shape data = shape_of_input(c, "data"), indices = shape_of_input(c, "indices");
-  if (data.size() != indices.size()) return c.error(fmt::format("data has rank {}, indices has rank {}", data.size(), indices.size()));
+  if (data.size() != indices.size())
+    return c.error(fmt::format("data has rank {}, indices has rank {}", data.size(), indices.size()));
   TRY(const size_t axis, axis_in(c, c.integer("axis"), static_cast<int>(data.size())));
   for (size_t i = 0; i < data.size(); ++i)
     if (i != axis && !compatible(dims, data[i], indices[i]))
-      return c.error(fmt::format("data {} and indices {} differ outside axis {}", describe(dims, data), describe(dims, indices), axis));
+      return c.error(
+          fmt::format("data {} and indices {} differ outside axis {}", describe(dims, data), describe(dims, indices), axis));
   TRY_DO(check_updates(c, dims, indices));
   return axis;
 }
@@ -158,7 +175,8 @@ Status eval_scatter_nd(EvalContext& c) {
   return scatter_into(c, positions, product(shape, depth, shape.size()));
 }
 
-constexpr Input kScatter17[] = {value("data", kNumbers), value("indices", kInt32, 'I'), value("updates", kNumbers), option("axis", kInt32, 0),
+constexpr Input kScatter17[] = {value("data", kNumbers),         value("indices", kInt32, 'I'),
+                                value("updates", kNumbers),      option("axis", kInt32, 0),
                                 option("mode", kStrings, "add"), option("validate_indices", kBools, false)};
 constexpr Input kScatterNd17[] = {value("data", kNumbers), value("indices", kInt32, 'I'), value("updates", kNumbers),
                                   option("mode", kStrings, "add"), option("validate_indices", kBools, false)};
@@ -168,9 +186,11 @@ constexpr auto kScatterNd = std::span(kScatterNd17).first(4);
 }  // namespace
 
 const MilOp scatter{.name = "scatter", .inputs = kScatter, .infer = infer_scatter, .eval = eval_scatter};
-const MilOp scatter_ios17{.name = "scatter", .since = Target::iOS17, .inputs = kScatter17, .infer = infer_scatter, .eval = eval_scatter};
+const MilOp scatter_ios17{
+    .name = "scatter", .since = Target::iOS17, .inputs = kScatter17, .infer = infer_scatter, .eval = eval_scatter};
 
-const MilOp scatter_along_axis{.name = "scatter_along_axis", .inputs = kScatter, .infer = infer_scatter_along_axis, .eval = eval_scatter_along_axis};
+const MilOp scatter_along_axis{
+    .name = "scatter_along_axis", .inputs = kScatter, .infer = infer_scatter_along_axis, .eval = eval_scatter_along_axis};
 const MilOp scatter_along_axis_ios17{.name = "scatter_along_axis",
                                      .since = Target::iOS17,
                                      .inputs = kScatter17,
@@ -178,6 +198,10 @@ const MilOp scatter_along_axis_ios17{.name = "scatter_along_axis",
                                      .eval = eval_scatter_along_axis};
 
 const MilOp scatter_nd{.name = "scatter_nd", .inputs = kScatterNd, .infer = infer_scatter_nd, .eval = eval_scatter_nd};
-const MilOp scatter_nd_ios17{.name = "scatter_nd", .since = Target::iOS17, .inputs = kScatterNd17, .infer = infer_scatter_nd, .eval = eval_scatter_nd};
+const MilOp scatter_nd_ios17{.name = "scatter_nd",
+                             .since = Target::iOS17,
+                             .inputs = kScatterNd17,
+                             .infer = infer_scatter_nd,
+                             .eval = eval_scatter_nd};
 
 }  // namespace cortland::mil_ops

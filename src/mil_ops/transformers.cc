@@ -18,19 +18,23 @@ Result<Shape> attention_shape(const Context& c, const DimTable& dims) {
   const Shape q = shape_of_input(c, "query"), k = shape_of_input(c, "key"), v = shape_of_input(c, "value");
   const size_t rank = q.size();
   if (rank < 3 || k.size() != rank || v.size() != rank)
-    return c.error(fmt::format("query, key and value have ranks {}, {} and {}, expected one rank of at least 3", rank, k.size(), v.size()));
+    return c.error(fmt::format("query, key and value have ranks {}, {} and {}, expected one rank of at least 3", rank,
+                               k.size(), v.size()));
   for (size_t i = 0; i + 2 < rank; ++i)
     if (!compatible(dims, q[i], k[i]) || !compatible(dims, q[i], v[i]) || !compatible(dims, k[i], v[i]))
-      return c.error(fmt::format("query {}, key {} and value {} differ in a batch axis", describe(dims, q), describe(dims, k), describe(dims, v)));
+      return c.error(fmt::format("query {}, key {} and value {} differ in a batch axis", describe(dims, q),
+                                 describe(dims, k), describe(dims, v)));
   if (!compatible(dims, q[rank - 1], k[rank - 1]) || !compatible(dims, k[rank - 2], v[rank - 2]))
-    return c.error(fmt::format("query {}, key {} and value {} do not go together", describe(dims, q), describe(dims, k), describe(dims, v)));
+    return c.error(fmt::format("query {}, key {} and value {} do not go together", describe(dims, q), describe(dims, k),
+                               describe(dims, v)));
   if (c.has("attn_mask")) {
     Shape scores = q;
     scores[rank - 1] = k[rank - 2];
     const Shape mask = shape_of_input(c, "attn_mask");
     bool fits = mask.size() <= rank;
     for (size_t i = 0; fits && i < mask.size(); ++i)
-      fits = compatible(dims, mask[mask.size() - 1 - i], 1) || compatible(dims, mask[mask.size() - 1 - i], scores[rank - 1 - i]);
+      fits = compatible(dims, mask[mask.size() - 1 - i], 1) ||
+             compatible(dims, mask[mask.size() - 1 - i], scores[rank - 1 - i]);
     if (!fits) return c.error(fmt::format("mask {} does not broadcast to {}", describe(dims, mask), describe(dims, scores)));
   }
   Shape out = q;
@@ -102,7 +106,8 @@ void softmax(float* row, int64_t count) {
 
 Status eval_attention(EvalContext& c) {
   TRY(const Shape shape, attention_shape(c, DimTable()));
-  const Tensor q = c.tensor("query").cast(DType::F32), k = c.tensor("key").cast(DType::F32), v = c.tensor("value").cast(DType::F32);
+  const Tensor q = c.tensor("query").cast(DType::F32), k = c.tensor("key").cast(DType::F32),
+               v = c.tensor("value").cast(DType::F32);
   const int64_t queries = q.dim(-2), width = q.dim(-1), keys = k.dim(-2), out_width = v.dim(-1);
   const int64_t batches = product(q.shape, 0, q.shape.size() - 2);
   Sizes score_shape = q.shape;
@@ -120,7 +125,8 @@ Status eval_attention(EvalContext& c) {
     for (int64_t first = 0; first < queries; first += kRows) {
       const int64_t rows = std::min(kRows, queries - first);
       std::fill(scores.begin(), scores.end(), 0.0f);
-      multiply_add(rows, keys, width, {q.data<float>() + (b * queries + first) * width, width, 1}, transposed.data(), keys, scores.data(), keys);
+      multiply_add(rows, keys, width, {q.data<float>() + (b * queries + first) * width, width, 1}, transposed.data(), keys,
+                   scores.data(), keys);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = scores.data() + r * keys;
         for (int64_t s = 0; s < keys; ++s) row[s] *= scale;

@@ -6,7 +6,8 @@ namespace cortland::mil_ops {
 namespace {
 
 template <class Context>
-Result<std::vector<int64_t>> per_axis(const Context& c, std::string_view input, size_t count, int64_t absent, int64_t least) {
+Result<std::vector<int64_t>> per_axis(const Context& c, std::string_view input, size_t count, int64_t absent,
+                                      int64_t least) {
   if (c.def.slot(input) < 0 || !c.has(input)) return std::vector<int64_t>(count, absent);
   if (!is_known(c, input)) return c.error(fmt::format("'{}' must be a plain constant", input));
   auto values = c.ints(input);
@@ -20,11 +21,16 @@ template <class Context>
 Result<Windows> read(const Context& c, size_t spatial) {
   Windows w;
   std::string type = c.str("pad_type");
-  std::transform(type.begin(), type.end(), type.begin(), [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
-  if (type == "same") w.pad_type = PadType::Same;
-  else if (type == "same_lower") w.pad_type = PadType::SameLower;
-  else if (type == "custom") w.pad_type = PadType::Custom;
-  else if (type != "valid") return c.error(fmt::format("pad_type '{}' is none of valid, same, same_lower, custom", type));
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
+  if (type == "same")
+    w.pad_type = PadType::Same;
+  else if (type == "same_lower")
+    w.pad_type = PadType::SameLower;
+  else if (type == "custom")
+    w.pad_type = PadType::Custom;
+  else if (type != "valid")
+    return c.error(fmt::format("pad_type '{}' is none of valid, same, same_lower, custom", type));
   TRY(w.strides, per_axis(c, "strides", spatial, 1, 1));
   TRY(w.dilations, per_axis(c, "dilations", spatial, 1, 1));
   TRY(w.pad, per_axis(c, "pad", 2 * spatial, 0, 0));
@@ -76,7 +82,13 @@ WindowAxes window_axes(const Windows& windows, const std::vector<int64_t>& in, c
   WindowAxes axes;
   for (size_t i = 0; i < in.size(); ++i) {
     WindowAxis& a = axes[3 - in.size() + i];
-    a = {in[i], out[i], kernel[i], windows.strides[i], windows.dilations[i], windows.before(i, in[i], kernel[i], out[i]), windows.pad[2 * i + 1]};
+    a = {in[i],
+         out[i],
+         kernel[i],
+         windows.strides[i],
+         windows.dilations[i],
+         windows.before(i, in[i], kernel[i], out[i]),
+         windows.pad[2 * i + 1]};
     if (windows.pad_type == PadType::Same || windows.pad_type == PadType::SameLower)
       a.after = std::max<int64_t>(0, (out[i] - 1) * a.stride + (kernel[i] - 1) * a.dilation + 1 - in[i] - a.before);
   }
