@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 
@@ -321,6 +322,7 @@ Result<mil::Target> target_of(const milspec::Program& program) {
 
 Status parse(Bytes bytes, spec::Model& model) {
   if (bytes.size() > INT32_MAX) return bad("it is larger than 2 GiB");
+  const google::protobuf::LogSilencer quiet;  // it would print about text that is not UTF-8
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
   if (!model.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) return bad("it is truncated or damaged");
   if (!model.has_mlprogram()) {

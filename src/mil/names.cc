@@ -38,11 +38,11 @@ const std::string& Names::value(ValueId v) const {
   return it == values_.end() ? kUndefined : it->second;
 }
 
-std::string Names::unique(Set& used, std::string wanted) {
-  if (used.insert(wanted).second) return wanted;
-  for (int& n = next_suffix_[wanted];;) {
+std::string Names::Taken::unique(std::string wanted) {
+  if (names.insert(wanted).second) return wanted;
+  for (int& n = last_suffix[wanted];;) {
     std::string candidate = fmt::format("{}_{}", wanted, ++n);
-    if (used.insert(candidate).second) return candidate;
+    if (names.insert(candidate).second) return candidate;
   }
 }
 
@@ -55,11 +55,11 @@ void Names::name_interface(const Program& program, const Function& function) {
     std::string wanted = sanitize(output.name);
     if (known != values_.end() && known->second == wanted) {
       const bool repeated = std::find(outputs_.begin(), outputs_.end(), wanted) != outputs_.end();
-      outputs_.push_back(repeated ? unique(value_names_, wanted) : wanted);
+      outputs_.push_back(repeated ? value_names_.unique(wanted) : wanted);
       copied_.push_back(repeated);
       continue;
     }
-    outputs_.push_back(unique(value_names_, std::move(wanted)));
+    outputs_.push_back(value_names_.unique(std::move(wanted)));
     const OpId producer = v ? program.values[v].producer : OpId{};
     const bool constexpr_result = producer && program.ops[producer].def->constexpr_op;
     copied_.push_back(v && (known != values_.end() || constexpr_result));
@@ -68,14 +68,14 @@ void Names::name_interface(const Program& program, const Function& function) {
 }
 
 void Names::name_value(const Program& program, ValueId v) {
-  if (values_.count(v) == 0) values_[v] = unique(value_names_, sanitize(program.values[v].name));
+  if (values_.count(v) == 0) values_[v] = value_names_.unique(sanitize(program.values[v].name));
 }
 
 void Names::name_op(const Program& program, const Op& op, OpId id) {
   std::string_view name = op.name;
   if (name.empty() && !op.results.empty()) name = program.values[op.results[0]].name;
   if (name.empty()) name = op.def->name;
-  ops_[id] = unique(op_names_, sanitize(name, "op_"));
+  ops_[id] = op_names_.unique(sanitize(name, "op_"));
 }
 
 void Names::name_block(const Program& program, BlockId id) {

@@ -29,12 +29,15 @@ class Names {
   bool needs_copy(size_t i) const { return copied_[i]; }
 
   // A new identifier near `wanted`, for what only the writer makes.
-  std::string fresh_value(std::string_view wanted) { return unique(value_names_, sanitize(wanted)); }
-  std::string fresh_op(std::string_view wanted) { return unique(op_names_, sanitize(wanted, "op_")); }
+  std::string fresh_value(std::string_view wanted) { return value_names_.unique(sanitize(wanted)); }
+  std::string fresh_op(std::string_view wanted) { return op_names_.unique(sanitize(wanted, "op_")); }
 
  private:
-  using Set = std::unordered_set<std::string>;
-  std::string unique(Set& used, std::string wanted);
+  struct Taken {
+    std::unordered_set<std::string> names;
+    std::unordered_map<std::string, int> last_suffix;
+    std::string unique(std::string wanted);
+  };
   void name_interface(const Program& program, const Function& function);
   void name_block(const Program& program, BlockId block);
   void name_value(const Program& program, ValueId v);
@@ -44,8 +47,7 @@ class Names {
   std::unordered_map<OpId, std::string> ops_;
   std::vector<std::string> outputs_;
   std::vector<bool> copied_;
-  Set value_names_, op_names_;
-  std::unordered_map<std::string, int> next_suffix_;
+  Taken value_names_, op_names_;
 };
 
 }  // namespace cortland::mil
