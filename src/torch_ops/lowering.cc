@@ -60,9 +60,9 @@ std::optional<Weight> number_weight(const torch::Arg& arg) {
 
 }  // namespace
 
-Result<Operand> Lowering::tensor(std::string_view name) {
+Result<Operand> Lowering::stored_tensor(std::string_view name) {
   const torch::Arg& a = arg(name);
-  if (auto w = number_weight(a)) return cast(constant(std::move(*w)), mil_dtype(w->dtype()));
+  if (auto w = number_weight(a)) return constant(std::move(*w));
   const auto* v = a.as<torch::ValueId>();
   if (!v || !v->valid()) return reject(DiagKind::UnsupportedArgument, fmt::format("argument '{}' is not a tensor", name));
   const torch::Value& value = graph_.values[*v];
@@ -71,15 +71,24 @@ Result<Operand> Lowering::tensor(std::string_view name) {
   if (it == state_.operands.end() || !it->second)
     return reject(DiagKind::UnsupportedArgument, fmt::format("argument '{}' ({}) has no Core ML value", name, value.name));
   const Operand o = it->second;
-  const DType from = dtype_of(o);
-  if (o.is_const() && is_integer(from) && bit_width(from) > 16) {
-    // Indices beyond 32 bits cannot be represented; big index tables are checked where they are written.
-    const Weight& w = state_.program.consts[o.constant()].data;
-    if (w.elements() <= kFoldLimit)
-      for (int64_t x : w.to_ints())
-        if (!fits_int32(x)) return reject(DiagKind::UnsupportedDtype, fmt::format("argument '{}' holds {}, which does not fit 32 bits", name, x));
-  }
-  return cast(o, mil_dtype(from));
+  if (!o.is_const() || !is_integer(dtype_of(o)) || bit_width(dtype_of(o)) <= 16) return o;
+  // Indices beyond 32 bits cannot be represented; big index tables are checked where they are written.
+  const Weight& w = state_.program.consts[o.constant()].data;
+  if (w.elements() <= kFoldLimit)
+    for (int64_t x : w.to_ints())
+      if (!fits_int32(x)) return reject(DiagKind::UnsupportedDtype, fmt::format("argument '{}' holds {}, which does not fit 32 bits", name, x));
+  return o;
+}
+
+Result<Operand> Lowering::tensor(std::string_view name) {
+  TRY(Operand o, stored_tensor(name));
+  return cast(o, mil_dtype(dtype_of(o)));
+}
+
+Result<Operand> Lowering::precise_tensor(std::string_view name) {
+  TRY(Operand o, stored_tensor(name));
+  if (o.is_const() || dtype_of(o) == DType::F32) return o;
+  return cast(o, mil_dtype(dtype_of(o)));
 }
 
 Result<std::vector<Operand>> Lowering::tensors(std::string_view name) {

@@ -1,0 +1,144 @@
+// Comparisons, logic and bits.
+#include <cmath>
+#include <limits>
+
+#include "torch_ops/elementwise.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+template <const mil::MilOp& op>
+Lowered lower_comparison(Lowering& in) {
+  TRY(Pair p, operand_pair(in, "self", "other", true));
+  return in.op(op, {{"x", p.x}, {"y", p.y}});
+}
+
+template <const mil::MilOp& op>
+Lowered lower_logical(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, as_bool(in, x));
+  TRY(Operand y, in.precise_tensor("other"));
+  TRY(y, as_bool(in, y));
+  return in.op(op, {{"x", x}, {"y", y}});
+}
+
+Lowered lower_logical_not(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, as_bool(in, x));
+  return in.op(mil_ops::logical_not, {{"x", x}});
+}
+
+Diagnostic no_bits(const Lowering& in) {
+  return in.reject(DiagKind::UnsupportedDtype, "Core ML has no bit operations on integers",
+                   "use bool tensors, or masks that are powers of two");
+}
+
+// On bools, logic; on integers only `and` with 2^k - 1, which is a remainder, and then exact for negative numbers too.
+template <const mil::MilOp& op>
+Lowered lower_bitwise(Lowering& in) {
+  if (in.result_type().dtype == DType::Bool) return lower_logical<op>(in);
+  if (op.name != mil_ops::logical_and.name) return no_bits(in);
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand y, in.tensor("other"));
+  if (x.is_const()) std::swap(x, y);
+  const auto mask = in.const_ints(y);
+  if (!mask || mask->size() != 1 || (*mask)[0] < 0 || ((*mask)[0] & ((*mask)[0] + 1)) != 0 || (*mask)[0] + 1 > INT32_MAX) return no_bits(in);
+  TRY(x, in.cast(x, DType::I32));
+  return in.op(mil_ops::mod, {{"x", x}, {"y", (*mask)[0] + 1}});
+}
+
+Lowered lower_bitwise_not(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  if (in.dtype_of(x) == DType::Bool) return in.op(mil_ops::logical_not, {{"x", x}});
+  return in.op(mil_ops::sub, {{"x", in.constant(-1, DType::I32)}, {"y", x}});
+}
+
+template <const mil::MilOp& op>
+Lowered lower_shift(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand y, in.tensor("other"));
+  const auto bits = in.const_ints(y);
+  if (!bits) return in.reject(DiagKind::UnsupportedArgument, "shifts by a computed number of bits", "shift by a constant");
+  std::vector<int64_t> factors;
+  for (int64_t b : *bits) {
+    if (b < 0 || b > 30) return in.reject(DiagKind::UnsupportedArgument, "shifts by more than 30 bits");
+    factors.push_back(int64_t{1} << b);
+  }
+  const Operand factor = in.constant(Weight::of<int64_t>(DType::I64, in.const_weight(y)->shape(), factors).cast(DType::I32));
+  return in.op(op, {{"x", x}, {"y", factor}});
+}
+
+Lowered lower_isnan(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (in.dtype_of(x) == DType::Bool) {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  return in.op(mil_ops::not_equal, {{"x", x}, {"y", x}});
+}
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+Lowered lower_isinf(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.op(mil_ops::abs, {{"x", x}}));
+  return in.op(mil_ops::equal, {{"x", x}, {"y", kInfinity}});
+}
+
+Lowered lower_isfinite(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.op(mil_ops::abs, {{"x", x}}));
+  return in.op(mil_ops::less, {{"x", x}, {"y", kInfinity}});  // false for NaN
+}
+
+Lowered lower_signbit(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (in.dtype_of(x) == DType::Bool) {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  return in.op(mil_ops::less, {{"x", x}, {"y", 0}});
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::eq.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::equal>},
+    {.schema = "aten::eq.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::equal>},
+    {.schema = "aten::ne.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::not_equal>},
+    {.schema = "aten::ne.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::not_equal>},
+    {.schema = "aten::lt.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::less>},
+    {.schema = "aten::lt.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::less>},
+    {.schema = "aten::le.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::less_equal>},
+    {.schema = "aten::le.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::less_equal>},
+    {.schema = "aten::gt.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::greater>},
+    {.schema = "aten::gt.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::greater>},
+    {.schema = "aten::ge.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::greater_equal>},
+    {.schema = "aten::ge.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::greater_equal>},
+    {.schema = "aten::logical_and(Tensor self, Tensor other) -> Tensor", .lower = lower_logical<mil_ops::logical_and>},
+    {.schema = "aten::logical_or(Tensor self, Tensor other) -> Tensor", .lower = lower_logical<mil_ops::logical_or>},
+    {.schema = "aten::logical_xor(Tensor self, Tensor other) -> Tensor", .lower = lower_logical<mil_ops::logical_xor>},
+    {.schema = "aten::logical_not(Tensor self) -> Tensor", .lower = lower_logical_not},
+    {.schema = "aten::__and__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
+    {.schema = "aten::__and__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
+    {.schema = "aten::__or__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
+    {.schema = "aten::__or__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
+    {.schema = "aten::__xor__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
+    {.schema = "aten::__xor__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
+    {.schema = "aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
+    {.schema = "aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
+    {.schema = "aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
+    {.schema = "aten::bitwise_or.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
+    {.schema = "aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
+    {.schema = "aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
+    {.schema = "aten::bitwise_not(Tensor self) -> Tensor", .lower = lower_bitwise_not},
+    {.schema = "aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_shift<mil_ops::mul>},
+    {.schema = "aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_shift<mil_ops::floor_div>},
+    {.schema = "aten::isnan(Tensor self) -> Tensor", .lower = lower_isnan},
+    {.schema = "aten::isinf(Tensor self) -> Tensor", .lower = lower_isinf},
+    {.schema = "aten::isfinite(Tensor self) -> Tensor", .lower = lower_isfinite},
+    {.schema = "aten::signbit(Tensor self) -> Tensor", .lower = lower_signbit},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kComparisonOps;
+const std::span<const TorchOp> kComparisonOps = kTable;
+
+}  // namespace cortland::torch_ops

@@ -1,0 +1,276 @@
+// Functions of one operand: roots, exponentials, trigonometry, rounding, signs.
+#include <cmath>
+#include <limits>
+
+#include "torch_ops/elementwise.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+// Whole numbers already are what rounding would make of them.
+template <const mil::MilOp& op>
+Lowered lower_rounding(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (!is_float(in.result_type().dtype)) return in.tensor("self");
+  TRY(x, as_float(in, x));
+  return in.op(op, {{"x", x}});
+}
+
+Lowered lower_round_decimals(Lowering& in) {
+  TRY(const int64_t decimals, in.integer("decimals"));
+  TRY(Operand x, float_tensor(in, "self"));
+  // Scaling in float16 would lose the digits that are to be kept.
+  TRY(x, in.cast(x, DType::F32));
+  const double scale = std::pow(10.0, static_cast<double>(decimals));
+  TRY(x, in.op(mil_ops::mul, {{"x", x}, {"y", scale}}));
+  TRY(x, in.op(mil_ops::round, {{"x", x}}));
+  return in.op(mil_ops::real_div, {{"x", x}, {"y", scale}});
+}
+
+Lowered lower_trunc(Lowering& in) {
+  if (!is_float(in.result_type().dtype)) return in.tensor("self");
+  TRY(Operand x, float_tensor(in, "self"));
+  return truncate(in, x);
+}
+
+Lowered lower_frac(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand whole, truncate(in, x));
+  return in.op(mil_ops::sub, {{"x", x}, {"y", whole}});
+}
+
+Lowered lower_abs(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (in.result_type().dtype == DType::Bool) return x;
+  if (is_float(in.result_type().dtype)) {
+    TRY(x, as_float(in, x));
+  } else {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  return in.op(mil_ops::abs, {{"x", x}});
+}
+
+Lowered lower_sign(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (in.result_type().dtype == DType::Bool) return x;
+  if (is_float(in.result_type().dtype)) {
+    TRY(x, as_float(in, x));
+  } else {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  return in.op(mil_ops::sign, {{"x", x}});
+}
+
+Lowered lower_neg(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (is_float(in.result_type().dtype)) {
+    TRY(x, as_float(in, x));
+  } else {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  return negate(in, x);
+}
+
+Lowered lower_identity(Lowering& in) { return in.precise_tensor("self"); }
+
+Lowered lower_square(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (is_float(in.result_type().dtype)) {
+    TRY(x, as_float(in, x));
+  }
+  return in.op(mil_ops::mul, {{"x", x}, {"y", x}});
+}
+
+Lowered lower_reciprocal(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  return in.op(mil_ops::real_div, {{"x", number_like(in, 1, x)}, {"y", x}});
+}
+
+Lowered lower_rsqrt(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  return in.op(mil_ops::rsqrt, {{"x", x}, {"epsilon", 0.0}});
+}
+
+// log(x + shift) * factor
+Result<Operand> scaled_log(Lowering& in, double shift, double factor) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand y, in.op(mil_ops::log, {{"x", x}, {"epsilon", shift}}));
+  if (factor == 1) return y;
+  return in.op(mil_ops::mul, {{"x", y}, {"y", factor}});
+}
+
+Lowered lower_expm1(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand e, in.op(mil_ops::exp, {{"x", x}}));
+  return in.op(mil_ops::sub, {{"x", e}, {"y", 1}});
+}
+
+Lowered lower_erfc(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand e, in.op(mil_ops::erf, {{"x", x}}));
+  return in.op(mil_ops::sub, {{"x", number_like(in, 1, e)}, {"y", e}});
+}
+
+// Horner's rule, highest coefficient first.
+Result<Operand> polynomial(Lowering& in, Operand x, const std::vector<double>& coefficients) {
+  Operand y = number_like(in, coefficients[0], x);
+  for (size_t i = 1; i < coefficients.size(); ++i) {
+    TRY(y, in.op(mil_ops::mul, {{"x", x}, {"y", y}}));
+    TRY(y, in.op(mil_ops::add, {{"x", y}, {"y", coefficients[i]}}));
+  }
+  return y;
+}
+
+// M. Giles, "Approximating the erfinv function" (2011), single precision: a polynomial in w = -log(1 - x^2), two branches.
+Lowered lower_erfinv(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.cast(x, DType::F32));
+  TRY(Operand xx, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  TRY(Operand rest, in.op(mil_ops::sub, {{"x", number_like(in, 1, x)}, {"y", xx}}));
+  TRY(Operand w, in.op(mil_ops::log, {{"x", rest}, {"epsilon", 0.0}}));
+  TRY(w, negate(in, w));
+  TRY(Operand central, in.op(mil_ops::sub, {{"x", w}, {"y", 2.5}}));
+  TRY(central, polynomial(in, central, {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
+                                        -0.00417768164, 0.246640727, 1.50140941}));
+  TRY(Operand tail, in.op(mil_ops::sqrt, {{"x", w}}));
+  TRY(tail, in.op(mil_ops::sub, {{"x", tail}, {"y", 3}}));
+  TRY(tail, polynomial(in, tail, {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+                                  0.00943887047, 1.00167406, 2.83297682}));
+  TRY(Operand inner, in.op(mil_ops::less, {{"x", w}, {"y", 5}}));
+  TRY(Operand factor, select(in, inner, central, tail));
+  TRY(Operand y, in.op(mil_ops::mul, {{"x", factor}, {"y", x}}));
+  // At -1 and 1 the tail gives inf * 0-free values of the right sign only through an explicit infinity.
+  TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", x}}));
+  TRY(Operand edge, in.op(mil_ops::equal, {{"x", magnitude}, {"y", 1}}));
+  TRY(Operand infinite, in.op(mil_ops::mul, {{"x", x}, {"y", std::numeric_limits<double>::infinity()}}));
+  return select(in, edge, infinite, y);
+}
+
+// The squares below leave float16 at 256, so these compute in float32.
+Lowered lower_acosh(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.cast(x, DType::F32));
+  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  TRY(y, in.op(mil_ops::sub, {{"x", y}, {"y", 1}}));
+  TRY(y, in.op(mil_ops::sqrt, {{"x", y}}));
+  TRY(y, in.op(mil_ops::add, {{"x", x}, {"y", y}}));
+  return in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}});
+}
+
+// sign(x) * log(|x| + sqrt(x^2 + 1))
+Lowered lower_asinh(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.cast(x, DType::F32));
+  TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", x}}));
+  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  TRY(y, in.op(mil_ops::add, {{"x", y}, {"y", 1}}));
+  TRY(y, in.op(mil_ops::sqrt, {{"x", y}}));
+  TRY(y, in.op(mil_ops::add, {{"x", magnitude}, {"y", y}}));
+  TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+  TRY(Operand sign, in.op(mil_ops::sign, {{"x", x}}));
+  return in.op(mil_ops::mul, {{"x", y}, {"y", sign}});
+}
+
+Result<Operand> scaled(Lowering& in, double factor) {
+  TRY(Operand x, float_tensor(in, "self"));
+  return in.op(mil_ops::mul, {{"x", x}, {"y", factor}});
+}
+
+// log(x / (1 - x)), with x kept in [eps, 1 - eps] when eps is given.
+Lowered lower_logit(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  if (in.has("eps")) {
+    TRY(const double eps, in.number("eps"));
+    TRY(x, in.op(mil_ops::maximum, {{"x", x}, {"y", eps}}));
+    TRY(x, in.op(mil_ops::minimum, {{"x", x}, {"y", 1 - eps}}));
+  }
+  TRY(Operand rest, in.op(mil_ops::sub, {{"x", number_like(in, 1, x)}, {"y", x}}));
+  TRY(Operand odds, in.op(mil_ops::real_div, {{"x", x}, {"y", rest}}));
+  return in.op(mil_ops::log, {{"x", odds}, {"epsilon", 0.0}});
+}
+
+// sin(pi x) / (pi x), and 1 at 0.
+Lowered lower_sinc(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand angle, in.op(mil_ops::mul, {{"x", x}, {"y", M_PI}}));
+  TRY(Operand zero, in.op(mil_ops::equal, {{"x", x}, {"y", 0}}));
+  TRY(Operand divisor, select(in, zero, number_like(in, 1, x), angle));
+  TRY(Operand sine, in.op(mil_ops::sin, {{"x", angle}}));
+  TRY(Operand ratio, in.op(mil_ops::real_div, {{"x", sine}, {"y", divisor}}));
+  return select(in, zero, number_like(in, 1, x), ratio);
+}
+
+Lowered lower_nan_to_num(Lowering& in) {
+  if (!is_float(in.result_type().dtype)) return in.tensor("self");
+  TRY(Operand x, float_tensor(in, "self"));
+  const double largest = in.dtype_of(x) == DType::F16 ? 65504.0 : static_cast<double>(std::numeric_limits<float>::max());
+  double nan = 0, high = largest, low = -largest;
+  if (in.has("nan")) {
+    TRY(nan, in.number("nan"));
+  }
+  if (in.has("posinf")) {
+    TRY(high, in.number("posinf"));
+  }
+  if (in.has("neginf")) {
+    TRY(low, in.number("neginf"));
+  }
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  TRY(Operand is_nan, in.op(mil_ops::not_equal, {{"x", x}, {"y", x}}));
+  TRY(Operand is_high, in.op(mil_ops::equal, {{"x", x}, {"y", kInfinity}}));
+  TRY(Operand is_low, in.op(mil_ops::equal, {{"x", x}, {"y", -kInfinity}}));
+  TRY(Operand y, select(in, is_nan, number_like(in, nan, x), x));
+  TRY(y, select(in, is_high, number_like(in, high, x), y));
+  return select(in, is_low, number_like(in, low, x), y);
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::abs(Tensor self) -> Tensor", .lower = lower_abs},
+    {.schema = "aten::neg(Tensor self) -> Tensor", .lower = lower_neg},
+    {.schema = "aten::positive(Tensor(a) self) -> Tensor(a)", .lower = lower_identity},
+    {.schema = "aten::sign(Tensor self) -> Tensor", .lower = lower_sign},
+    {.schema = "aten::sgn(Tensor self) -> Tensor", .lower = lower_sign},
+    {.schema = "aten::floor(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::floor>},
+    {.schema = "aten::ceil(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::ceil>},
+    {.schema = "aten::round(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::round>},
+    {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor", .lower = lower_round_decimals},
+    {.schema = "aten::trunc(Tensor self) -> Tensor", .lower = lower_trunc},
+    {.schema = "aten::fix(Tensor self) -> Tensor", .lower = lower_trunc},
+    {.schema = "aten::frac(Tensor self) -> Tensor", .lower = lower_frac},
+    {.schema = "aten::square(Tensor self) -> Tensor", .lower = lower_square},
+    {.schema = "aten::sqrt(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sqrt>},
+    {.schema = "aten::rsqrt(Tensor self) -> Tensor", .lower = lower_rsqrt},
+    {.schema = "aten::reciprocal(Tensor self) -> Tensor", .lower = lower_reciprocal},
+    {.schema = "aten::exp(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp>},
+    {.schema = "aten::exp2(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp2>},
+    {.schema = "aten::expm1(Tensor self) -> Tensor", .lower = lower_expm1},
+    {.schema = "aten::log(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1); }},
+    {.schema = "aten::log2(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN2); }},
+    {.schema = "aten::log10(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN10); }},
+    {.schema = "aten::log1p(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1, 1); }},
+    {.schema = "aten::erf(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::erf>},
+    {.schema = "aten::erfc(Tensor self) -> Tensor", .lower = lower_erfc},
+    {.schema = "aten::erfinv(Tensor self) -> Tensor", .lower = lower_erfinv},
+    {.schema = "aten::sin(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sin>},
+    {.schema = "aten::cos(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::cos>},
+    {.schema = "aten::tan(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::tan>},
+    {.schema = "aten::asin(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::asin>},
+    {.schema = "aten::acos(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::acos>},
+    {.schema = "aten::atan(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::atan>},
+    {.schema = "aten::sinh(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sinh>},
+    {.schema = "aten::cosh(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::cosh>},
+    {.schema = "aten::atanh(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::atanh>},
+    {.schema = "aten::acosh(Tensor self) -> Tensor", .lower = lower_acosh},
+    {.schema = "aten::asinh(Tensor self) -> Tensor", .lower = lower_asinh},
+    {.schema = "aten::deg2rad(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, M_PI / 180); }},
+    {.schema = "aten::rad2deg(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, 180 / M_PI); }},
+    {.schema = "aten::logit(Tensor self, float? eps=None) -> Tensor", .lower = lower_logit},
+    {.schema = "aten::sinc(Tensor self) -> Tensor", .lower = lower_sinc},
+    {.schema = "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", .lower = lower_nan_to_num},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kPointwiseOps;
+const std::span<const TorchOp> kPointwiseOps = kTable;
+
+}  // namespace cortland::torch_ops

@@ -1,0 +1,333 @@
+// Reductions and scans: sums, means, extremes, variances, cumulative sums and products.
+#include <limits>
+
+#include "torch_ops/elementwise.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+// A tensor of rank 1 or more, the axes to reduce, and whether they stay; torch reduces scalars too.
+struct Reduction {
+  Operand x;
+  std::vector<int64_t> axes;
+  bool keep = false;
+};
+
+Result<Reduction> reduction_of(Lowering& in, Operand x, std::string_view dim = "dim") {
+  Reduction r{x, {}, in.boolean("keepdim")};
+  const int rank = in.rank_of(x);
+  TRY(r.axes, in.axes(dim, rank));
+  if (rank == 0) {
+    TRY(r.x, in.reshape(x, {1}));
+    r.axes = {0};
+    r.keep = false;
+  }
+  return r;
+}
+
+Result<Operand> reduce(Lowering& in, const mil::MilOp& op, const Reduction& r) {
+  return in.op(op, {{"x", r.x}, {"axes", r.axes}, {"keep_dims", r.keep}});
+}
+
+// The argument in the element type of the result: sums of bools and integers are int32.
+Result<Operand> in_result_type(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (is_float(in.result_type().dtype)) return as_float(in, x);
+  return in.cast(x, DType::I32);
+}
+
+template <const mil::MilOp& op>
+Lowered lower_reduce(Lowering& in) {
+  TRY(Operand x, in_result_type(in));
+  TRY(Reduction r, reduction_of(in, x));
+  return reduce(in, op, r);
+}
+
+Lowered lower_nansum(Lowering& in) {
+  TRY(Operand x, in_result_type(in));
+  TRY(Operand nan, in.op(mil_ops::not_equal, {{"x", x}, {"y", x}}));
+  TRY(x, select(in, nan, number_like(in, 0, x), x));
+  TRY(Reduction r, reduction_of(in, x));
+  return reduce(in, mil_ops::reduce_sum, r);
+}
+
+Lowered lower_count_nonzero(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, as_bool(in, x));
+  TRY(x, in.cast(x, DType::I32));
+  TRY(Reduction r, reduction_of(in, x));
+  return reduce(in, mil_ops::reduce_sum, r);
+}
+
+// Extremes keep the argument's type; bools go through int32.
+template <const mil::MilOp& op>
+Result<Operand> reduce_extreme(Lowering& in, Operand x) {
+  const bool boolean = in.dtype_of(x) == DType::Bool;
+  if (boolean) {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  TRY(Reduction r, reduction_of(in, x));
+  TRY(Operand y, reduce(in, op, r));
+  return boolean ? as_bool(in, y) : y;
+}
+
+template <const mil::MilOp& op>
+Lowered lower_extreme(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  return reduce_extreme<op>(in, x);
+}
+
+// any and all: the largest or smallest of x != 0.
+template <const mil::MilOp& op>
+Lowered lower_any_all(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, as_bool(in, x));
+  TRY(Operand y, reduce_extreme<op>(in, x));
+  return in.result_type().dtype == DType::Bool ? Lowered(y) : Lowered(in.cast(y, DType::I32));
+}
+
+// The position of the extreme along one axis, or in the flattened tensor. That one is reduced as one row of a matrix:
+// Core ML's reduction of rank-1 tensors to their position is unreliable.
+Result<Operand> arg_extreme(Lowering& in, const mil::MilOp& op, Operand x) {
+  if (in.dtype_of(x) == DType::Bool) {
+    TRY(x, in.cast(x, DType::I32));
+  }
+  if (!in.has("dim") || in.rank_of(x) <= 1) {
+    const TensorType flat{DType::F32, in.shape_of(x)};
+    Dim count(1);
+    for (Dim d : flat.shape) count = in.dim_table().mul(count, d);
+    TRY(x, in.reshape(x, {Dim(1), count}));
+    TRY(Operand y, in.op(op, {{"x", x}, {"axis", 1}, {"keep_dims", false}}));
+    return in.reshape(y, in.result_type(in.node().results.size() - 1).shape);
+  }
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  return in.op(op, {{"x", x}, {"axis", axis}, {"keep_dims", in.boolean("keepdim")}});
+}
+
+template <const mil::MilOp& op>
+Lowered lower_arg(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  return arg_extreme(in, op, x);
+}
+
+// max.dim and min.dim: value and position.
+template <const mil::MilOp& value, const mil::MilOp& position>
+Lowered lower_extreme_with_position(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  std::vector<Operand> results(2);
+  if (in.result_used(0)) {
+    TRY(results[0], reduce_extreme<value>(in, x));
+  }
+  if (in.result_used(1)) {
+    TRY(results[1], arg_extreme(in, position, x));
+  }
+  return results;
+}
+
+Lowered lower_aminmax(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  TRY(Operand low, reduce_extreme<mil_ops::reduce_min>(in, x));
+  TRY(Operand high, reduce_extreme<mil_ops::reduce_max>(in, x));
+  return std::vector<Operand>{low, high};
+}
+
+struct Moments {
+  Operand variance, mean;
+};
+
+// Variance with Bessel's correction: sum((x - mean)^2) / (n - correction). Two passes, so nothing cancels.
+Result<Moments> moments(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Reduction r, reduction_of(in, x));
+  double correction = 1;
+  if (in.has("correction")) {
+    TRY(correction, in.number("correction"));
+  } else if (in.has("unbiased")) {
+    correction = in.boolean("unbiased") ? 1 : 0;
+  }
+  TRY(Operand wide_mean, reduce(in, mil_ops::reduce_mean, {r.x, r.axes, true}));
+  TRY(Operand d, in.op(mil_ops::sub, {{"x", r.x}, {"y", wide_mean}}));
+  TRY(d, in.op(mil_ops::mul, {{"x", d}, {"y", d}}));
+  TRY(Operand variance, reduce(in, mil_ops::reduce_mean, {d, r.axes, r.keep}));
+  Dim count(1);
+  for (int64_t a : r.axes) count = in.dim_table().mul(count, in.shape_of(r.x)[static_cast<size_t>(a)]);
+  if (correction != 0 && count.is_constant()) {
+    const auto n = static_cast<double>(count.constant());
+    // Fewer values than the correction: torch divides by zero.
+    const double factor = n > correction ? n / (n - correction) : std::numeric_limits<double>::quiet_NaN();
+    TRY(variance, in.op(mil_ops::mul, {{"x", variance}, {"y", factor}}));
+  } else if (correction != 0) {
+    TRY(Operand n, in.size(count));
+    TRY(n, in.cast(n, in.dtype_of(variance)));
+    TRY(Operand rest, in.op(mil_ops::sub, {{"x", n}, {"y", correction}}));
+    TRY(Operand factor, in.op(mil_ops::real_div, {{"x", n}, {"y", rest}}));
+    TRY(variance, in.op(mil_ops::mul, {{"x", variance}, {"y", factor}}));
+  }
+  Operand mean = wide_mean;
+  if (!r.keep) {
+    TRY(mean, in.squeeze(wide_mean, r.axes));
+  }
+  return Moments{variance, mean};
+}
+
+Lowered lower_var(Lowering& in) {
+  TRY(Moments m, moments(in));
+  return m.variance;
+}
+
+Lowered lower_std(Lowering& in) {
+  TRY(Moments m, moments(in));
+  return in.op(mil_ops::sqrt, {{"x", m.variance}});
+}
+
+Lowered lower_var_mean(Lowering& in) {
+  TRY(Moments m, moments(in));
+  return std::vector<Operand>{m.variance, m.mean};
+}
+
+Lowered lower_std_mean(Lowering& in) {
+  TRY(Moments m, moments(in));
+  TRY(Operand s, in.op(mil_ops::sqrt, {{"x", m.variance}}));
+  return std::vector<Operand>{s, m.mean};
+}
+
+// max + log(sum(exp(x - max))); an infinite maximum is not subtracted, or inf - inf would make NaN.
+Lowered lower_logsumexp(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Reduction r, reduction_of(in, x));
+  TRY(Operand high, reduce(in, mil_ops::reduce_max, {r.x, r.axes, true}));
+  TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", high}}));
+  TRY(Operand infinite, in.op(mil_ops::equal, {{"x", magnitude}, {"y", std::numeric_limits<double>::infinity()}}));
+  TRY(Operand shift, select(in, infinite, number_like(in, 0, high), high));
+  TRY(Operand y, in.op(mil_ops::sub, {{"x", r.x}, {"y", shift}}));
+  TRY(y, in.op(mil_ops::exp, {{"x", y}}));
+  TRY(y, reduce(in, mil_ops::reduce_sum, {y, r.axes, r.keep}));
+  TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+  if (!r.keep) {
+    TRY(shift, in.squeeze(shift, r.axes));
+  }
+  return in.op(mil_ops::add, {{"x", y}, {"y", shift}});
+}
+
+Lowered lower_cumsum(Lowering& in) {
+  TRY(Operand x, in_result_type(in));
+  if (in.rank_of(x) == 0) return x;
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  return in.op(mil_ops::cumsum, {{"x", x}, {"axis", axis}, {"exclusive", false}, {"reverse", false}});
+}
+
+// log of cumulative sums of exponentials, shifted by the maximum of the row.
+Lowered lower_logcumsumexp(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  if (in.rank_of(x) == 0) return x;
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  TRY(Operand high, reduce(in, mil_ops::reduce_max, {x, {axis}, true}));
+  TRY(Operand y, in.op(mil_ops::sub, {{"x", x}, {"y", high}}));
+  TRY(y, in.op(mil_ops::exp, {{"x", y}}));
+  TRY(y, in.op(mil_ops::cumsum, {{"x", y}, {"axis", axis}, {"exclusive", false}, {"reverse", false}}));
+  TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+  return in.op(mil_ops::add, {{"x", y}, {"y", high}});
+}
+
+// An inclusive scan by doubling: after the step of width w each element covers 2 w positions.
+Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis, double neutral) {
+  const Dim length = in.shape_of(x)[static_cast<size_t>(axis)];
+  if (!length.is_constant())
+    return in.reject(DiagKind::UnsupportedShape, "scans along a dynamic dimension", "export with a static size for that dimension");
+  const int rank = in.rank_of(x);
+  for (int64_t width = 1; width < length.constant(); width *= 2) {
+    Shape pad = in.shape_of(x);
+    pad[static_cast<size_t>(axis)] = width;
+    TRY(Operand front, in.expand(in.constant(neutral, in.dtype_of(x)), pad));
+    std::vector<int64_t> begin(static_cast<size_t>(rank), 0), end(static_cast<size_t>(rank), 0);
+    std::vector<bool> begin_mask(static_cast<size_t>(rank), true), end_mask(static_cast<size_t>(rank), true);
+    end[static_cast<size_t>(axis)] = length.constant() - width;
+    end_mask[static_cast<size_t>(axis)] = false;
+    TRY(Operand rest, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", begin}, {"end", end}, {"begin_mask", begin_mask}, {"end_mask", end_mask}}));
+    TRY(Operand shifted, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, rest}}, {"axis", axis}, {"interleave", false}}));
+    TRY(x, in.op(op, {{"x", x}, {"y", shifted}}));
+  }
+  return x;
+}
+
+Lowered lower_cumprod(Lowering& in) {
+  TRY(Operand x, in_result_type(in));
+  if (in.rank_of(x) == 0) return x;
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  return scan(in, mil_ops::mul, x, axis, 1);
+}
+
+// cummax and cummin: the values; their positions have no MIL form that keeps torch's choice among equals.
+template <const mil::MilOp& op>
+Lowered lower_cumulative_extreme(Lowering& in) {
+  if (in.result_used(1))
+    return in.reject(DiagKind::UnsupportedArgument, "the positions of cumulative extremes are used", "use only the values");
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : DType::I32));
+  if (in.rank_of(x) == 0) return x;
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const bool largest = op.name == mil_ops::maximum.name;
+  const double limit = is_float(in.dtype_of(x)) ? kInfinity : static_cast<double>(INT32_MAX);
+  return scan(in, op, x, axis, largest ? -limit : limit);
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", .lower = lower_reduce<mil_ops::reduce_sum>},
+    {.schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .lower = lower_reduce<mil_ops::reduce_sum>},
+    {.schema = "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", .lower = lower_nansum},
+    {.schema = "aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor", .lower = lower_reduce<mil_ops::reduce_mean>},
+    {.schema = "aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .lower = lower_reduce<mil_ops::reduce_mean>},
+    {.schema = "aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor", .lower = lower_reduce<mil_ops::reduce_prod>},
+    {.schema = "aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .lower = lower_reduce<mil_ops::reduce_prod>},
+    {.schema = "aten::count_nonzero(Tensor self, int? dim=None) -> Tensor", .lower = lower_count_nonzero},
+    {.schema = "aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor", .lower = lower_count_nonzero},
+    {.schema = "aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", .lower = lower_extreme<mil_ops::reduce_max>},
+    {.schema = "aten::amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", .lower = lower_extreme<mil_ops::reduce_min>},
+    {.schema = "aten::max(Tensor self) -> Tensor", .lower = lower_extreme<mil_ops::reduce_max>},
+    {.schema = "aten::min(Tensor self) -> Tensor", .lower = lower_extreme<mil_ops::reduce_min>},
+    {.schema = "aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .lower = lower_extreme_with_position<mil_ops::reduce_max, mil_ops::reduce_argmax>},
+    {.schema = "aten::min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .lower = lower_extreme_with_position<mil_ops::reduce_min, mil_ops::reduce_argmin>},
+    {.schema = "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", .lower = lower_aminmax},
+    {.schema = "aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", .lower = lower_arg<mil_ops::reduce_argmax>},
+    {.schema = "aten::argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", .lower = lower_arg<mil_ops::reduce_argmin>},
+    {.schema = "aten::any(Tensor self) -> Tensor", .lower = lower_any_all<mil_ops::reduce_max>},
+    {.schema = "aten::any.dim(Tensor self, int dim, bool keepdim=False) -> Tensor", .lower = lower_any_all<mil_ops::reduce_max>},
+    {.schema = "aten::any.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", .lower = lower_any_all<mil_ops::reduce_max>},
+    {.schema = "aten::all(Tensor self) -> Tensor", .lower = lower_any_all<mil_ops::reduce_min>},
+    {.schema = "aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor", .lower = lower_any_all<mil_ops::reduce_min>},
+    {.schema = "aten::all.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", .lower = lower_any_all<mil_ops::reduce_min>},
+    {.schema = "aten::var(Tensor self, bool unbiased=True) -> Tensor", .lower = lower_var},
+    {.schema = "aten::var.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor", .lower = lower_var},
+    {.schema = "aten::var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", .lower = lower_var},
+    {.schema = "aten::std(Tensor self, bool unbiased=True) -> Tensor", .lower = lower_std},
+    {.schema = "aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor", .lower = lower_std},
+    {.schema = "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", .lower = lower_std},
+    {.schema = "aten::var_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)",
+     .lower = lower_var_mean},
+    {.schema = "aten::var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)", .lower = lower_var_mean},
+    {.schema = "aten::std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)",
+     .lower = lower_std_mean},
+    {.schema = "aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_logsumexp},
+    {.schema = "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumsum},
+    {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp},
+    {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod},
+    {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>},
+    {.schema = "aten::cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::minimum>},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kReductionOps;
+const std::span<const TorchOp> kReductionOps = kTable;
+
+}  // namespace cortland::torch_ops
