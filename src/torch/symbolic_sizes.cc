@@ -235,7 +235,9 @@ class ExpressionParser {
     constexpr double kLargest = 1 << 20, kFinest = 1 << 10;
     const double scaled = value * kFinest;
     if (!(std::abs(value) <= kLargest) || scaled != std::floor(scaled)) return Term{};
-    return Term{dims_.constant(static_cast<int64_t>(scaled)), 1, static_cast<int64_t>(kFinest)};
+    auto numerator = static_cast<int64_t>(scaled), denominator = static_cast<int64_t>(kFinest);
+    for (; numerator % 2 == 0 && denominator > 1; denominator /= 2) numerator /= 2;
+    return Term{dims_.constant(numerator), 1, denominator};
   }
 
   Result<Term> symbol(std::string_view symbol_name, bool positive) {
