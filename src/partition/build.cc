@@ -33,14 +33,16 @@ class Builder {
   Result<Delegate> run(const std::vector<torch::ValueId>& required) {
     for (torch::NodeId n : part_.nodes)
       for (torch::ValueId v : graph_.nodes[n].results) inside_.insert(v);
+    for (const OwnedBuffer& buffer : part_.states) TRY_DO(add_state(buffer));
+    for (torch::ValueId v : required) TRY_DO(add_input(v));
     for (torch::NodeId n : part_.nodes)
       for (const auto& a : graph_.nodes[n].args) TRY_DO(add_inputs_of(a.arg));
-    for (torch::ValueId v : required) TRY_DO(add_input(v));
     for (torch::ValueId v : part_.outputs)
       if (!inside_.count(v)) TRY_DO(add_input(v));
     TRY_DO(add_size_sources());
     if (delegate_.inputs.empty() && options_.target < mil::Target::iOS18) TRY_DO(add_any_input());
     for (torch::NodeId n : part_.nodes) TRY_DO(torch_ops::lower_node(state_, graph_, n));
+    for (size_t i = 0; i < part_.states.size(); ++i) TRY_DO(write_state(i));
     for (size_t i = 0; i < part_.outputs.size(); ++i) TRY_DO(add_output(i));
     program_.functions.push_back(std::move(function_));
     TRY_DO(mil_passes::run_pipeline(program_));
@@ -80,6 +82,26 @@ class Builder {
       TRY(operand, state_.cast(operand, DType::Bool, -1));
     }
     state_.operands[v] = operand;
+    return {};
+  }
+
+  // States are float16; they are read once, before anything else, and written once, at the end.
+  Status add_state(const OwnedBuffer& buffer) {
+    const torch::Value& value = graph_.values[buffer.before];
+    TensorType type = value.type;
+    type.dtype = DType::F16;
+    const mil::ValueId state = program_.add_value(unique_name(value.name), mil::Type::state(type));
+    function_.inputs.push_back(state);
+    states_.push_back(state);
+    TRY(state_.operands[buffer.before], emit("read_state", {{"input", state}}));
+    return {};
+  }
+
+  Status write_state(size_t i) {
+    TRY(torch_ops::Operand value, state_.cast(state_.operands.at(part_.states[i].after), DType::F16, -1));
+    const mil::MilOp* write = mil_ops::find("write_state", options_.target);
+    CHECK(write);
+    TRY_DO(program_.add_op(body_, *write, {{"input", states_[i]}, {"data", value}}));
     return {};
   }
 
@@ -176,6 +198,7 @@ class Builder {
   torch_ops::LoweringState state_;
   mil::Function function_;
   Delegate delegate_;
+  std::vector<mil::ValueId> states_;  // of part_.states
   std::unordered_set<torch::ValueId> inside_;
   std::unordered_map<torch::ValueId, const torch::GraphInput*> constants_;
   std::set<std::string> names_;

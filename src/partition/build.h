@@ -5,14 +5,20 @@
 
 namespace cortland::partition {
 
+// A mutable buffer that the part holds as Core ML state: the value it has before the call, and after.
+struct OwnedBuffer {
+  torch::ValueId before, after;
+};
+
 struct Part {
   std::vector<torch::NodeId> nodes;     // in execution order
   std::vector<torch::ValueId> outputs;  // values wanted outside
   std::vector<std::string> output_names;  // as many; chosen from the values' names when empty
+  std::vector<OwnedBuffer> states;
 };
 
-// Lowers the nodes into a function `main`. Inputs are what the nodes read from outside, in order of first use, then those
-// `required` (even if unused), then tensors needed only for their sizes.
+// Lowers the nodes into a function `main`. Inputs are those `required` (even if unused), then what the nodes read from
+// outside, in order of first use, then tensors needed only for their sizes.
 Result<Delegate> build_delegate(const torch::Graph& graph, const Part& part, const std::vector<torch::ValueId>& required,
                                 const PartitionOptions& options);
 

@@ -13,6 +13,8 @@
 namespace cortland::partition {
 namespace {
 
+using torch::GraphInput;
+using torch::GraphOutput;
 using torch::NodeId;
 using torch::ValueId;
 
@@ -110,6 +112,66 @@ std::vector<Step> schedule(const torch::Graph& graph, const std::vector<NodeId>&
   return steps;
 }
 
+bool all_zero(const Weight& w) {
+  const std::string bytes = w.bytes();
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
+}
+
+// Why a mutated buffer cannot be a Core ML state, or nothing. States start at zero, are float16 and have a fixed shape.
+std::string why_not_state(const torch::Graph& graph, const GraphInput& buffer, const PartitionOptions& options) {
+  const TensorType& type = graph.type(buffer.value);
+  if (options.target < mil::Target::iOS18) return "Core ML has states from iOS18 on; a deployment target of iOS18 would allow it";
+  if (!is_float(type.dtype)) return fmt::format("it holds {}, and Core ML states are float16", torch_name(type.dtype));
+  if (options.float_type == DType::F32) return "float32 precision was asked for, and Core ML states are float16";
+  if (!type.is_static() || type.rank() == 0) return "Core ML states have a fixed shape of rank 1 or more";
+  if (buffer.data && !all_zero(buffer.data)) return "it does not start at zero, and Core ML states do";
+  return {};
+}
+
+// Buffers that one part alone reads and writes become its states; the caller then never sees them.
+Status take_over_buffers(torch::Graph& graph, std::vector<Part>& parts, const PartitionOptions& options, std::vector<Diagnostic>& warnings) {
+  std::unordered_map<NodeId, size_t> part_of;
+  for (size_t p = 0; p < parts.size(); ++p)
+    for (NodeId n : parts[p].nodes) part_of[n] = p;
+  std::unordered_map<ValueId, std::set<size_t>> readers;  // parts.size(): a CPU operator
+  for (NodeId n : graph.order)
+    for (const auto& a : graph.nodes[n].args)
+      for_each_value(a.arg, [&](ValueId v) { readers[v].insert(part_of.count(n) ? part_of[n] : parts.size()); });
+  std::vector<GraphOutput> outputs;
+  std::set<ValueId> taken;
+  for (const GraphOutput& output : graph.outputs) {
+    const auto* after = output.value.as<ValueId>();
+    const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(), [&](const GraphInput& i) {
+      return i.kind == GraphInput::Kind::Buffer && i.target == output.target;
+    });
+    const bool mutation = output.kind == GraphOutput::Kind::BufferMutation && after && input != graph.inputs.end() && part_of.count(graph.values[*after].producer);
+    if (!mutation) {
+      outputs.push_back(output);
+      continue;
+    }
+    std::string why = why_not_state(graph, *input, options);
+    const size_t p = part_of.at(graph.values[*after].producer);
+    auto& seen = readers[input->value];
+    const bool returned = std::any_of(graph.outputs.begin(), graph.outputs.end(), [&](const GraphOutput& o) {
+      return o.kind == GraphOutput::Kind::UserOutput && o.value.as<ValueId>() && *o.value.as<ValueId>() == input->value;
+    });
+    if (why.empty() && (seen.size() > 1 || (seen.size() == 1 && !seen.count(p)) || returned)) why = "more than one part of the program uses it";
+    if (why.empty()) {
+      parts[p].states.push_back({input->value, *after});
+      taken.insert(input->value);
+      continue;
+    }
+    const Diagnostic note = diag(DiagKind::UnsupportedTarget, fmt::format("the mutable buffer '{}' stays with ExecuTorch: {}", output.target, why),
+                                 "set take_over_mutable_buffer to false to say that this is wanted");
+    if (options.lower_full_graph) return note;
+    warnings.push_back(note);
+    outputs.push_back(output);
+  }
+  graph.outputs = std::move(outputs);
+  std::erase_if(graph.inputs, [&](const GraphInput& i) { return taken.count(i.value); });
+  return {};
+}
+
 Diagnostic full_graph_error(const torch::Graph& graph, const Decision& decision) {
   std::string what = "these operators cannot be lowered to Core ML, and the whole graph was asked for:";
   for (NodeId n : graph.order) {
@@ -178,11 +240,16 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   const auto live = live_symbolic_nodes(graph, decision);
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]) && !live.count(n); });
   const std::vector<NodeId>& order = graph.order;
+  std::vector<Part> parts;
   for (const auto& positions : capability_partitions(make_dag(graph, order, decision))) {
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
+    parts.push_back(std::move(part));
+  }
+  if (options.take_over_mutable_buffer) TRY_DO(take_over_buffers(graph, parts, options, result.warnings));
+  for (Part& part : parts) {
     part.outputs = outputs_of(graph, part.nodes, order);
-    if (part.outputs.empty()) continue;
+    if (part.outputs.empty() && part.states.empty()) continue;
     TRY(Delegate delegate, build_delegate(graph, part, {}, options));
     delegate.name = fmt::format("lowered_module_{}", result.delegates.size());
     result.delegates.push_back(std::move(delegate));
@@ -206,8 +273,13 @@ Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& g
   TRY(const Decision decision, decide(graph, options));
   if (!decision.refused.empty()) return full_graph_error(graph, decision);
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]); });
-  Part part;
+  std::vector<Part> parts(1);
+  Part& part = parts[0];
   part.nodes = graph.order;
+  std::vector<Diagnostic> warnings;  // without a program around the model, buffers that stay outside are inputs and outputs
+  PartitionOptions lenient = options;
+  lenient.lower_full_graph = false;
+  if (options.take_over_mutable_buffer) TRY_DO(take_over_buffers(graph, parts, lenient, warnings));
   for (const auto& output : graph.outputs) {
     const auto* v = output.value.as<ValueId>();
     if (!v || graph.values[*v].kind != torch::Value::Kind::Tensor) continue;
