@@ -173,6 +173,16 @@ void Program::set_operand(OpId op, uint32_t binding, Operand operand) {
   add_use(operand, {op, binding});
 }
 
+void Program::add_operand(OpId id, std::string_view input, Operand operand) {
+  Op& op = ops[id];
+  const auto slot = static_cast<uint8_t>(op.def->slot(input));
+  // Slots stay ascending, so the operands behind the new one move and their uses are recorded anew.
+  for (uint32_t i = 0; i < op.operands.size(); ++i) remove_use(op.operands[i].operand, {id, i});
+  const auto at = std::find_if(op.operands.begin(), op.operands.end(), [&](const Binding& b) { return b.slot > slot; });
+  op.operands.insert(at, {slot, operand});
+  for (uint32_t i = 0; i < op.operands.size(); ++i) add_use(op.operands[i].operand, {id, i});
+}
+
 void Program::replace_uses(ValueId from, Operand to) {
   for (const Use& use : std::vector<Use>(values[from].uses)) set_operand(use.op, use.binding, to);
   for (Block& block : blocks)

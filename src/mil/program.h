@@ -129,6 +129,7 @@ class Program {
                     std::vector<BlockId> blocks = {}, int position = -1);
 
   void set_operand(OpId op, uint32_t binding, Operand operand);
+  void add_operand(OpId op, std::string_view input, Operand operand);  // binds an input that was left out
   void replace_uses(ValueId from, Operand to);  // in ops, block outputs and function outputs
   void erase_op(OpId op);                       // its results must be unused
   bool is_output(ValueId v) const;              // of any block or function

@@ -1,9 +1,22 @@
 #include "mil_passes/pipeline.h"
 
 namespace cortland::mil_passes {
+namespace {
+
+constexpr Pass kPipeline[] = {
+    {"common::dead_code_elimination", remove_dead_ops},
+    {"common::noop_elimination", remove_noops},
+    {"common::fuse_conv_batchnorm", fuse_conv_batchnorm},
+    {"common::remove_redundant_ops", share_equal_ops},
+    {"common::dead_code_elimination", remove_dead_ops},
+};
+
+}  // namespace
+
+std::span<const Pass> pipeline() { return kPipeline; }
 
 Status run_pipeline(mil::Program& program) {
-  TRY_DO(remove_dead_ops(program));
+  for (const Pass& pass : pipeline()) TRY_DO(pass.run(program));
   return {};
 }
 

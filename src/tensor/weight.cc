@@ -126,6 +126,12 @@ Weight Weight::cast(DType to) const {
   return Weight(std::make_shared<const Node>(std::move(node)));
 }
 
+Weight Weight::uncast() const {
+  Weight w = *this;
+  while (w.node_->kind == Node::Kind::Cast) w = w.node_->sources[0];
+  return w;
+}
+
 Weight Weight::reshape(std::vector<int64_t> to) const {
   CHECK(product(to) == elements(), "reshape changes the number of elements");
   if (to == shape()) return *this;

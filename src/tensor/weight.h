@@ -30,6 +30,7 @@ class Weight {
 
   // Value conversions as torch's `.to`: floats to ints truncate (and saturate), ints wrap, bool is != 0.
   Weight cast(DType to) const;
+  Weight uncast() const;  // the weight before the casts that were applied last
   Weight permute(const std::vector<int64_t>& perm) const;
   Weight reshape(std::vector<int64_t> shape) const;  // same number of elements
   Weight slice(int64_t axis, int64_t begin, int64_t end) const;
