@@ -113,34 +113,75 @@ class Patches {
   int64_t channels_;
 };
 
-// Output positions computed at a time: the patches of one tile stay in cache.
-constexpr int64_t kTile = 128;
+// Output positions computed at a time: the patches of one tile stay in cache. Not a power of two, or its rows would
+// compete for the same cache sets.
+constexpr int64_t kTile = 144;
+
+int64_t size_in(const WindowAxes& axes) { return axes[0].in * axes[1].in * axes[2].in; }
+int64_t size_out(const WindowAxes& axes) { return axes[0].out * axes[1].out * axes[2].out; }
+
+// Whether an output reads the input at its own position only.
+bool is_pointwise(const WindowAxes& axes) {
+  return std::all_of(axes.begin(), axes.end(),
+                     [](const WindowAxis& a) { return a.kernel == 1 && a.stride == 1 && a.before == 0 && a.out == a.in; });
+}
+
+// All filters of one group of channels; `out` holds the bias already.
+void convolve_group(const WindowAxes& axes, int64_t channels, int64_t filters, const float* x, const float* weight,
+                    float* out) {
+  const int64_t taps = channels * axes[0].kernel * axes[1].kernel * axes[2].kernel, plane = size_out(axes);
+  const bool pointwise = is_pointwise(axes);
+  const Patches patches(axes, channels);
+  std::vector<float> tile(static_cast<size_t>(taps * kTile)), sums(static_cast<size_t>(filters * kTile));
+  for (int64_t first = 0; first < plane; first += kTile) {
+    const int64_t count = std::min(kTile, plane - first), padded = (count + 15) / 16 * 16;
+    const bool in_place = pointwise && count == padded;
+    if (!in_place) patches.gather(x, first, count, tile.data(), kTile);
+    for (int64_t f = 0; f < filters; ++f) std::copy_n(out + f * plane + first, count, sums.data() + f * kTile);
+    multiply_add(filters, padded, taps, {weight, taps, 1}, in_place ? x + first : tile.data(), in_place ? plane : kTile,
+                 sums.data(), kTile);
+    for (int64_t f = 0; f < filters; ++f) std::copy_n(sums.data() + f * kTile, count, out + f * plane + first);
+  }
+}
+
+// One filter over one channel, row by row: patches would cost more than the sums.
+void convolve_plane(const WindowAxes& axes, const float* x, const float* weight, float* out) {
+  const auto& [d, h, w] = axes;
+  for (int64_t kd = 0; kd < d.kernel; ++kd)
+    for (int64_t kh = 0; kh < h.kernel; ++kh)
+      for (int64_t kw = 0; kw < w.kernel; ++kw) {
+        const float factor = *weight++;
+        const int64_t first = w.first(kw), last = w.last(kw), shift = kw * w.dilation - w.before;
+        for (int64_t od = d.first(kd); od < d.last(kd); ++od)
+          for (int64_t oh = h.first(kh); oh < h.last(kh); ++oh) {
+            const int64_t row =
+                (od * d.stride + kd * d.dilation - d.before) * h.in + oh * h.stride + kh * h.dilation - h.before;
+            const float* from = x + row * w.in + shift;
+            float* to = out + (od * h.out + oh) * w.out;
+            if (w.stride == 1)
+              for (int64_t i = first; i < last; ++i) to[i] += factor * from[i];
+            else
+              for (int64_t i = first; i < last; ++i) to[i] += factor * from[i * w.stride];
+          }
+      }
+}
 
 Tensor convolve(const Tensor& x, const Tensor& weight, const float* bias, const WindowAxes& axes, int64_t groups,
                 std::vector<int64_t> shape) {
   Tensor out = Tensor::make(DType::F32, std::move(shape));
-  const int64_t channels = weight.dim(1), filters = weight.dim(0) / groups;
-  const int64_t in_plane = axes[0].in * axes[1].in * axes[2].in, out_plane = axes[0].out * axes[1].out * axes[2].out;
-  const int64_t taps = channels * axes[0].kernel * axes[1].kernel * axes[2].kernel;
-  const bool pointwise = taps == channels && in_plane == out_plane &&
-                         axes[0].before + axes[1].before + axes[2].before == 0 && axes[0].stride == 1 &&
-                         axes[1].stride == 1 && axes[2].stride == 1;
-  const Patches patches(axes, channels);
-  std::vector<float> tile(static_cast<size_t>(pointwise ? 0 : taps * kTile)), sums(static_cast<size_t>(filters * kTile));
+  const int64_t channels = weight.dim(1), filters = weight.dim(0) / groups, plane = size_out(axes);
+  for (int64_t i = 0; i < out.dim(0) * out.dim(1); ++i)
+    std::fill_n(out.mutable_data<float>() + i * plane, plane, bias ? bias[i % out.dim(1)] : 0.0f);
   for (int64_t block = 0; block < out.dim(0) * groups; ++block) {
-    const int64_t group = block % groups;
-    const float* input = x.data<float>() + block * channels * in_plane;
-    const float* filter = weight.data<float>() + group * filters * taps;
-    float* output = out.mutable_data<float>() + block * filters * out_plane;
-    for (int64_t first = 0; first < out_plane; first += kTile) {
-      const int64_t count = std::min(kTile, out_plane - first), padded = pointwise ? count : (count + 15) / 16 * 16;
-      for (int64_t f = 0; f < filters; ++f)
-        std::fill_n(sums.data() + f * kTile, padded, bias ? bias[group * filters + f] : 0.0f);
-      if (!pointwise) patches.gather(input, first, count, tile.data(), kTile);
-      multiply_add(filters, padded, taps, {filter, taps, 1}, pointwise ? input + first : tile.data(),
-                   pointwise ? in_plane : kTile, sums.data(), kTile);
-      for (int64_t f = 0; f < filters; ++f) std::copy_n(sums.data() + f * kTile, count, output + f * out_plane + first);
+    const float* from = x.data<float>() + block * channels * size_in(axes);
+    const float* filter = weight.data<float>() + block % groups * (weight.elements() / groups);
+    float* to = out.mutable_data<float>() + block * filters * plane;
+    if (channels != 1) {
+      convolve_group(axes, channels, filters, from, filter, to);
+      continue;
     }
+    for (int64_t f = 0; f < filters; ++f)
+      convolve_plane(axes, from, filter + f * (weight.elements() / weight.dim(0)), to + f * plane);
   }
   return out;
 }

@@ -116,24 +116,25 @@ Status eval_attention(EvalContext& c) {
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(width)));
   Tensor out = Tensor::make(DType::F32, sizes(shape));
   std::fill_n(out.mutable_data<float>(), out.elements(), 0.0f);
-  constexpr int64_t kRows = 32;  // queries at a time, so that their scores stay in cache
-  std::vector<float> transposed(static_cast<size_t>(width * keys)), scores(static_cast<size_t>(kRows * keys));
+  constexpr int64_t kRows = 32;                  // queries at a time, so that their scores stay in cache
+  const int64_t padded = (keys + 15) / 16 * 16;  // whole vectors
+  std::vector<float> transposed(static_cast<size_t>(width * padded)), scores(static_cast<size_t>(kRows * padded));
   for (int64_t b = 0; b < batches; ++b) {
     const float* key = k.data<float>() + b * keys * width;
     for (int64_t s = 0; s < keys; ++s)
-      for (int64_t e = 0; e < width; ++e) transposed[static_cast<size_t>(e * keys + s)] = key[s * width + e];
+      for (int64_t e = 0; e < width; ++e) transposed[static_cast<size_t>(e * padded + s)] = key[s * width + e];
     for (int64_t first = 0; first < queries; first += kRows) {
       const int64_t rows = std::min(kRows, queries - first);
       std::fill(scores.begin(), scores.end(), 0.0f);
-      multiply_add(rows, keys, width, {q.data<float>() + (b * queries + first) * width, width, 1}, transposed.data(), keys,
-                   scores.data(), keys);
+      multiply_add(rows, padded, width, {q.data<float>() + (b * queries + first) * width, width, 1}, transposed.data(),
+                   padded, scores.data(), padded);
       for (int64_t r = 0; r < rows; ++r) {
-        float* row = scores.data() + r * keys;
+        float* row = scores.data() + r * padded;
         for (int64_t s = 0; s < keys; ++s) row[s] *= scale;
         mask.add_to(row, b * queries + first + r, keys);
         softmax(row, keys);
       }
-      multiply_add(rows, out_width, keys, {scores.data(), keys, 1}, v.data<float>() + b * keys * out_width, out_width,
+      multiply_add(rows, out_width, keys, {scores.data(), padded, 1}, v.data<float>() + b * keys * out_width, out_width,
                    out.mutable_data<float>() + (b * queries + first) * out_width, out_width);
     }
   }
