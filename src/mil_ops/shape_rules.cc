@@ -76,4 +76,16 @@ Result<std::vector<size_t>> axes_in(const EvalContext& c, const std::vector<int6
   return checked_axes(c, axes, rank);
 }
 
+
+Status check_sizes(const EvalContext& c, const std::vector<int64_t>& sizes) {
+  constexpr int64_t kMostElements = int64_t{1} << 36;
+  int64_t room = kMostElements;
+  for (int64_t d : sizes) {
+    if (d < 0) return c.error(fmt::format("size {} is negative", d));
+    if (d > room) return c.error("the result is too large");
+    if (d > 0) room /= d;
+  }
+  return {};
+}
+
 }  // namespace cortland::mil_ops

@@ -29,6 +29,9 @@ Result<size_t> axis_in(const mil::EvalContext& c, int64_t axis, int rank);
 Result<std::vector<size_t>> axes_in(const mil::InferContext& c, const std::vector<int64_t>& axes, int rank);
 Result<std::vector<size_t>> axes_in(const mil::EvalContext& c, const std::vector<int64_t>& axes, int rank);
 
+// Run-time sizes computed from data: none negative, and few enough elements to be allocated.
+Status check_sizes(const mil::EvalContext& c, const std::vector<int64_t>& sizes);
+
 // Whether two sizes can be the same number; false only for two different constants.
 inline bool may_equal(Dim a, Dim b) { return a == b || !a.is_constant() || !b.is_constant(); }
 
