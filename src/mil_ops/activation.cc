@@ -97,7 +97,8 @@ Status map_channels(EvalContext& c, F f) {
   const int64_t channels = x.dim(1), rows = x.dim(0) * channels;
   const int64_t inner = rows == 0 ? 0 : x.elements() / rows;
   for (int64_t row = 0; row < rows; ++row)
-    map_run(x, out, row * inner, (row + 1) * inner, [&f, channel = static_cast<size_t>(row % channels)](float v) { return f(v, channel); });
+    map_run(x, out, row * inner, (row + 1) * inner,
+            [&f, channel = static_cast<size_t>(row % channels)](float v) { return f(v, channel); });
   return {};
 }
 
@@ -129,7 +130,8 @@ void softmax_columns(float* x, int64_t n, int64_t inner) {
   std::vector<float> high(x, x + inner);
   std::vector<double> sum(static_cast<size_t>(inner), 0);
   for (int64_t i = 1; i < n; ++i)
-    for (int64_t k = 0; k < inner; ++k) high[static_cast<size_t>(k)] = std::max(high[static_cast<size_t>(k)], x[i * inner + k]);
+    for (int64_t k = 0; k < inner; ++k)
+      high[static_cast<size_t>(k)] = std::max(high[static_cast<size_t>(k)], x[i * inner + k]);
   for (int64_t i = 0; i < n; ++i)
     for (int64_t k = 0; k < inner; ++k) {
       float& v = x[i * inner + k];
@@ -171,42 +173,63 @@ constexpr Target kIos17 = Target::iOS17;
 
 }  // namespace
 
-const MilOp clamped_relu{.name = "clamped_relu", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kClampedRelu>};
-const MilOp clamped_relu_ios17{
-    .name = "clamped_relu", .since = kIos17, .inputs = kAlphaBetaIos17, .infer = same_as_x, .eval = alpha_beta_op<kClampedRelu>};
+const MilOp clamped_relu{
+    .name = "clamped_relu", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kClampedRelu>};
+const MilOp clamped_relu_ios17{.name = "clamped_relu",
+                               .since = kIos17,
+                               .inputs = kAlphaBetaIos17,
+                               .infer = same_as_x,
+                               .eval = alpha_beta_op<kClampedRelu>};
 const MilOp elu{.name = "elu", .inputs = kAlpha, .infer = same_as_x, .eval = alpha_op<kElu>};
 const MilOp elu_ios17{.name = "elu", .since = kIos17, .inputs = kAlphaIos17, .infer = same_as_x, .eval = alpha_op<kElu>};
 const MilOp gelu{.name = "gelu", .inputs = kGelu, .infer = infer_gelu, .eval = eval_gelu};
 const MilOp leaky_relu{.name = "leaky_relu", .inputs = kAlpha, .infer = same_as_x, .eval = alpha_op<kLeakyRelu>};
 const MilOp leaky_relu_ios17{
     .name = "leaky_relu", .since = kIos17, .inputs = kAlphaIos17, .infer = same_as_x, .eval = alpha_op<kLeakyRelu>};
-const MilOp linear_activation{.name = "linear_activation", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kLinear>};
-const MilOp linear_activation_ios17{
-    .name = "linear_activation", .since = kIos17, .inputs = kAlphaBetaIos17, .infer = same_as_x, .eval = alpha_beta_op<kLinear>};
+const MilOp linear_activation{
+    .name = "linear_activation", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kLinear>};
+const MilOp linear_activation_ios17{.name = "linear_activation",
+                                    .since = kIos17,
+                                    .inputs = kAlphaBetaIos17,
+                                    .infer = same_as_x,
+                                    .eval = alpha_beta_op<kLinear>};
 const MilOp prelu{.name = "prelu", .inputs = kAlpha, .infer = infer_prelu, .eval = eval_prelu};
 const MilOp prelu_ios17{.name = "prelu", .since = kIos17, .inputs = kAlphaIos17, .infer = infer_prelu, .eval = eval_prelu};
 const MilOp relu{.name = "relu", .inputs = kX, .infer = same_as_x, .eval = float_op<kRelu>};
 const MilOp relu6{.name = "relu6", .inputs = kX, .infer = same_as_x, .eval = float_op<kRelu6>};
 const MilOp scaled_tanh{.name = "scaled_tanh", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kScaledTanh>};
-const MilOp scaled_tanh_ios17{
-    .name = "scaled_tanh", .since = kIos17, .inputs = kAlphaBetaIos17, .infer = same_as_x, .eval = alpha_beta_op<kScaledTanh>};
+const MilOp scaled_tanh_ios17{.name = "scaled_tanh",
+                              .since = kIos17,
+                              .inputs = kAlphaBetaIos17,
+                              .infer = same_as_x,
+                              .eval = alpha_beta_op<kScaledTanh>};
 const MilOp sigmoid{.name = "sigmoid", .inputs = kX, .infer = same_as_x, .eval = float_op<kSigmoid>};
-const MilOp sigmoid_hard{.name = "sigmoid_hard", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kSigmoidHard>};
-const MilOp sigmoid_hard_ios17{
-    .name = "sigmoid_hard", .since = kIos17, .inputs = kAlphaBetaIos17, .infer = same_as_x, .eval = alpha_beta_op<kSigmoidHard>};
+const MilOp sigmoid_hard{
+    .name = "sigmoid_hard", .inputs = kAlphaBeta, .infer = same_as_x, .eval = alpha_beta_op<kSigmoidHard>};
+const MilOp sigmoid_hard_ios17{.name = "sigmoid_hard",
+                               .since = kIos17,
+                               .inputs = kAlphaBetaIos17,
+                               .infer = same_as_x,
+                               .eval = alpha_beta_op<kSigmoidHard>};
 const MilOp silu{.name = "silu", .inputs = kX, .infer = same_as_x, .eval = float_op<kSilu>};
 const MilOp softmax{.name = "softmax", .inputs = kSoftmax, .infer = infer_softmax, .eval = eval_softmax};
 const MilOp softplus{.name = "softplus", .inputs = kX, .infer = same_as_x, .eval = float_op<kSoftplus>};
-const MilOp softplus_parametric{
-    .name = "softplus_parametric", .inputs = kAlphaBeta, .infer = infer_softplus_parametric, .eval = eval_softplus_parametric};
+const MilOp softplus_parametric{.name = "softplus_parametric",
+                                .inputs = kAlphaBeta,
+                                .infer = infer_softplus_parametric,
+                                .eval = eval_softplus_parametric};
 const MilOp softplus_parametric_ios17{.name = "softplus_parametric",
                                       .since = kIos17,
                                       .inputs = kAlphaBetaIos17,
                                       .infer = infer_softplus_parametric,
                                       .eval = eval_softplus_parametric};
 const MilOp softsign{.name = "softsign", .inputs = kX, .infer = same_as_x, .eval = float_op<kSoftsign>};
-const MilOp thresholded_relu{.name = "thresholded_relu", .inputs = kAlpha, .infer = same_as_x, .eval = alpha_op<kThresholdedRelu>};
-const MilOp thresholded_relu_ios17{
-    .name = "thresholded_relu", .since = kIos17, .inputs = kAlphaIos17, .infer = same_as_x, .eval = alpha_op<kThresholdedRelu>};
+const MilOp thresholded_relu{
+    .name = "thresholded_relu", .inputs = kAlpha, .infer = same_as_x, .eval = alpha_op<kThresholdedRelu>};
+const MilOp thresholded_relu_ios17{.name = "thresholded_relu",
+                                   .since = kIos17,
+                                   .inputs = kAlphaIos17,
+                                   .infer = same_as_x,
+                                   .eval = alpha_op<kThresholdedRelu>};
 
 }  // namespace cortland::mil_ops

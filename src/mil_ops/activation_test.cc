@@ -70,7 +70,8 @@ TEST(Activation, ChannelParameters) {
 TEST(Activation, Softmax) {
   const Tensor x = f32({2, 3}, {1, 2, 3, 4, 0, -4});
   expect_near(run(softmax, {{"x", x}}), {0.090030573f, 0.24472848f, 0.66524094f, 0.98169035f, 0.017980287f, 0.00032932041f});
-  expect_near(run(softmax, {{"x", x}, {"axis", 0}}), {0.047425874f, 0.88079703f, 0.999089f, 0.95257413f, 0.11920292f, 0.00091105123f});
+  expect_near(run(softmax, {{"x", x}, {"axis", 0}}),
+              {0.047425874f, 0.88079703f, 0.999089f, 0.95257413f, 0.11920292f, 0.00091105123f});
   expect_near(run(softmax, {{"x", f32({2}, {1000, 1000})}}), {0.5f, 0.5f});
   expect_near(run(softmax, {{"x", f32({3}, {-kInf, 0, 0})}}), {0, 0.5f, 0.5f});
   expect_near(run(softmax, {{"x", f32({2}, {-kInf, -kInf})}}), {kNan, kNan});

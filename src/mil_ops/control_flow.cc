@@ -43,9 +43,15 @@ Status eval_select(EvalContext& c) {
     select_elements(walk, cond.data<uint8_t>(), a.data<T>(), b.data<T>(), out.mutable_data<T>());
   };
   switch (byte_size(a.dtype, 1)) {
-    case 1: run(uint8_t{}); break;
-    case 2: run(uint16_t{}); break;
-    default: run(uint32_t{}); break;
+    case 1:
+      run(uint8_t{});
+      break;
+    case 2:
+      run(uint16_t{});
+      break;
+    default:
+      run(uint32_t{});
+      break;
   }
   return {};
 }
@@ -88,7 +94,8 @@ Types infer_cond(InferContext& c) {
 Types infer_while_loop(InferContext& c) {
   if (c.blocks.size() != 2) return c.error("two blocks are needed: condition and body");
   const std::vector<Type> condition = output_types(c, c.blocks[0]);
-  if (condition.size() != 1 || condition[0].dtype() != DType::Bool) return c.error("the condition block must yield one bool");
+  if (condition.size() != 1 || condition[0].dtype() != DType::Bool)
+    return c.error("the condition block must yield one bool");
   return either(c, c.types("loop_vars"), output_types(c, c.blocks[1]));
 }
 
@@ -180,7 +187,8 @@ Result<const std::vector<Tensor>*> elements_of(const EvalContext& c) {
 }
 
 Result<Tensor> element(const EvalContext& c, const std::vector<Tensor>& list, int64_t index) {
-  if (index < 0 || index >= static_cast<int64_t>(list.size())) return c.error(fmt::format("index {} is outside a list of {}", index, list.size()));
+  if (index < 0 || index >= static_cast<int64_t>(list.size()))
+    return c.error(fmt::format("index {} is outside a list of {}", index, list.size()));
   const Tensor& t = list[static_cast<size_t>(index)];
   if (!t.storage) return c.error(fmt::format("element {} was never written", index));
   return t;
@@ -189,7 +197,8 @@ Result<Tensor> element(const EvalContext& c, const std::vector<Tensor>& list, in
 // The list grows to take an index at its end or behind it.
 Status put(const EvalContext& c, std::vector<Tensor>& list, int64_t index, Tensor value) {
   if (index < 0 || index >= kMaxListLength) return c.error(fmt::format("index {} is out of bounds", index));
-  if (index >= static_cast<int64_t>(list.size())) list.resize(static_cast<size_t>(index) + 1, Tensor{value.dtype, {}, nullptr});
+  if (index >= static_cast<int64_t>(list.size()))
+    list.resize(static_cast<size_t>(index) + 1, Tensor{value.dtype, {}, nullptr});
   list[static_cast<size_t>(index)] = std::move(value);
   return {};
 }
@@ -241,7 +250,8 @@ Status eval_list_scatter(EvalContext& c) {
   TRY(const auto* list, elements_of(c));
   const Tensor value = c.tensor("value");
   const std::vector<int64_t> indices = c.ints("indices");
-  if (value.rank() == 0 || value.dim(0) != static_cast<int64_t>(indices.size())) return c.error("there must be one index for each row of value");
+  if (value.rank() == 0 || value.dim(0) != static_cast<int64_t>(indices.size()))
+    return c.error("there must be one index for each row of value");
   std::vector<Tensor> written = *list;
   for (size_t i = 0; i < indices.size(); ++i) {
     Tensor row = Tensor::make(value.dtype, Sizes(value.shape.begin() + 1, value.shape.end()));
@@ -271,7 +281,8 @@ const MilOp cond{.name = "cond", .inputs = kCond, .infer = infer_cond, .pure = f
 const MilOp list_gather{.name = "list_gather", .inputs = kListIndices, .infer = infer_list_gather, .eval = eval_list_gather};
 const MilOp list_length{.name = "list_length", .inputs = kList, .infer = infer_list_length, .eval = eval_list_length};
 const MilOp list_read{.name = "list_read", .inputs = kListIndex, .infer = infer_list_read, .eval = eval_list_read};
-const MilOp list_scatter{.name = "list_scatter", .inputs = kListScatter, .infer = infer_list_scatter, .eval = eval_list_scatter};
+const MilOp list_scatter{
+    .name = "list_scatter", .inputs = kListScatter, .infer = infer_list_scatter, .eval = eval_list_scatter};
 const MilOp list_write{.name = "list_write", .inputs = kListWrite, .infer = infer_list_write, .eval = eval_list_write};
 const MilOp make_list{.name = "make_list", .inputs = kMakeList, .infer = infer_make_list, .eval = eval_make_list};
 const MilOp select{.name = "select", .inputs = kSelect, .infer = infer_select, .eval = eval_select};

@@ -11,8 +11,10 @@ TEST(ControlFlow, SelectBroadcastsAllThree) {
   const Tensor y = run(select, {{"cond", bools({2, 1}, {1, 0})}, {"a", f32({3}, {1, 2, 3})}, {"b", f32({}, {9})}});
   EXPECT_EQ(y.shape, (std::vector<int64_t>{2, 3}));
   EXPECT_EQ(floats(y), (std::vector<float>{1, 2, 3, 9, 9, 9}));
-  EXPECT_EQ(floats(run(select, {{"cond", bools({2}, {0, 1})}, {"a", f16({2}, {1, 2})}, {"b", f16({2}, {3, 4})}})), (std::vector<float>{3, 2}));
-  EXPECT_EQ(integers(run(select, {{"cond", bools({}, {1})}, {"a", bools({2}, {0, 1})}, {"b", bools({1}, {1})}})), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(floats(run(select, {{"cond", bools({2}, {0, 1})}, {"a", f16({2}, {1, 2})}, {"b", f16({2}, {3, 4})}})),
+            (std::vector<float>{3, 2}));
+  EXPECT_EQ(integers(run(select, {{"cond", bools({}, {1})}, {"a", bools({2}, {0, 1})}, {"b", bools({1}, {1})}})),
+            (std::vector<int64_t>{0, 1}));
   EXPECT_TRUE(refuses(select, {{"cond", bools({}, {1})}, {"a", ints({1})}, {"b", f32({1}, {1})}}));
   EXPECT_TRUE(refuses(select, {{"cond", bools({2}, {1, 0})}, {"a", ints({1, 2, 3})}, {"b", ints({1, 2, 3})}}));
 }
@@ -29,11 +31,13 @@ struct Lists : testing::Test {
 };
 
 TEST_F(Lists, AreMadeOfZeros) {
-  auto made = try_run(make_list, {{"init_length", 3}, {"dynamic_length", false}, {"elem_shape", {i32({}, {2})}, Arg::As::Const}});
+  auto made =
+      try_run(make_list, {{"init_length", 3}, {"dynamic_length", false}, {"elem_shape", {i32({}, {2})}, Arg::As::Const}});
   ASSERT_TRUE(made.ok()) << made.error().what;
   ASSERT_EQ((*made)[0].list->size(), 3u);
   expect_near((*made)[0].list->at(2), {0, 0});
-  auto types = infer_types(make_list, {{"init_length", 3}, {"dynamic_length", false}, {"elem_shape", {i32({}, {2})}, Arg::As::Const}}, true);
+  auto types = infer_types(
+      make_list, {{"init_length", 3}, {"dynamic_length", false}, {"elem_shape", {i32({}, {2})}, Arg::As::Const}}, true);
   EXPECT_EQ(types->at(0), type);
   EXPECT_TRUE(refuses(make_list, {{"elem_shape", {i32({}, {2})}, Arg::As::Const}, {"dtype", "int8"}}));
 }
@@ -79,7 +83,9 @@ struct Blocks : testing::Test {
 
 TEST_F(Blocks, CondJoinsItsBranches) {
   const auto pred = program.add_value("pred", {DType::Bool, {}});
-  const auto join = [&](Type a, Type b) { return result(program.add_op(program.add_block(), cond, {{"pred", pred}}, {}, {yielding(a), yielding(b)})); };
+  const auto join = [&](Type a, Type b) {
+    return result(program.add_op(program.add_block(), cond, {{"pred", pred}}, {}, {yielding(a), yielding(b)}));
+  };
   EXPECT_EQ(*join({DType::F32, {2, 3}}, {DType::F32, {2, 3}}), Type(DType::F32, {2, 3}));
   const auto mixed = join({DType::F32, {2, 3}}, {DType::F32, {2, 4}});
   EXPECT_EQ(mixed->shape()[0], Dim(2));
@@ -92,7 +98,8 @@ TEST_F(Blocks, CondJoinsItsBranches) {
 TEST_F(Blocks, WhileLoopKeepsTheTypesOfItsVariables) {
   const auto i = program.add_value("i", {DType::I32, {}});
   const auto loop = [&](Type condition, Type body) {
-    return result(program.add_op(program.add_block(), while_loop, {{"loop_vars", i}}, {}, {yielding(condition), yielding(body)}));
+    return result(
+        program.add_op(program.add_block(), while_loop, {{"loop_vars", i}}, {}, {yielding(condition), yielding(body)}));
   };
   EXPECT_EQ(*loop({DType::Bool, {}}, {DType::I32, {}}), Type(DType::I32, {}));
   EXPECT_FALSE(loop({DType::I32, {}}, {DType::I32, {}}).ok());

@@ -65,17 +65,23 @@ constexpr auto kAdd = [](auto a, auto b) { return a + b; };
 constexpr auto kSub = [](auto a, auto b) { return a - b; };
 constexpr auto kMul = [](auto a, auto b) { return a * b; };
 constexpr auto kRealDiv = [](auto a, auto b) {
-  if constexpr (kIsFloat<decltype(a)>) return a / b;
-  else return b == 0 ? 0 : a / b;
+  if constexpr (kIsFloat<decltype(a)>)
+    return a / b;
+  else
+    return b == 0 ? 0 : a / b;
 };
 constexpr auto kFloorDiv = [](auto a, auto b) { return floor_quotient(a, b); };
 constexpr auto kMod = [](auto a, auto b) {
-  if constexpr (kIsFloat<decltype(a)>) return floor_remainder(a, b);
-  else return b == 0 ? 0 : a - b * floor_quotient(a, b);
+  if constexpr (kIsFloat<decltype(a)>)
+    return floor_remainder(a, b);
+  else
+    return b == 0 ? 0 : a - b * floor_quotient(a, b);
 };
 constexpr auto kPow = [](auto a, auto b) {
-  if constexpr (kIsFloat<decltype(a)>) return std::pow(a, b);
-  else return int_power(a, b);
+  if constexpr (kIsFloat<decltype(a)>)
+    return std::pow(a, b);
+  else
+    return int_power(a, b);
 };
 constexpr auto kMaximum = [](auto a, auto b) { return a != a || a > b ? a : b; };  // NaN wins
 constexpr auto kMinimum = [](auto a, auto b) { return a != a || a < b ? a : b; };
@@ -95,12 +101,14 @@ constexpr auto kXor = [](uint8_t a, uint8_t b) { return (a != 0) != (b != 0); };
 
 const MilOp add{.name = "add", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kAdd>};
 const MilOp equal{.name = "equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kEqual>};
-const MilOp floor_div{.name = "floor_div", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kFloorDiv>};
+const MilOp floor_div{
+    .name = "floor_div", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kFloorDiv>};
 const MilOp greater{.name = "greater", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kGreater>};
 const MilOp greater_equal{
     .name = "greater_equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kGreaterEqual>};
 const MilOp less{.name = "less", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kLess>};
-const MilOp less_equal{.name = "less_equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kLessEqual>};
+const MilOp less_equal{
+    .name = "less_equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kLessEqual>};
 const MilOp logical_and{.name = "logical_and", .inputs = kBoolsXY, .infer = infer_comparison, .eval = logical_op<kAnd>};
 const MilOp logical_or{.name = "logical_or", .inputs = kBoolsXY, .infer = infer_comparison, .eval = logical_op<kOr>};
 const MilOp logical_xor{.name = "logical_xor", .inputs = kBoolsXY, .infer = infer_comparison, .eval = logical_op<kXor>};
@@ -108,7 +116,8 @@ const MilOp maximum{.name = "maximum", .inputs = kNumbersXY, .infer = infer_arit
 const MilOp minimum{.name = "minimum", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kMinimum>};
 const MilOp mod{.name = "mod", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kMod>};
 const MilOp mul{.name = "mul", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kMul>};
-const MilOp not_equal{.name = "not_equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kNotEqual>};
+const MilOp not_equal{
+    .name = "not_equal", .inputs = kNumbersXY, .infer = infer_comparison, .eval = comparison_op<kNotEqual>};
 const MilOp pow{.name = "pow", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kPow>};
 const MilOp real_div{.name = "real_div", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kRealDiv>};
 const MilOp sub{.name = "sub", .inputs = kNumbersXY, .infer = infer_arithmetic, .eval = arithmetic_op<kSub>};

@@ -48,7 +48,8 @@ TEST(ElementwiseBinary, DivisionFamily) {
   expect_near(apply(real_div, f32({2}, {1, 0}), f32({2}, {0, 0})), {kInf, kNan});
   // torch: floor_divide and remainder
   expect_near(apply(floor_div, f32({5}, {5.5f, -5.5f, 0.3f, 1, 1}), f32({5}, {2, 2, 0.1f, 0.1f, 0})), {2, -3, 3, 9, kInf});
-  expect_near(apply(mod, f32({5}, {5.5f, -5.5f, 5.5f, -5.5f, 1}), f32({5}, {2, 2, -2, -2, 0})), {1.5f, 0.5f, -0.5f, -1.5f, kNan});
+  expect_near(apply(mod, f32({5}, {5.5f, -5.5f, 5.5f, -5.5f, 1}), f32({5}, {2, 2, -2, -2, 0})),
+              {1.5f, 0.5f, -0.5f, -1.5f, kNan});
 }
 
 TEST(ElementwiseBinary, ExtremesPropagateNan) {
@@ -82,7 +83,8 @@ TEST(ElementwiseBinary, SymbolicSizes) {
   mil::Program program;
   const Dim s = program.dims->symbol("s"), t = program.dims->symbol("t");
   const auto shape_of_sum = [&](Shape a, Shape b) {
-    const auto x = program.add_value("x", {DType::F32, std::move(a)}), y = program.add_value("y", {DType::F32, std::move(b)});
+    const auto x = program.add_value("x", {DType::F32, std::move(a)}),
+               y = program.add_value("y", {DType::F32, std::move(b)});
     auto op = program.add_op(program.add_block(), add, {{"x", x}, {"y", y}});
     return op ? program.type(program.ops[*op].results[0]).shape() : Shape{};
   };

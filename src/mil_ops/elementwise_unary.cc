@@ -86,39 +86,53 @@ constexpr auto kRsqrtOf = [](float x) { return 1 / std::sqrt(x); };
 }  // namespace
 
 const MilOp abs{.name = "abs", .inputs = kNumberX, .infer = same_as_x, .eval = number_op<kAbs>};
-const MilOp acos{.name = "acos", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::acos(x); }>};
-const MilOp asin{.name = "asin", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::asin(x); }>};
-const MilOp atan{.name = "atan", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::atan(x); }>};
-const MilOp atanh{.name = "atanh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::atanh(x); }>};
+const MilOp acos{
+    .name = "acos", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::acos(x); }>};
+const MilOp asin{
+    .name = "asin", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::asin(x); }>};
+const MilOp atan{
+    .name = "atan", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::atan(x); }>};
+const MilOp atanh{
+    .name = "atanh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::atanh(x); }>};
 const MilOp cast{.name = "cast", .inputs = kCast, .infer = infer_cast, .eval = eval_cast};
 const MilOp cast_ios17{.name = "cast", .since = Target::iOS17, .inputs = kCastIos17, .infer = infer_cast, .eval = eval_cast};
-const MilOp ceil{.name = "ceil", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::ceil(x); }>};
+const MilOp ceil{
+    .name = "ceil", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::ceil(x); }>};
 const MilOp clip{.name = "clip", .inputs = kClip, .infer = same_as_x, .eval = eval_clip};
-const MilOp clip_ios17{.name = "clip", .since = Target::iOS17, .inputs = kClip, .infer = infer_clip_ios17, .eval = eval_clip};
+const MilOp clip_ios17{
+    .name = "clip", .since = Target::iOS17, .inputs = kClip, .infer = infer_clip_ios17, .eval = eval_clip};
 const MilOp cos{.name = "cos", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::cos(x); }>};
-const MilOp cosh{.name = "cosh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::cosh(x); }>};
+const MilOp cosh{
+    .name = "cosh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::cosh(x); }>};
 const MilOp erf{.name = "erf", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::erf(x); }>};
 const MilOp exp{.name = "exp", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::exp(x); }>};
 // Computed in float for int32 too: powers of two are exact there, and the result saturates.
-const MilOp exp2{.name = "exp2", .inputs = kNumberX, .infer = same_as_x, .eval = float_op<[](float x) { return std::exp2(x); }>};
-const MilOp floor{.name = "floor", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::floor(x); }>};
+const MilOp exp2{
+    .name = "exp2", .inputs = kNumberX, .infer = same_as_x, .eval = float_op<[](float x) { return std::exp2(x); }>};
+const MilOp floor{
+    .name = "floor", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::floor(x); }>};
 const MilOp inverse{.name = "inverse", .inputs = kInverse, .infer = same_as_x, .eval = shifted_op<kInverseOf>};
 const MilOp inverse_ios17{
     .name = "inverse", .since = Target::iOS17, .inputs = kInverseIos17, .infer = same_as_x, .eval = shifted_op<kInverseOf>};
 const MilOp log{.name = "log", .inputs = kLog, .infer = same_as_x, .eval = shifted_op<kLogOf>};
-const MilOp log_ios17{.name = "log", .since = Target::iOS17, .inputs = kLogIos17, .infer = same_as_x, .eval = shifted_op<kLogOf>};
+const MilOp log_ios17{
+    .name = "log", .since = Target::iOS17, .inputs = kLogIos17, .infer = same_as_x, .eval = shifted_op<kLogOf>};
 const MilOp logical_not{.name = "logical_not", .inputs = kBoolX, .infer = same_as_x, .eval = eval_logical_not};
-const MilOp round{.name = "round", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::nearbyint(x); }>};
+const MilOp round{
+    .name = "round", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::nearbyint(x); }>};
 const MilOp rsqrt{.name = "rsqrt", .inputs = kRsqrt, .infer = same_as_x, .eval = shifted_op<kRsqrtOf>};
 const MilOp rsqrt_ios17{
     .name = "rsqrt", .since = Target::iOS17, .inputs = kRsqrtIos17, .infer = same_as_x, .eval = shifted_op<kRsqrtOf>};
 const MilOp sign{.name = "sign", .inputs = kNumberX, .infer = same_as_x, .eval = number_op<kSign>};
 const MilOp sin{.name = "sin", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::sin(x); }>};
-const MilOp sinh{.name = "sinh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::sinh(x); }>};
-const MilOp sqrt{.name = "sqrt", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::sqrt(x); }>};
+const MilOp sinh{
+    .name = "sinh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::sinh(x); }>};
+const MilOp sqrt{
+    .name = "sqrt", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::sqrt(x); }>};
 const MilOp square{.name = "square", .inputs = kNumberX, .infer = same_as_x, .eval = number_op<kSquare>};
 const MilOp tan{.name = "tan", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::tan(x); }>};
-const MilOp tanh{.name = "tanh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::tanh(x); }>};
+const MilOp tanh{
+    .name = "tanh", .inputs = kFloatX, .infer = same_as_x, .eval = float_op<[](float x) { return std::tanh(x); }>};
 const MilOp threshold{.name = "threshold", .inputs = kThreshold, .infer = same_as_x, .eval = eval_threshold};
 
 }  // namespace cortland::mil_ops

@@ -14,11 +14,22 @@ TEST(ElementwiseUnary, FloatFunctionsMatchTorch) {
   const struct {
     const mil::MilOp& op;
     float at_minus_075, at_025;
-  } cases[] = {{acos, 2.4188585f, 1.3181161f}, {asin, -0.8480621f, 0.25268024f}, {atan, -0.6435011f, 0.24497867f},
-               {atanh, -0.97295511f, 0.25541282f}, {cos, 0.73168886f, 0.96891242f}, {cosh, 1.2946833f, 1.0314131f},
-               {sin, -0.68163878f, 0.24740396f}, {sinh, -0.82231671f, 0.25261232f}, {tan, -0.93159646f, 0.25534192f},
-               {tanh, -0.63514894f, 0.24491866f}, {exp, 0.47236654f, 1.2840254f}, {exp2, 0.59460354f, 1.1892071f},
-               {erf, -0.71115563f, 0.27632639f}, {floor, -1, 0}, {ceil, -0.0f, 1}, {sqrt, kNan, 0.5f}};
+  } cases[] = {{acos, 2.4188585f, 1.3181161f},
+               {asin, -0.8480621f, 0.25268024f},
+               {atan, -0.6435011f, 0.24497867f},
+               {atanh, -0.97295511f, 0.25541282f},
+               {cos, 0.73168886f, 0.96891242f},
+               {cosh, 1.2946833f, 1.0314131f},
+               {sin, -0.68163878f, 0.24740396f},
+               {sinh, -0.82231671f, 0.25261232f},
+               {tan, -0.93159646f, 0.25534192f},
+               {tanh, -0.63514894f, 0.24491866f},
+               {exp, 0.47236654f, 1.2840254f},
+               {exp2, 0.59460354f, 1.1892071f},
+               {erf, -0.71115563f, 0.27632639f},
+               {floor, -1, 0},
+               {ceil, -0.0f, 1},
+               {sqrt, kNan, 0.5f}};
   for (const auto& t : cases) {
     SCOPED_TRACE(t.op.name);
     const Tensor y = run(t.op, {{"x", f32({1, 2}, {-0.75f, 0.25f})}});
@@ -63,7 +74,8 @@ TEST(ElementwiseUnary, EpsilonIsAddedInItsOwnType) {
 }
 
 TEST(ElementwiseUnary, CastConvertsAsTorch) {
-  EXPECT_EQ(integers(run(cast, {{"x", f32({3}, {-1.9f, 1.9f, 3e9f})}, {"dtype", "int32"}})), (std::vector<int64_t>{-1, 1, INT32_MAX}));
+  EXPECT_EQ(integers(run(cast, {{"x", f32({3}, {-1.9f, 1.9f, 3e9f})}, {"dtype", "int32"}})),
+            (std::vector<int64_t>{-1, 1, INT32_MAX}));
   EXPECT_EQ(integers(run(cast, {{"x", f32({2}, {0, 0.5f})}, {"dtype", "bool"}})), (std::vector<int64_t>{0, 1}));
   EXPECT_EQ(run(cast, {{"x", ints({70000})}, {"dtype", "fp16"}}).dtype, DType::F16);
   EXPECT_EQ(run(cast_ios17, {{"x", ints({200})}, {"dtype", "uint8"}}).dtype, DType::U8);

@@ -65,7 +65,8 @@ void multiply(const Product& p, const int32_t* x, const int32_t* y, std::vector<
     for (int64_t q = 0; q < p.k; ++q) {
       const auto w = static_cast<uint32_t>(x[i * x_row + q * x_column]);  // unsigned: wraps
       for (int64_t j = 0; j < p.n; ++j)
-        c[i * p.n + j] = static_cast<int32_t>(static_cast<uint32_t>(c[i * p.n + j]) + w * static_cast<uint32_t>(y[q * y_row + j * y_column]));
+        c[i * p.n + j] = static_cast<int32_t>(static_cast<uint32_t>(c[i * p.n + j]) +
+                                              w * static_cast<uint32_t>(y[q * y_row + j * y_column]));
     }
 }
 
@@ -102,7 +103,8 @@ Types infer_matmul(InferContext& c) {
 // From iOS17 on a constant operand may have its own type; the other one gives the result's.
 Types infer_matmul_ios17(InferContext& c) {
   const bool x_const = c.operand("x").is_const(), y_const = c.operand("y").is_const();
-  if (x_const == y_const && c.dtype("x") != c.dtype("y")) return c.error("x and y may differ in type only when exactly one is a constant");
+  if (x_const == y_const && c.dtype("x") != c.dtype("y"))
+    return c.error("x and y may differ in type only when exactly one is a constant");
   TRY(Shape shape, matmul_shape(c));
   return one({c.dtype(x_const && !y_const ? "y" : "x"), std::move(shape)});
 }
@@ -142,7 +144,9 @@ Status eval_matmul(EvalContext& c) {
   if (y.rank() > 1) p.n = y.dim(p.transpose_y ? -2 : -1);
   const int64_t y_rows = y.rank() == 1 ? y.dim(0) : y.dim(p.transpose_y ? -1 : -2);
   if (p.k != y_rows) return c.error(fmt::format("x has {} columns, y has {} rows", p.k, y_rows));
-  const auto batch_of = [](const Tensor& t) { return Sizes(t.shape.begin(), t.shape.end() - std::min<std::ptrdiff_t>(2, t.rank())); };
+  const auto batch_of = [](const Tensor& t) {
+    return Sizes(t.shape.begin(), t.shape.end() - std::min<std::ptrdiff_t>(2, t.rank()));
+  };
   TRY(Sizes batch, broadcast(batch_of(x), batch_of(y)));
   Sizes shape = batch;
   if (x.rank() > 1) shape.push_back(p.m);
@@ -186,7 +190,8 @@ Tensor linear_product(const Tensor& x, const Tensor& weight, const Tensor* bias,
   if (bias)
     for (int64_t i = 0; i < rows; ++i) std::copy_n(bias->data<T>(), features, out.mutable_data<T>() + i * features);
   std::vector<T> scratch;
-  multiply(Product{rows, features, weight.dim(1), false, true}, x.data<T>(), weight.data<T>(), scratch, out.mutable_data<T>());
+  multiply(Product{rows, features, weight.dim(1), false, true}, x.data<T>(), weight.data<T>(), scratch,
+           out.mutable_data<T>());
   return out;
 }
 
@@ -221,7 +226,8 @@ bool is_supported_equation(const std::string& equation) {
 }
 
 Types infer_einsum(InferContext& c) {
-  if (!is_supported_equation(c.str("equation"))) return c.error(fmt::format("equation '{}' is not supported", c.str("equation")));
+  if (!is_supported_equation(c.str("equation")))
+    return c.error(fmt::format("equation '{}' is not supported", c.str("equation")));
   const auto values = c.types("values");
   if (values.size() != 2) return c.error("two values are needed");
   const Shape &x = values[0].shape(), &y = values[1].shape();
@@ -257,7 +263,8 @@ Status eval_einsum(EvalContext& c) {
     for (int64_t h = 0; h < height; ++h) {
       const float* left = x.data<float>() + ((xb == 1 ? 0 : b) * channels * xh + (xh == 1 ? 0 : h)) * k;
       const float* right = y.data<float>() + ((yb == 1 ? 0 : b) * k * yh + (yh == 1 ? 0 : h)) * n;
-      multiply_add(channels, n, k, {left, xh * k, 1}, right, yh * n, out.mutable_data<float>() + (b * channels * height + h) * n, height * n);
+      multiply_add(channels, n, k, {left, xh * k, 1}, right, yh * n,
+                   out.mutable_data<float>() + (b * channels * height + h) * n, height * n);
     }
   c.set_output(0, out.cast(values[0].dtype));
   return {};
@@ -268,7 +275,8 @@ constexpr Input kMatmul[] = {value("x", kNumbers), value("y", kNumbers), option(
 constexpr Input kMatmulIos17[] = {value("x", kNumbers), value("y", kNumbers, 'U'), option("transpose_x", kBools, false),
                                   option("transpose_y", kBools, false)};
 constexpr Input kLinear[] = {value("x", kNumbers), constant("weight", kNumbers, 'T'), option("bias", kNumbers, {}, 'T')};
-constexpr Input kLinearIos17[] = {value("x", kNumbers), constant("weight", kNumbers, 'U'), option("bias", kNumbers, {}, 'U')};
+constexpr Input kLinearIos17[] = {value("x", kNumbers), constant("weight", kNumbers, 'U'),
+                                  option("bias", kNumbers, {}, 'U')};
 constexpr Input kEinsum[] = {variadic("values", kFloats), constant("equation", kStrings)};
 
 // Long sums in another order differ in the last bits.
@@ -278,10 +286,18 @@ constexpr Tolerance kSums{.f16 = 2e-3, .f32 = 1e-5};
 
 const MilOp einsum{.name = "einsum", .inputs = kEinsum, .infer = infer_einsum, .eval = eval_einsum, .tol = kSums};
 const MilOp linear{.name = "linear", .inputs = kLinear, .infer = infer_linear, .eval = eval_linear, .tol = kSums};
-const MilOp linear_ios17{
-    .name = "linear", .since = Target::iOS17, .inputs = kLinearIos17, .infer = infer_linear, .eval = eval_linear, .tol = kSums};
+const MilOp linear_ios17{.name = "linear",
+                         .since = Target::iOS17,
+                         .inputs = kLinearIos17,
+                         .infer = infer_linear,
+                         .eval = eval_linear,
+                         .tol = kSums};
 const MilOp matmul{.name = "matmul", .inputs = kMatmul, .infer = infer_matmul, .eval = eval_matmul, .tol = kSums};
-const MilOp matmul_ios17{
-    .name = "matmul", .since = Target::iOS17, .inputs = kMatmulIos17, .infer = infer_matmul_ios17, .eval = eval_matmul, .tol = kSums};
+const MilOp matmul_ios17{.name = "matmul",
+                         .since = Target::iOS17,
+                         .inputs = kMatmulIos17,
+                         .infer = infer_matmul_ios17,
+                         .eval = eval_matmul,
+                         .tol = kSums};
 
 }  // namespace cortland::mil_ops

@@ -22,13 +22,16 @@ std::vector<float> product(const Tensor& x, const Tensor& y, bool tx, bool ty) {
       for (int64_t j = 0; j < n; ++j) {
         float sum = 0;
         for (int64_t p = 0; p < k; ++p)
-          sum += a[static_cast<size_t>(q * m * k + (tx ? p * m + i : i * k + p))] * b[static_cast<size_t>(q * k * n + (ty ? j * k + p : p * n + j))];
+          sum += a[static_cast<size_t>(q * m * k + (tx ? p * m + i : i * k + p))] *
+                 b[static_cast<size_t>(q * k * n + (ty ? j * k + p : p * n + j))];
         out.push_back(sum);
       }
   return out;
 }
 
-std::vector<float> part(const std::vector<float>& v, int64_t first, int64_t last) { return {v.begin() + first, v.begin() + last}; }
+std::vector<float> part(const std::vector<float>& v, int64_t first, int64_t last) {
+  return {v.begin() + first, v.begin() + last};
+}
 
 TEST(Linear, MatmulTransposes) {
   for (const DType dtype : {DType::F32, DType::I32})
@@ -84,7 +87,8 @@ TEST(Linear, MatmulOfMixedTypesSinceIos17) {
 
 TEST(Linear, HalfIsSummedInSingle) {
   // 4096 halves of 1: a half sum would stop at 2048.
-  EXPECT_EQ(floats(run(matmul, {{"x", f16({1, 4096}, std::vector<float>(4096, 1))}, {"y", f16({4096, 1}, std::vector<float>(4096, 1))}})),
+  EXPECT_EQ(floats(run(matmul, {{"x", f16({1, 4096}, std::vector<float>(4096, 1))},
+                                {"y", f16({4096, 1}, std::vector<float>(4096, 1))}})),
             (std::vector<float>{4096}));
 }
 
@@ -100,8 +104,9 @@ TEST(Linear, LinearAddsTheBias) {
   EXPECT_TRUE(refuses(linear, {{"x", x}, {"weight", noise(DType::F32, {17, 21}, 1)}}));
   EXPECT_TRUE(refuses(linear, {{"x", x}, {"weight", w}, {"bias", noise(DType::F32, {16}, 1)}}));
   EXPECT_EQ(run(linear_ios17, {{"x", f16({1, 2}, {1, 2})}, {"weight", f32({1, 2}, {3, 4})}}).dtype, DType::F16);
-  EXPECT_EQ(integers(run(linear, {{"x", i32({1, 2}, {65536, 1})}, {"weight", i32({1, 2}, {65536, 5})}, {"bias", ints({2})}})),
-            (std::vector<int64_t>{7}));
+  EXPECT_EQ(
+      integers(run(linear, {{"x", i32({1, 2}, {65536, 1})}, {"weight", i32({1, 2}, {65536, 5})}, {"bias", ints({2})}})),
+      (std::vector<int64_t>{7}));
 }
 
 TEST(Linear, Einsum) {
@@ -110,7 +115,8 @@ TEST(Linear, Einsum) {
   const Tensor z = run(einsum, {{"values", {x, y}}, {"equation", "nchw,nwhu->nchu"}});
   EXPECT_EQ(z.shape, (std::vector<int64_t>{1, 2, 2, 3}));
   expect_near(z, {6, 7, 8, 33, 38, 43, 30, 39, 48, 81, 94, 107});
-  expect_near(run(einsum, {{"values", {x.reshaped({2, 2, 2}), y.reshaped({2, 2, 3})}}, {"equation", "abc,cbd->abd"}}), floats(z));
+  expect_near(run(einsum, {{"values", {x.reshaped({2, 2, 2}), y.reshaped({2, 2, 3})}}, {"equation", "abc,cbd->abd"}}),
+              floats(z));
   // H of x is 1 and repeated
   const Tensor row = f32({1, 1, 1, 2}, {1, 10});
   expect_near(run(einsum, {{"values", {row, y}}, {"equation", "bchq,bqhk->bchk"}}), {60, 71, 82, 93, 104, 115});

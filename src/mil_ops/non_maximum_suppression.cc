@@ -89,10 +89,13 @@ struct Table {
   size_t at(int64_t batch, int64_t i, int64_t f) const {
     return static_cast<size_t>(batch * count * features + (count_last ? f * count + i : i * features + f));
   }
-  Sizes shape(int64_t batches) const { return count_last ? Sizes{batches, features, count} : Sizes{batches, count, features}; }
+  Sizes shape(int64_t batches) const {
+    return count_last ? Sizes{batches, features, count} : Sizes{batches, count, features};
+  }
 };
 
-std::vector<Box> read_boxes(const std::vector<float>& boxes, const Table& b, const std::vector<float>& scores, const Table& s, int64_t batch) {
+std::vector<Box> read_boxes(const std::vector<float>& boxes, const Table& b, const std::vector<float>& scores,
+                            const Table& s, int64_t batch) {
   std::vector<Box> out;
   for (int64_t i = 0; i < b.count; ++i) {
     const auto part = [&](int64_t f) { return boxes[b.at(batch, i, f)]; };
@@ -120,10 +123,12 @@ Status eval_nms(EvalContext& c) {
   const Rule rule{static_cast<float>(c.number("iou_threshold")),
                   last ? -std::numeric_limits<float>::infinity() : static_cast<float>(c.number("score_threshold")), most,
                   c.boolean("per_class_suppression")};
-  const Table in_box{boxes.dim(count_axis), 4, last}, in_score{in_box.count, classes, last}, out_box{most, 4, last}, out_score{most, classes, last};
+  const Table in_box{boxes.dim(count_axis), 4, last}, in_score{in_box.count, classes, last}, out_box{most, 4, last},
+      out_score{most, classes, last};
   TRY_DO(check_sizes(c, {batches, most, classes + 4}));
   const std::vector<float> box_values = boxes.floats(), score_values = scores.floats();
-  std::vector<float> kept_boxes(static_cast<size_t>(batches * most * 4), 0), kept_scores(static_cast<size_t>(batches * most * classes), 0);
+  std::vector<float> kept_boxes(static_cast<size_t>(batches * most * 4), 0),
+      kept_scores(static_cast<size_t>(batches * most * classes), 0);
   std::vector<int64_t> indices(static_cast<size_t>(batches * most), -1), counts;
   for (int64_t n = 0; n < batches; ++n) {
     const std::vector<int64_t> kept = keep(read_boxes(box_values, in_box, score_values, in_score, n), rule);
@@ -142,8 +147,12 @@ Status eval_nms(EvalContext& c) {
   return {};
 }
 
-constexpr Input kNms[] = {value("boxes", kFloats),          value("scores", kFloats),      constant("iou_threshold", kFloats, 'T'),
-                          constant("score_threshold", kFloats, 'T'), constant("max_boxes", kInt32), option("per_class_suppression", kBools, false)};
+constexpr Input kNms[] = {value("boxes", kFloats),
+                          value("scores", kFloats),
+                          constant("iou_threshold", kFloats, 'T'),
+                          constant("score_threshold", kFloats, 'T'),
+                          constant("max_boxes", kInt32),
+                          option("per_class_suppression", kBools, false)};
 constexpr Input kNmsIos17[] = {value("boxes", kFloats), value("scores", kFloats), constant("iou_threshold", kFloats, 'T'),
                                constant("max_boxes", kInt32), option("per_class_suppression", kBools, false)};
 

@@ -32,14 +32,19 @@ struct Arg {
   Arg(std::string name, int v) : Arg(std::move(name), Tensor::from(DType::I32, {}, std::vector<int64_t>{v})) {}
   Arg(std::string name, bool v) : Arg(std::move(name), Tensor::from(DType::Bool, {}, std::vector<int64_t>{v})) {}
   Arg(std::string name, const char* v) : name(std::move(name)), values{{{DType::String, {}, {}}, {v}, {}}} {}
-  Arg(std::string name, mil::RuntimeValue v, mil::Type type) : name(std::move(name)), values{std::move(v)}, as(As::Value), type(std::move(type)) {}
+  Arg(std::string name, mil::RuntimeValue v, mil::Type type)
+      : name(std::move(name)), values{std::move(v)}, as(As::Value), type(std::move(type)) {}
 };
 
 inline Tensor f32(std::vector<int64_t> shape, std::vector<float> v) { return Tensor::from(DType::F32, std::move(shape), v); }
 inline Tensor f16(std::vector<int64_t> shape, std::vector<float> v) { return Tensor::from(DType::F16, std::move(shape), v); }
-inline Tensor i32(std::vector<int64_t> shape, std::vector<int64_t> v) { return Tensor::from(DType::I32, std::move(shape), v); }
+inline Tensor i32(std::vector<int64_t> shape, std::vector<int64_t> v) {
+  return Tensor::from(DType::I32, std::move(shape), v);
+}
 inline Tensor ints(std::vector<int64_t> v) { return i32({static_cast<int64_t>(v.size())}, v); }
-inline Tensor bools(std::vector<int64_t> shape, std::vector<int64_t> v) { return Tensor::from(DType::Bool, std::move(shape), v); }
+inline Tensor bools(std::vector<int64_t> shape, std::vector<int64_t> v) {
+  return Tensor::from(DType::Bool, std::move(shape), v);
+}
 // 0, 1, 2, ... of a shape.
 inline Tensor iota(DType dtype, std::vector<int64_t> shape) {
   std::vector<int64_t> v(static_cast<size_t>(Tensor{dtype, shape, nullptr}.elements()));
@@ -67,7 +72,8 @@ inline Result<std::vector<mil::Type>> infer_types(const mil::MilOp& def, const s
       if (constant)
         operands.push_back(constant_of(program, v));
       else
-        operands.push_back(program.add_value("v", arg.type ? *arg.type : mil::Type(v.tensor.dtype, shape_of(v.tensor.shape))));
+        operands.push_back(
+            program.add_value("v", arg.type ? *arg.type : mil::Type(v.tensor.dtype, shape_of(v.tensor.shape))));
     }
     inputs.emplace_back(arg.name, std::move(operands));
   }
@@ -90,7 +96,8 @@ inline void expect_same_type(const mil::Type& inferred, const mil::RuntimeValue&
 }
 
 // Evaluates the op. With every input constant, infer must give the exact shape unless it depends on data.
-inline Result<std::vector<mil::RuntimeValue>> try_run(const mil::MilOp& def, const std::vector<Arg>& args, bool data_dependent = false) {
+inline Result<std::vector<mil::RuntimeValue>> try_run(const mil::MilOp& def, const std::vector<Arg>& args,
+                                                      bool data_dependent = false) {
   TRY(const auto types, infer_types(def, args, true));
   TRY(const auto loose, infer_types(def, args, false));
   std::vector<std::vector<mil::RuntimeValue>> inputs(def.inputs.size());
@@ -135,7 +142,8 @@ inline void expect_near(const Tensor& t, const std::vector<float>& expected, dou
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     if (std::isnan(expected[i]) || std::isinf(expected[i])) {
-      EXPECT_TRUE(std::isnan(expected[i]) ? std::isnan(got[i]) : got[i] == expected[i]) << "element " << i << " is " << got[i];
+      EXPECT_TRUE(std::isnan(expected[i]) ? std::isnan(got[i]) : got[i] == expected[i])
+          << "element " << i << " is " << got[i];
     } else {
       EXPECT_NEAR(got[i], expected[i], tolerance * std::max(1.0, std::fabs(double{expected[i]}))) << "element " << i;
     }

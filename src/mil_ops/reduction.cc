@@ -92,10 +92,12 @@ void store(EvalContext& c, const Reduction& r, const std::vector<int64_t>& value
 }
 void store(EvalContext& c, const Reduction& r, const std::vector<double>& values) {
   Tensor& out = c.output(0, r.shape);
-  convert_elements(DType::F64, reinterpret_cast<const std::byte*>(values.data()), out.dtype, out.mutable_data(), out.elements());
+  convert_elements(DType::F64, reinterpret_cast<const std::byte*>(values.data()), out.dtype, out.mutable_data(),
+                   out.elements());
 }
 
-// Start is the accumulator of nothing; Combine(acc, x) takes double or int64_t; Finish(acc, count) runs once for each result.
+// Start is the accumulator of nothing; Combine(acc, x) takes double or int64_t; Finish(acc, count) runs once for each
+// result.
 template <auto Start, auto Combine, auto Finish>
 Status reduction_op(EvalContext& c) {
   TRY(const Reduction r, read_reduction(c));
@@ -131,13 +133,17 @@ constexpr auto kHighest = [](auto a) {
 // Integers wrap.
 template <class T>
 T sum_of(T a, T b) {
-  if constexpr (kIsInt<T>) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-  else return a + b;
+  if constexpr (kIsInt<T>)
+    return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else
+    return a + b;
 }
 template <class T>
 T product_of(T a, T b) {
-  if constexpr (kIsInt<T>) return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-  else return a * b;
+  if constexpr (kIsInt<T>)
+    return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  else
+    return a * b;
 }
 
 constexpr auto kAdd = [](auto a, auto x) { return sum_of(a, x); };
@@ -176,7 +182,8 @@ Status eval_log_sum_exp(EvalContext& c) {
 Result<DType> index_type(const InferContext& c) {
   if (c.def.slot("output_dtype") < 0) return DType::I32;
   const std::string name = c.str("output_dtype");
-  if (name != "int32" && name != "uint16") return c.error(fmt::format("output_dtype must be int32 or uint16, not '{}'", name));
+  if (name != "int32" && name != "uint16")
+    return c.error(fmt::format("output_dtype must be int32 or uint16, not '{}'", name));
   return name == "int32" ? DType::I32 : DType::U16;
 }
 
@@ -246,23 +253,43 @@ const MilOp reduce_argmax_ios17{
 const MilOp reduce_argmin{.name = "reduce_argmin", .inputs = kAxis, .infer = infer_arg, .eval = arg_op<kLess>};
 const MilOp reduce_argmin_ios17{
     .name = "reduce_argmin", .since = Target::iOS17, .inputs = kAxisIos17, .infer = infer_arg, .eval = arg_op<kLess>};
-const MilOp reduce_l1_norm{
-    .name = "reduce_l1_norm", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAddAbs, kSame>, .tol = kSums};
-const MilOp reduce_l2_norm{
-    .name = "reduce_l2_norm", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAddSquare, kRoot>, .tol = kSums};
-const MilOp reduce_log_sum{
-    .name = "reduce_log_sum", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAdd, kLog>, .tol = kSums};
+const MilOp reduce_l1_norm{.name = "reduce_l1_norm",
+                           .inputs = kAxes,
+                           .infer = infer_reduction,
+                           .eval = reduction_op<kZero, kAddAbs, kSame>,
+                           .tol = kSums};
+const MilOp reduce_l2_norm{.name = "reduce_l2_norm",
+                           .inputs = kAxes,
+                           .infer = infer_reduction,
+                           .eval = reduction_op<kZero, kAddSquare, kRoot>,
+                           .tol = kSums};
+const MilOp reduce_log_sum{.name = "reduce_log_sum",
+                           .inputs = kAxes,
+                           .infer = infer_reduction,
+                           .eval = reduction_op<kZero, kAdd, kLog>,
+                           .tol = kSums};
 const MilOp reduce_log_sum_exp{
     .name = "reduce_log_sum_exp", .inputs = kAxes, .infer = infer_reduction, .eval = eval_log_sum_exp, .tol = kSums};
-const MilOp reduce_max{.name = "reduce_max", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kLowest, kMax, kSame>};
-const MilOp reduce_mean{
-    .name = "reduce_mean", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAdd, kMean>, .tol = kSums};
-const MilOp reduce_min{.name = "reduce_min", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kHighest, kMin, kSame>};
-const MilOp reduce_prod{
-    .name = "reduce_prod", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kOne, kMultiply, kSame>, .tol = kSums};
+const MilOp reduce_max{
+    .name = "reduce_max", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kLowest, kMax, kSame>};
+const MilOp reduce_mean{.name = "reduce_mean",
+                        .inputs = kAxes,
+                        .infer = infer_reduction,
+                        .eval = reduction_op<kZero, kAdd, kMean>,
+                        .tol = kSums};
+const MilOp reduce_min{
+    .name = "reduce_min", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kHighest, kMin, kSame>};
+const MilOp reduce_prod{.name = "reduce_prod",
+                        .inputs = kAxes,
+                        .infer = infer_reduction,
+                        .eval = reduction_op<kOne, kMultiply, kSame>,
+                        .tol = kSums};
 const MilOp reduce_sum{
     .name = "reduce_sum", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAdd, kSame>, .tol = kSums};
-const MilOp reduce_sum_square{
-    .name = "reduce_sum_square", .inputs = kAxes, .infer = infer_reduction, .eval = reduction_op<kZero, kAddSquare, kSame>, .tol = kSums};
+const MilOp reduce_sum_square{.name = "reduce_sum_square",
+                              .inputs = kAxes,
+                              .infer = infer_reduction,
+                              .eval = reduction_op<kZero, kAddSquare, kSame>,
+                              .tol = kSums};
 
 }  // namespace cortland::mil_ops

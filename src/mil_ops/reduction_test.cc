@@ -34,10 +34,15 @@ TEST(Reduction, AxesAndShapes) {
 
 TEST(Reduction, KindsMatchTorch) {
   const Tensor x = f32({2, 3}, {1, -2, 3, 0.5f, 4, -1});
-  const std::pair<const mil::MilOp*, std::vector<float>> cases[] = {
-      {&reduce_max, {3, 4}},          {&reduce_min, {-2, -1}},       {&reduce_mean, {0.6666667f, 1.1666666f}},
-      {&reduce_prod, {-6, -2}},       {&reduce_l1_norm, {6, 5.5f}},  {&reduce_l2_norm, {3.7416575f, 4.1533117f}},
-      {&reduce_log_sum, {0.6931472f, 1.252763f}}, {&reduce_sum_square, {14, 17.25f}}, {&reduce_log_sum_exp, {3.1328452f, 4.0362697f}}};
+  const std::pair<const mil::MilOp*, std::vector<float>> cases[] = {{&reduce_max, {3, 4}},
+                                                                    {&reduce_min, {-2, -1}},
+                                                                    {&reduce_mean, {0.6666667f, 1.1666666f}},
+                                                                    {&reduce_prod, {-6, -2}},
+                                                                    {&reduce_l1_norm, {6, 5.5f}},
+                                                                    {&reduce_l2_norm, {3.7416575f, 4.1533117f}},
+                                                                    {&reduce_log_sum, {0.6931472f, 1.252763f}},
+                                                                    {&reduce_sum_square, {14, 17.25f}},
+                                                                    {&reduce_log_sum_exp, {3.1328452f, 4.0362697f}}};
   for (const auto& [op, expected] : cases) {
     SCOPED_TRACE(op->name);
     expect_near(reduce(*op, x, {1}), expected);

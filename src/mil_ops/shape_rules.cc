@@ -76,7 +76,6 @@ Result<std::vector<size_t>> axes_in(const EvalContext& c, const std::vector<int6
   return checked_axes(c, axes, rank);
 }
 
-
 Status check_sizes(const EvalContext& c, const std::vector<int64_t>& sizes) {
   constexpr int64_t kMostElements = int64_t{1} << 36;
   int64_t room = kMostElements;

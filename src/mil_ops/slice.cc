@@ -120,8 +120,8 @@ Result<Shape> slice_shape(InferContext& c) {
 // The elements of x that are sliced, and the shape they have.
 struct Sliced {
   View view;
-  Sizes shape;      // with squeezed axes
-  Sizes squeezed;   // without them
+  Sizes shape;     // with squeezed axes
+  Sizes squeezed;  // without them
 };
 
 Result<Sliced> slice_view(const EvalContext& c, const Tensor& x) {
@@ -146,7 +146,8 @@ Status eval_slice_by_index(EvalContext& c) {
   const Tensor x = c.tensor("x");
   TRY(const Sliced slice, slice_view(c, x));
   Tensor& out = c.output(0, slice.squeezed, x.dtype);
-  copy_strided(slice.shape, byte_size(x.dtype, 1), x.data(), slice.view, out.mutable_data(), {0, dense_strides(slice.shape)});
+  copy_strided(slice.shape, byte_size(x.dtype, 1), x.data(), slice.view, out.mutable_data(),
+               {0, dense_strides(slice.shape)});
   return {};
 }
 
@@ -154,7 +155,8 @@ Types infer_slice_update(InferContext& c) {
   TRY(const Shape shape, slice_shape(c));
   if (c.rank("update") == 0) return c.error("update must not be a scalar");
   if (!compatible(c.dims, shape, c.shape("update")))
-    return c.error(fmt::format("update is {}, the slice is {}", describe(c.dims, c.shape("update")), describe(c.dims, shape)));
+    return c.error(
+        fmt::format("update is {}, the slice is {}", describe(c.dims, c.shape("update")), describe(c.dims, shape)));
   return same_as_x(c);
 }
 
@@ -165,7 +167,8 @@ Status eval_slice_update(EvalContext& c) {
   if (update.shape != slice.squeezed) return c.error("update has another shape than the slice");
   Tensor& out = c.output(0, x.shape, x.dtype);
   std::memcpy(out.mutable_data(), x.data(), x.bytes());
-  copy_strided(slice.shape, byte_size(x.dtype, 1), update.data(), {0, dense_strides(slice.shape)}, out.mutable_data(), slice.view);
+  copy_strided(slice.shape, byte_size(x.dtype, 1), update.data(), {0, dense_strides(slice.shape)}, out.mutable_data(),
+               slice.view);
   return {};
 }
 
@@ -185,7 +188,8 @@ template <class Context>
 Result<Range> resolve_size(const Context& c, int64_t begin, int64_t count, int64_t size) {
   const int64_t first = begin < 0 ? begin + size : begin;
   if (first < 0 || first > size) return c.error(fmt::format("begin {} is outside an axis of {}", begin, size));
-  if (count < -1 || count > size - first) return c.error(fmt::format("{} elements from {} on are outside an axis of {}", count, begin, size));
+  if (count < -1 || count > size - first)
+    return c.error(fmt::format("{} elements from {} on are outside an axis of {}", count, begin, size));
   return Range{first, count == -1 ? size - first : count};
 }
 
@@ -227,17 +231,25 @@ Status eval_slice_by_size(EvalContext& c) {
   return {};
 }
 
-constexpr Input kSliceByIndex[] = {value("x", kNumbersBool),      value("begin", kInt32, 'U'),     value("end", kInt32, 'U'),
-                                   option("stride", kInt32, {}, 'U'), option("begin_mask", kBools), option("end_mask", kBools),
+constexpr Input kSliceByIndex[] = {value("x", kNumbersBool),      value("begin", kInt32, 'U'),
+                                   value("end", kInt32, 'U'),     option("stride", kInt32, {}, 'U'),
+                                   option("begin_mask", kBools),  option("end_mask", kBools),
                                    option("squeeze_mask", kBools)};
-constexpr Input kSliceByIndexIos17[] = {value("x", kMovable),        value("begin", kIndexTypes, 'U'), value("end", kIndexTypes, 'U'),
-                                        option("stride", kIndexTypes, {}, 'U'), option("begin_mask", kBools), option("end_mask", kBools),
+constexpr Input kSliceByIndexIos17[] = {value("x", kMovable),           value("begin", kIndexTypes, 'U'),
+                                        value("end", kIndexTypes, 'U'), option("stride", kIndexTypes, {}, 'U'),
+                                        option("begin_mask", kBools),   option("end_mask", kBools),
                                         option("squeeze_mask", kBools)};
-constexpr Input kSliceUpdate[] = {value("x", kMovable),         value("update", kMovable),   value("begin", kIndexTypes, 'U'),
-                                  value("end", kIndexTypes, 'U'), option("stride", kIndexTypes, {}, 'U'), option("begin_mask", kBools),
-                                  option("end_mask", kBools),   option("squeeze_mask", kBools)};
+constexpr Input kSliceUpdate[] = {value("x", kMovable),
+                                  value("update", kMovable),
+                                  value("begin", kIndexTypes, 'U'),
+                                  value("end", kIndexTypes, 'U'),
+                                  option("stride", kIndexTypes, {}, 'U'),
+                                  option("begin_mask", kBools),
+                                  option("end_mask", kBools),
+                                  option("squeeze_mask", kBools)};
 constexpr Input kSliceBySize[] = {value("x", kNumbersBool), value("begin", kInt32, 'U'), value("size", kInt32, 'U')};
-constexpr Input kSliceBySizeIos17[] = {value("x", kMovable), value("begin", kIndexTypes, 'U'), value("size", kIndexTypes, 'U')};
+constexpr Input kSliceBySizeIos17[] = {value("x", kMovable), value("begin", kIndexTypes, 'U'),
+                                       value("size", kIndexTypes, 'U')};
 
 }  // namespace
 
@@ -248,13 +260,17 @@ const MilOp slice_by_index_ios17{.name = "slice_by_index",
                                  .inputs = kSliceByIndexIos17,
                                  .infer = infer_slice_by_index,
                                  .eval = eval_slice_by_index};
-const MilOp slice_by_size{.name = "slice_by_size", .inputs = kSliceBySize, .infer = infer_slice_by_size, .eval = eval_slice_by_size};
+const MilOp slice_by_size{
+    .name = "slice_by_size", .inputs = kSliceBySize, .infer = infer_slice_by_size, .eval = eval_slice_by_size};
 const MilOp slice_by_size_ios17{.name = "slice_by_size",
                                 .since = Target::iOS17,
                                 .inputs = kSliceBySizeIos17,
                                 .infer = infer_slice_by_size,
                                 .eval = eval_slice_by_size};
-const MilOp slice_update{
-    .name = "slice_update", .since = Target::iOS18, .inputs = kSliceUpdate, .infer = infer_slice_update, .eval = eval_slice_update};
+const MilOp slice_update{.name = "slice_update",
+                         .since = Target::iOS18,
+                         .inputs = kSliceUpdate,
+                         .infer = infer_slice_update,
+                         .eval = eval_slice_update};
 
 }  // namespace cortland::mil_ops

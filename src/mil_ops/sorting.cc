@@ -40,7 +40,8 @@ std::vector<int64_t> sorted_indices(const std::vector<T>& x, const Lines& lines,
     return i < j;
   };
   for (int64_t l = 0; l < lines.count(); ++l) {
-    for (int64_t i = 0; i < lines.size; ++i) line[static_cast<size_t>(i)] = x[static_cast<size_t>(lines.begin(l) + i * lines.inner)];
+    for (int64_t i = 0; i < lines.size; ++i)
+      line[static_cast<size_t>(i)] = x[static_cast<size_t>(lines.begin(l) + i * lines.inner)];
     std::iota(order.begin(), order.end(), 0);
     if (k == lines.size)
       std::sort(order.begin(), order.end(), before);
@@ -161,11 +162,17 @@ constexpr DTypes kSortable = kNumbers | kSmallInts;
 constexpr Input kArgsort[] = {value("x", kNumbers), option("axis", kInt32, -1), option("ascending", kBools, false)};
 constexpr Input kCumsum[] = {value("x", kNumbers), option("axis", kInt32, 0), option("exclusive", kBools, false),
                              option("reverse", kBools, false)};
-constexpr Input kTopk[] = {value("x", kNumbers), option("k", kInt32, 1), option("axis", kInt32, -1), option("ascending", kBools, false)};
-constexpr Input kTopkIos16[] = {value("x", kNumbers),        option("k", kInt32, 1),       option("axis", kInt32, -1),
-                                option("ascending", kBools, false), option("sort", kBools, true), option("return_indices", kBools, true)};
-constexpr Input kTopkIos17[] = {value("x", kSortable),       option("k", kIndexTypes, 1),  option("axis", kInt32, -1),
-                                option("ascending", kBools, false), option("sort", kBools, true), option("return_indices", kBools, true),
+constexpr Input kTopk[] = {value("x", kNumbers), option("k", kInt32, 1), option("axis", kInt32, -1),
+                           option("ascending", kBools, false)};
+constexpr Input kTopkIos16[] = {value("x", kNumbers),         option("k", kInt32, 1),
+                                option("axis", kInt32, -1),   option("ascending", kBools, false),
+                                option("sort", kBools, true), option("return_indices", kBools, true)};
+constexpr Input kTopkIos17[] = {value("x", kSortable),
+                                option("k", kIndexTypes, 1),
+                                option("axis", kInt32, -1),
+                                option("ascending", kBools, false),
+                                option("sort", kBools, true),
+                                option("return_indices", kBools, true),
                                 option("output_indices_dtype", kStrings, "int32")};
 
 }  // namespace

@@ -31,7 +31,9 @@ TEST(Sorting, Topk) {
   EXPECT_TRUE(refuses(topk, {{"x", x}, {"k", 5}}));
   EXPECT_TRUE(refuses(topk, {{"x", x}, {"k", -1}}));
   EXPECT_EQ(run_all(topk_ios16, {{"x", x}, {"k", 2}, {"return_indices", false}}).size(), 1u);
-  const auto all = run_all(topk_ios17, {{"x", iota(DType::U8, {3})}, {"k", Tensor::from(DType::I8, {}, std::vector<int64_t>{-1})}, {"output_indices_dtype", "uint16"}});
+  const auto all = run_all(topk_ios17, {{"x", iota(DType::U8, {3})},
+                                        {"k", Tensor::from(DType::I8, {}, std::vector<int64_t>{-1})},
+                                        {"output_indices_dtype", "uint16"}});
   EXPECT_EQ(integers(all[0]), (std::vector<int64_t>{2, 1, 0}));
   EXPECT_EQ(all[1].dtype, DType::U16);
 }

@@ -29,7 +29,8 @@ Tensor permuted(const Tensor& x, const Sizes& view, const Six& perm, Sizes resul
 // An exact quotient, or an error naming what does not divide.
 template <class Context>
 Result<Dim> quotient(const Context& c, DimTable& dims, Dim a, int64_t b, std::string_view what) {
-  if (a.is_constant() && a.constant() % b != 0) return c.error(fmt::format("{} {} does not divide by {}", what, a.constant(), b));
+  if (a.is_constant() && a.constant() % b != 0)
+    return c.error(fmt::format("{} {} does not divide by {}", what, a.constant(), b));
   return dims.floordiv(a, b);
 }
 
@@ -215,8 +216,10 @@ constexpr Input kBatchToSpace[] = {value("x", kFloats), constant("block_shape", 
 
 const MilOp batch_to_space{
     .name = "batch_to_space", .inputs = kBatchToSpace, .infer = infer_batch_to_space, .eval = eval_batch_to_space};
-const MilOp depth_to_space{.name = "depth_to_space", .inputs = kBlockSize, .infer = infer_depth_to_space, .eval = eval_depth_to_space};
-const MilOp pixel_shuffle{.name = "pixel_shuffle", .inputs = kPixelShuffle, .infer = infer_pixel_shuffle, .eval = eval_pixel_shuffle};
+const MilOp depth_to_space{
+    .name = "depth_to_space", .inputs = kBlockSize, .infer = infer_depth_to_space, .eval = eval_depth_to_space};
+const MilOp pixel_shuffle{
+    .name = "pixel_shuffle", .inputs = kPixelShuffle, .infer = infer_pixel_shuffle, .eval = eval_pixel_shuffle};
 const MilOp pixel_unshuffle{.name = "pixel_unshuffle",
                             .since = Target::iOS16,
                             .inputs = kPixelUnshuffle,
@@ -224,6 +227,7 @@ const MilOp pixel_unshuffle{.name = "pixel_unshuffle",
                             .eval = eval_pixel_unshuffle};
 const MilOp space_to_batch{
     .name = "space_to_batch", .inputs = kSpaceToBatch, .infer = infer_space_to_batch, .eval = eval_space_to_batch};
-const MilOp space_to_depth{.name = "space_to_depth", .inputs = kBlockSize, .infer = infer_space_to_depth, .eval = eval_space_to_depth};
+const MilOp space_to_depth{
+    .name = "space_to_depth", .inputs = kBlockSize, .infer = infer_space_to_depth, .eval = eval_space_to_depth};
 
 }  // namespace cortland::mil_ops

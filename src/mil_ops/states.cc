@@ -47,7 +47,9 @@ constexpr Input kUpdate[] = {value("state", kAnyType, 0), value("value", kMovabl
 // An authoring form only: in a file it is write_state, followed by read_state where the result is used.
 const MilOp coreml_update_state{
     .name = "coreml_update_state", .since = Target::iOS18, .inputs = kUpdate, .infer = infer_update_state, .pure = false};
-const MilOp read_state{.name = "read_state", .since = Target::iOS18, .inputs = kRead, .infer = infer_read_state, .pure = false};
-const MilOp write_state{.name = "write_state", .since = Target::iOS18, .inputs = kWrite, .infer = infer_write_state, .pure = false};
+const MilOp read_state{
+    .name = "read_state", .since = Target::iOS18, .inputs = kRead, .infer = infer_read_state, .pure = false};
+const MilOp write_state{
+    .name = "write_state", .since = Target::iOS18, .inputs = kWrite, .infer = infer_write_state, .pure = false};
 
 }  // namespace cortland::mil_ops

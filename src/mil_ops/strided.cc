@@ -86,11 +86,16 @@ void copy_strided(const Sizes& shape, int64_t element_bytes, const std::byte* fr
   from += source.offset * element_bytes;
   to += target.offset * element_bytes;
   switch (element_bytes) {
-    case 1: return copy_rows(walk, reinterpret_cast<const uint8_t*>(from), reinterpret_cast<uint8_t*>(to));
-    case 2: return copy_rows(walk, reinterpret_cast<const uint16_t*>(from), reinterpret_cast<uint16_t*>(to));
-    case 4: return copy_rows(walk, reinterpret_cast<const uint32_t*>(from), reinterpret_cast<uint32_t*>(to));
-    case 8: return copy_rows(walk, reinterpret_cast<const uint64_t*>(from), reinterpret_cast<uint64_t*>(to));
-    default: CHECK(false, "elements of whole bytes only");
+    case 1:
+      return copy_rows(walk, reinterpret_cast<const uint8_t*>(from), reinterpret_cast<uint8_t*>(to));
+    case 2:
+      return copy_rows(walk, reinterpret_cast<const uint16_t*>(from), reinterpret_cast<uint16_t*>(to));
+    case 4:
+      return copy_rows(walk, reinterpret_cast<const uint32_t*>(from), reinterpret_cast<uint32_t*>(to));
+    case 8:
+      return copy_rows(walk, reinterpret_cast<const uint64_t*>(from), reinterpret_cast<uint64_t*>(to));
+    default:
+      CHECK(false, "elements of whole bytes only");
   }
 }
 

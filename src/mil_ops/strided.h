@@ -21,8 +21,8 @@ class StridedWalk {
   StridedWalk(const Sizes& shape, const std::vector<Sizes>& strides);
   bool done() const { return done_; }
   void next();
-  int64_t length() const { return shape_.back(); }                      // elements in a row
-  int64_t at(size_t operand) const { return offsets_[operand]; }       // where the row begins
+  int64_t length() const { return shape_.back(); }                // elements in a row
+  int64_t at(size_t operand) const { return offsets_[operand]; }  // where the row begins
   int64_t step(size_t operand) const { return strides_[operand].back(); }
 
  private:

@@ -19,7 +19,8 @@ namespace {
 Result<Tensor> repeated(const EvalContext& c, const Sizes& shape, const Tensor& scalar) {
   TRY_DO(check_sizes(c, shape));
   Tensor out = Tensor::make(scalar.dtype, shape);
-  copy_strided(shape, byte_size(scalar.dtype, 1), scalar.data(), {0, Sizes(shape.size(), 0)}, out.mutable_data(), {0, dense_strides(shape)});
+  copy_strided(shape, byte_size(scalar.dtype, 1), scalar.data(), {0, Sizes(shape.size(), 0)}, out.mutable_data(),
+               {0, dense_strides(shape)});
   return out;
 }
 
@@ -110,7 +111,8 @@ Result<int64_t> range_length(const Context& c, bool integers) {
     if (length > kLongest) return c.error("the range is too long");
     return length;
   }
-  const float start = static_cast<float>(c.number("start")), end = static_cast<float>(c.number("end")), step = static_cast<float>(c.number("step"));
+  const float start = static_cast<float>(c.number("start")), end = static_cast<float>(c.number("end")),
+              step = static_cast<float>(c.number("step"));
   const float length = std::ceil((end - start) / step);
   if (!(length < static_cast<float>(kLongest))) return c.error("the range does not end");  // also NaN
   return std::max<int64_t>(0, static_cast<int64_t>(length));
@@ -174,14 +176,16 @@ Status eval_non_zero(EvalContext& c) {
 constexpr Input kFill[] = {value("shape", kInt32, 0), option("value", kNumbersBool, 0.0)};
 constexpr Input kFillLike[] = {value("ref_tensor", kNumbersBool), option("value", kNumbersBool, 0.0)};
 constexpr Input kX[] = {value("x", kNumbersBool)};
-constexpr Input kOneHot[] = {value("indices", kInt32, 0), value("one_hot_vector_size", kInt32, 0), option("axis", kInt32, -1),
-                             option("on_value", kNumbersBool, 1, 'T'), option("off_value", kNumbersBool, 0, 'T')};
+constexpr Input kOneHot[] = {value("indices", kInt32, 0), value("one_hot_vector_size", kInt32, 0),
+                             option("axis", kInt32, -1), option("on_value", kNumbersBool, 1, 'T'),
+                             option("off_value", kNumbersBool, 0, 'T')};
 constexpr Input kRange[] = {value("end", kNumbers), value("start", kNumbers), value("step", kNumbers)};
 
 }  // namespace
 
 const MilOp fill{.name = "fill", .inputs = kFill, .infer = infer_fill, .eval = eval_fill};
-const MilOp fill_like{.name = "fill_like", .since = Target::iOS16, .inputs = kFillLike, .infer = infer_fill_like, .eval = eval_fill_like};
+const MilOp fill_like{
+    .name = "fill_like", .since = Target::iOS16, .inputs = kFillLike, .infer = infer_fill_like, .eval = eval_fill_like};
 const MilOp non_zero{.name = "non_zero", .inputs = kX, .infer = infer_non_zero, .eval = eval_non_zero};
 const MilOp one_hot{.name = "one_hot", .inputs = kOneHot, .infer = infer_one_hot, .eval = eval_one_hot};
 const MilOp range_1d{.name = "range_1d", .inputs = kRange, .infer = infer_range, .eval = eval_range};

@@ -21,7 +21,9 @@ TEST(TensorCreation, OneHot) {
   const Tensor y = run(one_hot, {{"indices", ints({2, 0, 5, -1})}, {"one_hot_vector_size", 3}});
   EXPECT_EQ(y.shape, (Shape64{4, 3}));
   EXPECT_EQ(integers(y), (std::vector<int64_t>{0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}));
-  const Tensor z = run(one_hot, {{"indices", i32({1, 2}, {1, 0})}, {"one_hot_vector_size", 2}, {"axis", 1}, {"on_value", 5.0f}, {"off_value", -1.0f}});
+  const Tensor z = run(
+      one_hot,
+      {{"indices", i32({1, 2}, {1, 0})}, {"one_hot_vector_size", 2}, {"axis", 1}, {"on_value", 5.0f}, {"off_value", -1.0f}});
   EXPECT_EQ(z.shape, (Shape64{1, 2, 2}));
   EXPECT_EQ(floats(z), (std::vector<float>{-1, 5, 5, -1}));
   EXPECT_TRUE(refuses(one_hot, {{"indices", ints({1})}, {"one_hot_vector_size", 2}, {"axis", 2}}));
@@ -29,14 +31,17 @@ TEST(TensorCreation, OneHot) {
 }
 
 TEST(TensorCreation, Range) {
-  const auto range = [](int start, int end, int step) { return integers(run(range_1d, {{"start", start}, {"end", end}, {"step", step}})); };
+  const auto range = [](int start, int end, int step) {
+    return integers(run(range_1d, {{"start", start}, {"end", end}, {"step", step}}));
+  };
   EXPECT_EQ(range(0, 5, 2), (std::vector<int64_t>{0, 2, 4}));
   EXPECT_EQ(range(5, 0, -2), (std::vector<int64_t>{5, 3, 1}));
   EXPECT_EQ(range(3, 3, 1), (std::vector<int64_t>{}));
   EXPECT_EQ(range(3, 3, -2), (std::vector<int64_t>{}));
   EXPECT_EQ(range(0, 5, -1), (std::vector<int64_t>{}));
   expect_near(run(range_1d, {{"start", 0.0f}, {"end", 0.3f}, {"step", 0.1f}}), {0, 0.1f, 0.2f});
-  expect_near(run(range_1d, {{"start", f16({}, {1})}, {"end", f16({}, {2})}, {"step", f16({}, {0.25f})}}), {1, 1.25f, 1.5f, 1.75f});
+  expect_near(run(range_1d, {{"start", f16({}, {1})}, {"end", f16({}, {2})}, {"step", f16({}, {0.25f})}}),
+              {1, 1.25f, 1.5f, 1.75f});
   EXPECT_TRUE(refuses(range_1d, {{"start", 0}, {"end", 5}, {"step", 0}}));
   EXPECT_TRUE(refuses(range_1d, {{"start", 0.0f}, {"end", 5.0f}, {"step", 0.0f}}));
   EXPECT_TRUE(refuses(range_1d, {{"start", 0.0f}, {"end", 1e30f}, {"step", 1.0f}}));

@@ -125,10 +125,13 @@ Result<Shape> part_sizes(const Context& c, DimTable& dims, Dim whole) {
   constexpr int64_t kMostParts = 1 << 16;
   const bool even = !c.has("split_sizes");
   if (even && !c.has("num_splits")) return c.error("num_splits or split_sizes is needed");
-  const int64_t parts = c.has("num_splits") ? c.integer("num_splits") : shape_of_input(c, "split_sizes").size() == 1 ? static_cast<int64_t>(c.ints("split_sizes").size()) : 0;
+  const int64_t parts = c.has("num_splits")                            ? c.integer("num_splits")
+                        : shape_of_input(c, "split_sizes").size() == 1 ? static_cast<int64_t>(c.ints("split_sizes").size())
+                                                                       : 0;
   if (parts < 1 || parts > kMostParts) return c.error(fmt::format("cannot split into {} parts", parts));
   if (even) {
-    if (whole.is_constant() && whole.constant() % parts != 0) return c.error(fmt::format("{} does not split into {} equal parts", whole.constant(), parts));
+    if (whole.is_constant() && whole.constant() % parts != 0)
+      return c.error(fmt::format("{} does not split into {} equal parts", whole.constant(), parts));
     return Shape(static_cast<size_t>(parts), dims.floordiv(whole, parts));
   }
   const std::vector<int64_t> given = c.ints("split_sizes");
@@ -178,7 +181,8 @@ Status eval_split(EvalContext& c) {
 
 Types infer_tile(InferContext& c) {
   Shape shape = c.shape("x");
-  if (c.rank("reps") != 1 || !may_equal(c.shape("reps")[0], Dim(c.rank("x")))) return c.error("reps must have one entry for each axis of x");
+  if (c.rank("reps") != 1 || !may_equal(c.shape("reps")[0], Dim(c.rank("x"))))
+    return c.error("reps must have one entry for each axis of x");
   if (!c.is_constant("reps")) {
     for (Dim& d : shape) d = c.dims.unknown();
     return one({c.dtype("x"), std::move(shape)});
@@ -226,14 +230,16 @@ Result<PadMode> pad_mode(const Context& c) {
 template <class Context>
 Result<std::vector<int64_t>> pads_of_axes(const Context& c, const Shape& x) {
   std::vector<int64_t> pads = c.ints("pad");
-  if (pads.size() % 2 != 0 || pads.size() > 2 * x.size()) return c.error(fmt::format("{} pads do not fit rank {}", pads.size(), x.size()));
+  if (pads.size() % 2 != 0 || pads.size() > 2 * x.size())
+    return c.error(fmt::format("{} pads do not fit rank {}", pads.size(), x.size()));
   pads.insert(pads.begin(), 2 * x.size() - pads.size(), 0);
   TRY(const PadMode mode, pad_mode(c));
   for (size_t i = 0; i < pads.size(); ++i) {
     if (pads[i] < 0) return c.error("a pad is negative");
     if (pads[i] == 0 || mode == PadMode::Constant || !x[i / 2].is_constant()) continue;
     const int64_t size = x[i / 2].constant();
-    if (size == 0 || (mode == PadMode::Reflect && pads[i] >= size)) return c.error(fmt::format("{} elements cannot be padded by {}", size, pads[i]));
+    if (size == 0 || (mode == PadMode::Reflect && pads[i] >= size))
+      return c.error(fmt::format("{} elements cannot be padded by {}", size, pads[i]));
   }
   return pads;
 }
@@ -242,7 +248,8 @@ Types infer_pad(InferContext& c) {
   Shape shape = c.shape("x");
   if (c.rank("pad") != 1) return c.error("pad must be a vector");
   if (!c.is_constant("pad")) {
-    if (!may_equal(c.shape("pad")[0], Dim(2 * c.rank("x")))) return c.error("pad must name every axis when it is not a constant");
+    if (!may_equal(c.shape("pad")[0], Dim(2 * c.rank("x"))))
+      return c.error("pad must name every axis when it is not a constant");
     TRY_DO(pad_mode(c));
     for (Dim& d : shape) d = c.dims.unknown();
     return one({c.dtype("x"), std::move(shape)});
@@ -262,9 +269,12 @@ Tensor pad_axis(const Tensor& x, size_t axis, int64_t before, int64_t after, Pad
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < shape[axis]; ++i) {
       int64_t from = i - before;
-      if (mode == PadMode::Replicate) from = std::clamp<int64_t>(from, 0, s.size - 1);
-      else if (from < 0) from = -from;
-      else if (from >= s.size) from = 2 * (s.size - 1) - from;
+      if (mode == PadMode::Replicate)
+        from = std::clamp<int64_t>(from, 0, s.size - 1);
+      else if (from < 0)
+        from = -from;
+      else if (from >= s.size)
+        from = 2 * (s.size - 1) - from;
       std::memcpy(element_at(out, (o * shape[axis] + i) * s.inner), element_at(x, (o * s.size + from) * s.inner), row);
     }
   return out;
@@ -285,7 +295,8 @@ Status eval_pad(EvalContext& c) {
   }
   const Tensor fill = Tensor::from(x.dtype, {}, std::vector<float>{static_cast<float>(c.number("constant_val"))});
   Tensor& out = c.output(0, shape, x.dtype);
-  copy_strided(shape, byte_size(x.dtype, 1), fill.data(), {0, Sizes(shape.size(), 0)}, out.mutable_data(), {0, dense_strides(shape)});
+  copy_strided(shape, byte_size(x.dtype, 1), fill.data(), {0, Sizes(shape.size(), 0)}, out.mutable_data(),
+               {0, dense_strides(shape)});
   View inside{0, dense_strides(shape)};
   for (size_t i = 0; i < shape.size(); ++i) inside.offset += pads[2 * i] * inside.strides[i];
   copy_strided(x.shape, byte_size(x.dtype, 1), x.data(), {0, dense_strides(x.shape)}, out.mutable_data(), inside);
@@ -335,7 +346,8 @@ Status eval_band_part(EvalContext& c) {
     const int64_t m = row % rows;
     const int64_t first = lower < 0 ? 0 : std::clamp<int64_t>(m - lower, 0, columns);
     const int64_t last = upper < 0 ? columns : std::clamp<int64_t>(m + upper + 1, first, columns);
-    std::memcpy(element_at(out, row * columns + first), element_at(x, row * columns + first), static_cast<size_t>(byte_size(x.dtype, last - first)));
+    std::memcpy(element_at(out, row * columns + first), element_at(x, row * columns + first),
+                static_cast<size_t>(byte_size(x.dtype, last - first)));
   }
   return {};
 }
@@ -346,7 +358,8 @@ constexpr Input kFlatten[] = {value("x", kNumbersBool), option("axis", kInt32, 1
 constexpr Input kIdentity[] = {value("x", kAnyType)};
 constexpr Input kPad[] = {value("x", kFloats), value("pad", kInt32, 0), option("mode", kStrings, "constant"),
                           option("constant_val", kFloats, 0.0, 'T')};
-constexpr Input kSplit[] = {value("x", kNumbersBool), option("num_splits", kInt32), option("split_sizes", kInt32), constant("axis", kInt32)};
+constexpr Input kSplit[] = {value("x", kNumbersBool), option("num_splits", kInt32), option("split_sizes", kInt32),
+                            constant("axis", kInt32)};
 constexpr Input kStack[] = {variadic("values", kMovable), constant("axis", kInt32)};
 constexpr Input kTile[] = {value("x", kNumbersBool), value("reps", kInt32, 0)};
 

@@ -71,7 +71,9 @@ TEST(TensorOperation, Pad) {
   EXPECT_EQ(y.shape, (Shape64{3, 5}));
   EXPECT_EQ(floats(y), (std::vector<float>{9, 9, 9, 9, 9, 1, 2, 3, 9, 9, 4, 5, 6, 9, 9}));
   // numpy.pad, last axis only
-  const auto last = [&](const char* mode) { return floats(run(pad, {{"x", x}, {"pad", ints({2, 1}), Arg::As::Const}, {"mode", mode}})); };
+  const auto last = [&](const char* mode) {
+    return floats(run(pad, {{"x", x}, {"pad", ints({2, 1}), Arg::As::Const}, {"mode", mode}}));
+  };
   EXPECT_EQ(last("reflect"), (std::vector<float>{3, 2, 1, 2, 3, 2, 6, 5, 4, 5, 6, 5}));
   EXPECT_EQ(last("replicate"), (std::vector<float>{1, 1, 1, 2, 3, 3, 4, 4, 4, 5, 6, 6}));
   EXPECT_EQ(floats(run(pad, {{"x", f16({2, 2}, {1, 2, 3, 4})}, {"pad", ints({1, 1, 1, 0})}, {"mode", "reflect"}})),
@@ -82,7 +84,9 @@ TEST(TensorOperation, Pad) {
 }
 
 TEST(TensorOperation, Flatten) {
-  const auto flat = [](Shape64 shape, int axis) { return run(flatten2d, {{"x", iota(DType::F32, shape)}, {"axis", axis}}).shape; };
+  const auto flat = [](Shape64 shape, int axis) {
+    return run(flatten2d, {{"x", iota(DType::F32, shape)}, {"axis", axis}}).shape;
+  };
   // the examples of the op's documentation
   EXPECT_EQ(flat({3}, -1), (Shape64{1, 3}));
   EXPECT_EQ(flat({3}, 1), (Shape64{3, 1}));
@@ -90,13 +94,13 @@ TEST(TensorOperation, Flatten) {
   EXPECT_EQ(flat({5, 5, 2}, 1), (Shape64{5, 10}));
 }
 
-TEST(TensorOperation, Identity) {
-  EXPECT_EQ(floats(run(identity, {{"x", f32({2}, {1, 2})}})), (std::vector<float>{1, 2}));
-}
+TEST(TensorOperation, Identity) { EXPECT_EQ(floats(run(identity, {{"x", f32({2}, {1, 2})}})), (std::vector<float>{1, 2})); }
 
 TEST(TensorOperation, BandPart) {
   const Tensor x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
-  const auto band = [&](int lower, int upper) { return floats(run(band_part, {{"x", x}, {"lower", lower}, {"upper", upper}})); };
+  const auto band = [&](int lower, int upper) {
+    return floats(run(band_part, {{"x", x}, {"lower", lower}, {"upper", upper}}));
+  };
   EXPECT_EQ(band(-1, 0), (std::vector<float>{1, 0, 0, 4, 5, 0}));
   EXPECT_EQ(band(0, -1), (std::vector<float>{1, 2, 3, 0, 5, 6}));
   EXPECT_EQ(band(0, 1), (std::vector<float>{1, 2, 0, 0, 5, 6}));

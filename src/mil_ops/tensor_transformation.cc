@@ -16,9 +16,11 @@ namespace {
 // --- reshape
 
 // Target sizes with zeros replaced: up to iOS16 a 0 copies the size of the same axis of x, which then has the same rank;
-// from iOS17 on axes are counted from the right, and a 0 left of x's axes is 1. `copied` lists the sizes of x that were used.
+// from iOS17 on axes are counted from the right, and a 0 left of x's axes is 1. `copied` lists the sizes of x that were
+// used.
 template <class Context>
-Result<Shape> without_zeros(const Context& c, const Shape& x, const std::vector<int64_t>& target, std::vector<size_t>& copied) {
+Result<Shape> without_zeros(const Context& c, const Shape& x, const std::vector<int64_t>& target,
+                            std::vector<size_t>& copied) {
   const bool aligned_right = c.def.since >= Target::iOS17;
   Shape out;
   for (size_t i = 0; i < target.size(); ++i) {
@@ -114,7 +116,8 @@ Types infer_reshape_like(InferContext& c) {
   TRY(Shape shape, sizes_of_references(c, refs, begins, ends, masks));
   const Shape& x = c.shape("x");
   const Dim from = product(c.dims, x, 0, x.size()), to = product(c.dims, shape, 0, shape.size());
-  if (!may_equal(from, to)) return c.error(fmt::format("{} does not fit into {}", describe(c.dims, x), describe(c.dims, shape)));
+  if (!may_equal(from, to))
+    return c.error(fmt::format("{} does not fit into {}", describe(c.dims, x), describe(c.dims, shape)));
   return one({c.dtype("x"), std::move(shape)});
 }
 
@@ -256,12 +259,14 @@ Status eval_reverse_sequence(EvalContext& c) {
   TRY(const size_t seq, axis_in(c, c.integer("seq_axis"), x.rank()));
   TRY(const size_t batch, axis_in(c, c.integer("batch_axis"), x.rank()));
   const std::vector<int64_t> lengths = c.ints("lengths");
-  if (static_cast<int64_t>(lengths.size()) != x.shape[batch]) return c.error("lengths must have one value for each batch entry");
+  if (static_cast<int64_t>(lengths.size()) != x.shape[batch])
+    return c.error("lengths must have one value for each batch entry");
   Tensor& out = c.output(0, x.shape, x.dtype);
   std::memcpy(out.mutable_data(), x.data(), x.bytes());
   const Sizes dense = dense_strides(x.shape);
   for (size_t i = 0; i < lengths.size(); ++i) {
-    if (lengths[i] < 0 || lengths[i] > x.shape[seq]) return c.error(fmt::format("length {} is outside the sequence axis", lengths[i]));
+    if (lengths[i] < 0 || lengths[i] > x.shape[seq])
+      return c.error(fmt::format("length {} is outside the sequence axis", lengths[i]));
     if (seq == batch || lengths[i] == 0) continue;  // a sequence of one step is its own reverse
     Sizes shape = x.shape;
     shape[batch] = 1;
@@ -314,15 +319,18 @@ constexpr Input kSomeAxes[] = {value("x", kNumbersBool), option("axes", kInt32)}
 constexpr Input kSomeAxesIos17[] = {value("x", kMovable), option("axes", kInt32)};
 constexpr Input kReshape[] = {value("x", kNumbersBool), value("shape", kInt32, 0)};
 constexpr Input kReshapeIos17[] = {value("x", kMovable), value("shape", kIndexTypes, 0)};
-constexpr Input kReshapeLike[] = {value("x", kNumbersBool), variadic("ref_tensors", kNumbersBool, 0), variadic("begins", kInt32, 0),
-                                  variadic("ends", kInt32, 0), variadic("end_masks", kBools, 0)};
-constexpr Input kReshapeLikeIos17[] = {value("x", kMovable), variadic("ref_tensors", kMovable, 0), variadic("begins", kInt32, 0),
-                                       variadic("ends", kInt32, 0), variadic("end_masks", kBools, 0)};
+constexpr Input kReshapeLike[] = {value("x", kNumbersBool), variadic("ref_tensors", kNumbersBool, 0),
+                                  variadic("begins", kInt32, 0), variadic("ends", kInt32, 0),
+                                  variadic("end_masks", kBools, 0)};
+constexpr Input kReshapeLikeIos17[] = {value("x", kMovable), variadic("ref_tensors", kMovable, 0),
+                                       variadic("begins", kInt32, 0), variadic("ends", kInt32, 0),
+                                       variadic("end_masks", kBools, 0)};
 constexpr Input kReverseSequence[] = {value("x", kNumbersBool), value("lengths", kInt32, 0), option("seq_axis", kInt32, 0),
                                       option("batch_axis", kInt32, 0)};
-constexpr Input kReverseSequenceIos17[] = {value("x", kMovable), value("lengths", kIndexTypes, 0), option("seq_axis", kInt32, 0),
-                                           option("batch_axis", kInt32, 0)};
-constexpr Input kSlidingWindows[] = {value("x", kNumbers), constant("axis", kInt32), constant("size", kInt32), option("stride", kInt32, 1)};
+constexpr Input kReverseSequenceIos17[] = {value("x", kMovable), value("lengths", kIndexTypes, 0),
+                                           option("seq_axis", kInt32, 0), option("batch_axis", kInt32, 0)};
+constexpr Input kSlidingWindows[] = {value("x", kNumbers), constant("axis", kInt32), constant("size", kInt32),
+                                     option("stride", kInt32, 1)};
 constexpr Input kSlidingWindowsIos17[] = {value("x", kMovable), constant("axis", kInt32), constant("size", kInt32),
                                           option("stride", kInt32, 1)};
 constexpr Input kTranspose[] = {value("x", kNumbersBool), constant("perm", kInt32)};
@@ -334,13 +342,21 @@ const MilOp expand_dims{.name = "expand_dims", .inputs = kAxes, .infer = infer_e
 const MilOp expand_dims_ios17{
     .name = "expand_dims", .since = kIos17, .inputs = kAxesIos17, .infer = infer_expand_dims, .eval = eval_expand_dims};
 const MilOp reshape{.name = "reshape", .inputs = kReshape, .infer = infer_reshape, .eval = eval_reshape};
-const MilOp reshape_ios17{.name = "reshape", .since = kIos17, .inputs = kReshapeIos17, .infer = infer_reshape, .eval = eval_reshape};
-const MilOp reshape_like{
-    .name = "reshape_like", .since = Target::iOS16, .inputs = kReshapeLike, .infer = infer_reshape_like, .eval = eval_reshape_like};
-const MilOp reshape_like_ios17{
-    .name = "reshape_like", .since = kIos17, .inputs = kReshapeLikeIos17, .infer = infer_reshape_like, .eval = eval_reshape_like};
+const MilOp reshape_ios17{
+    .name = "reshape", .since = kIos17, .inputs = kReshapeIos17, .infer = infer_reshape, .eval = eval_reshape};
+const MilOp reshape_like{.name = "reshape_like",
+                         .since = Target::iOS16,
+                         .inputs = kReshapeLike,
+                         .infer = infer_reshape_like,
+                         .eval = eval_reshape_like};
+const MilOp reshape_like_ios17{.name = "reshape_like",
+                               .since = kIos17,
+                               .inputs = kReshapeLikeIos17,
+                               .infer = infer_reshape_like,
+                               .eval = eval_reshape_like};
 const MilOp reverse{.name = "reverse", .inputs = kSomeAxes, .infer = infer_reverse, .eval = eval_reverse};
-const MilOp reverse_ios17{.name = "reverse", .since = kIos17, .inputs = kSomeAxesIos17, .infer = infer_reverse, .eval = eval_reverse};
+const MilOp reverse_ios17{
+    .name = "reverse", .since = kIos17, .inputs = kSomeAxesIos17, .infer = infer_reverse, .eval = eval_reverse};
 const MilOp reverse_sequence{
     .name = "reverse_sequence", .inputs = kReverseSequence, .infer = infer_reverse_sequence, .eval = eval_reverse_sequence};
 const MilOp reverse_sequence_ios17{.name = "reverse_sequence",
@@ -356,7 +372,8 @@ const MilOp sliding_windows_ios17{.name = "sliding_windows",
                                   .infer = infer_sliding_windows,
                                   .eval = eval_sliding_windows};
 const MilOp squeeze{.name = "squeeze", .inputs = kSomeAxes, .infer = infer_squeeze, .eval = eval_squeeze};
-const MilOp squeeze_ios17{.name = "squeeze", .since = kIos17, .inputs = kSomeAxesIos17, .infer = infer_squeeze, .eval = eval_squeeze};
+const MilOp squeeze_ios17{
+    .name = "squeeze", .since = kIos17, .inputs = kSomeAxesIos17, .infer = infer_squeeze, .eval = eval_squeeze};
 const MilOp transpose{.name = "transpose", .inputs = kTranspose, .infer = infer_transpose, .eval = eval_transpose};
 const MilOp transpose_ios17{
     .name = "transpose", .since = kIos17, .inputs = kTransposeIos17, .infer = infer_transpose, .eval = eval_transpose};

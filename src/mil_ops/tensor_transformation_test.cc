@@ -10,7 +10,9 @@ using Shape64 = std::vector<int64_t>;
 
 TEST(TensorTransformation, Reshape) {
   const Tensor x = iota(DType::F32, {2, 3, 4});
-  const auto shape = [&](const mil::MilOp& op, std::vector<int64_t> target) { return run(op, {{"x", x}, {"shape", ints(target)}}).shape; };
+  const auto shape = [&](const mil::MilOp& op, std::vector<int64_t> target) {
+    return run(op, {{"x", x}, {"shape", ints(target)}}).shape;
+  };
   EXPECT_EQ(shape(reshape, {4, 6}), (Shape64{4, 6}));
   EXPECT_EQ(shape(reshape, {-1}), (Shape64{24}));
   EXPECT_EQ(shape(reshape, {0, -1, 0}), (Shape64{2, 3, 4}));
@@ -20,7 +22,8 @@ TEST(TensorTransformation, Reshape) {
   for (const auto& bad : {Shape64{5, 5}, Shape64{-1, -1}, Shape64{7, -1}, Shape64{0, -1}, Shape64{-2, 12}})
     EXPECT_TRUE(refuses(reshape, {{"x", x}, {"shape", ints(bad)}}));
   // From iOS17 on zeros count from the right: the example of the op's documentation.
-  EXPECT_EQ(run(reshape_ios17, {{"x", iota(DType::I32, {2, 50})}, {"shape", ints({1, 0, -1, 0})}}).shape, (Shape64{1, 1, 2, 50}));
+  EXPECT_EQ(run(reshape_ios17, {{"x", iota(DType::I32, {2, 50})}, {"shape", ints({1, 0, -1, 0})}}).shape,
+            (Shape64{1, 1, 2, 50}));
 }
 
 TEST(TensorTransformation, ReshapeOfSymbolicSizes) {
@@ -67,8 +70,10 @@ TEST(TensorTransformation, Transpose) {
   for (int k = 0; k < 4; ++k)
     for (int ij = 0; ij < 6; ++ij) expected.push_back(static_cast<float>(ij * 4 + k));
   EXPECT_EQ(floats(y), expected);
-  EXPECT_EQ(floats(run(transpose, {{"x", iota(DType::F16, {2, 2})}, {"perm", ints({-1, 0})}})), (std::vector<float>{0, 2, 1, 3}));
-  EXPECT_EQ(integers(run(transpose_ios17, {{"x", iota(DType::U8, {2, 2})}, {"perm", ints({1, 0})}})), (std::vector<int64_t>{0, 2, 1, 3}));
+  EXPECT_EQ(floats(run(transpose, {{"x", iota(DType::F16, {2, 2})}, {"perm", ints({-1, 0})}})),
+            (std::vector<float>{0, 2, 1, 3}));
+  EXPECT_EQ(integers(run(transpose_ios17, {{"x", iota(DType::U8, {2, 2})}, {"perm", ints({1, 0})}})),
+            (std::vector<int64_t>{0, 2, 1, 3}));
   EXPECT_TRUE(refuses(transpose, {{"x", x}, {"perm", ints({0, 1, 1})}}));
   EXPECT_TRUE(refuses(transpose, {{"x", x}, {"perm", ints({0, 1})}}));
 }
@@ -112,7 +117,8 @@ TEST(TensorTransformation, DepthAndSpace) {
   const Tensor wide = run(pixel_shuffle, {{"x", iota(DType::F32, {1, 4, 1, 2})}, {"upscale_factor", 2}});
   EXPECT_EQ(floats(wide), (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
   const Tensor factor = Tensor::from(DType::U32, {}, std::vector<int64_t>{2});
-  EXPECT_EQ(floats(run(pixel_unshuffle, {{"x", wide}, {"downscale_factor", factor}})), floats(iota(DType::F32, {1, 4, 1, 2})));
+  EXPECT_EQ(floats(run(pixel_unshuffle, {{"x", wide}, {"downscale_factor", factor}})),
+            floats(iota(DType::F32, {1, 4, 1, 2})));
   EXPECT_TRUE(refuses(depth_to_space, {{"x", iota(DType::F32, {1, 6, 1, 1})}, {"block_size", 2}}));
   EXPECT_TRUE(refuses(space_to_depth, {{"x", iota(DType::F32, {1, 1, 3, 2})}, {"block_size", 2}}));
 }
