@@ -1,6 +1,8 @@
 // Expected numbers are PyTorch's unless a comment says otherwise.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "mil_ops/matrix.h"
 #include "mil_ops/op_test.h"
 
@@ -17,16 +19,18 @@ Tensor wave(std::vector<int64_t> shape, int shift = 0, DType dtype = DType::F32)
 }
 
 TEST(MatrixProduct, CoversWholeAndPartialBlocks) {
-  const int64_t m = 7, n = 37, k = 5;
-  const auto a = wave({k, m}).floats(), b = wave({k, n}, 3).floats();  // a is stored transposed
-  std::vector<float> c(m * n, 1.0f);
-  multiply_add(m, n, k, {a.data(), 1, m}, b.data(), n, c.data(), n);
-  for (size_t i = 0; i < m; ++i)
-    for (size_t j = 0; j < n; ++j) {
-      float sum = 1;
-      for (size_t p = 0; p < k; ++p) sum += a[p * m + i] * b[p * n + j];
-      ASSERT_EQ(c[i * n + j], sum) << i << "," << j;
-    }
+  // Rows above 64 are read from a packed strip, depths above 256 in parts; the sums are exact in float32.
+  for (const auto& [m, n, k] : {std::array{7, 37, 5}, std::array{67, 32, 3}, std::array{3, 19, 300}, std::array{1, 16, 1}}) {
+    const auto a = wave({k, m}).floats(), b = wave({k, n}, 3).floats();  // a is stored transposed
+    std::vector<float> c(static_cast<size_t>(m * n), 1.0f);
+    multiply_add(m, n, k, {a.data(), 1, m}, b.data(), n, c.data(), n);
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        float sum = 1;
+        for (int p = 0; p < k; ++p) sum += a[static_cast<size_t>(p * m + i)] * b[static_cast<size_t>(p * n + j)];
+        ASSERT_EQ(c[static_cast<size_t>(i * n + j)], sum) << m << "x" << n << "x" << k << " at " << i << "," << j;
+      }
+  }
 }
 
 TEST(Conv, GroupsStridesAndDilations) {

@@ -42,19 +42,34 @@ template <class Lanes>
 [[gnu::always_inline]] inline void multiply(int64_t m, int64_t n, int64_t k, MatrixView a, const float* b, int64_t b_row,
                                             float* c, int64_t c_row) {
   constexpr int64_t kColumns = 2 * sizeof(Lanes) / sizeof(float);
-  const int64_t whole = n / kColumns * kColumns;
+  float strip[kDepth * kColumns], edge[kRows * kColumns];
   for (int64_t p = 0; p < k; p += kDepth) {
     const int64_t depth = std::min(kDepth, k - p);
-    for (int64_t j = 0; j < whole; j += kColumns)
-      for (int64_t i = 0; i < m; i += kRows)
-        multiply_block<Lanes>(std::min(kRows, m - i), depth, {a.data + i * a.row + p * a.column, a.row, a.column},
-                              b + p * b_row + j, b_row, c + i * c_row + j, c_row);
-  }
-  for (int64_t i = 0; i < m && whole < n; ++i) {
-    float* row = c + i * c_row;
-    for (int64_t p = 0; p < k; ++p) {
-      const float w = a.data[i * a.row + p * a.column];
-      for (int64_t j = whole; j < n; ++j) row[j] += w * b[p * b_row + j];
+    for (int64_t j = 0; j < n; j += kColumns) {
+      const int64_t columns = std::min(kColumns, n - j);
+      // A strip that is read often is copied: rows far apart compete for cache sets. The last one is filled up with zeros.
+      const bool packed = columns < kColumns || m > 16 * kRows;
+      for (int64_t r = 0; packed && r < depth; ++r) {
+        const float* row = b + (p + r) * b_row + j;
+        if (columns == kColumns)
+          std::memcpy(strip + r * kColumns, row, kColumns * sizeof(float));
+        else
+          std::fill(std::copy_n(row, columns, strip + r * kColumns), strip + (r + 1) * kColumns, 0.0f);
+      }
+      const float* from = packed ? strip : b + p * b_row + j;
+      for (int64_t i = 0; i < m; i += kRows) {
+        const int64_t rows = std::min(kRows, m - i);
+        const MatrixView left{a.data + i * a.row + p * a.column, a.row, a.column};
+        float* to = c + i * c_row + j;
+        if (columns == kColumns) {
+          multiply_block<Lanes>(rows, depth, left, from, packed ? kColumns : b_row, to, c_row);
+          continue;
+        }
+        std::fill(edge, edge + kRows * kColumns, 0.0f);
+        multiply_block<Lanes>(rows, depth, left, strip, kColumns, edge, kColumns);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t q = 0; q < columns; ++q) to[r * c_row + q] += edge[r * kColumns + q];
+      }
     }
   }
 }
