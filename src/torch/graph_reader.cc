@@ -13,7 +13,8 @@ using archive::Json;
 using archive::printable;
 
 std::string_view normalised_target(std::string_view target) {
-  for (const std::string_view prefix : {"torch.ops.", "executorch.exir.dialects.edge._ops.", "executorch.exir.dialects.backend._ops."})
+  for (const std::string_view prefix :
+       {"torch.ops.", "executorch.exir.dialects.edge._ops.", "executorch.exir.dialects.backend._ops."})
     if (target.size() > prefix.size() && target.starts_with(prefix)) return target.substr(prefix.size());
   return target;
 }
@@ -172,7 +173,8 @@ Status GraphReader::read_args(const Json& inputs, Node& node) {
     TRY(named.arg, read_arg(argument));
     node.args.push_back(std::move(named));
   }
-  if (const auto name = repeated_name(node.args)) return inputs.error(fmt::format("the argument '{}' is given twice", printable(*name)));
+  if (const auto name = repeated_name(node.args))
+    return inputs.error(fmt::format("the argument '{}' is given twice", printable(*name)));
   return {};
 }
 
@@ -222,7 +224,9 @@ Status GraphReader::read_result(const Json& argument, NodeId id) {
 }
 
 Result<ValueId> GraphReader::read_sym_result(std::string_view tag, const Json& value, NodeId id) {
-  const auto kind = tag.ends_with("int") ? Value::Kind::SymInt : tag.ends_with("float") ? Value::Kind::SymFloat : Value::Kind::SymBool;
+  const auto kind = tag.ends_with("int")     ? Value::Kind::SymInt
+                    : tag.ends_with("float") ? Value::Kind::SymFloat
+                                             : Value::Kind::SymBool;
   if (tag == "as_sym_int" || tag == "as_sym_float" || tag == "as_sym_bool") {
     TRY(const auto only, value.only_field());
     if (only.first == "as_name") return define(only.second, kind, id);

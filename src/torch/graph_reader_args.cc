@@ -13,18 +13,12 @@ namespace {
 
 // Tags of lists, and the tag that each of their items would have alone.
 constexpr std::pair<std::string_view, std::string_view> kLists[] = {
-    {"as_tensors", "as_tensor"},
-    {"as_optional_tensors", "as_optional_tensor"},
-    {"as_nested_tensors", "as_tensors"},
-    {"as_ints", "as_int"},
-    {"as_floats", "as_float"},
-    {"as_bools", "as_bool"},
-    {"as_strings", "as_string"},
-    {"as_sym_ints", "as_sym_int"},
-    {"as_sym_floats", "as_sym_float"},
-    {"as_sym_bools", "as_sym_bool"},
-    {"as_int_lists", "as_ints"},
-    {"as_float_lists", "as_floats"},
+    {"as_tensors", "as_tensor"},         {"as_optional_tensors", "as_optional_tensor"},
+    {"as_nested_tensors", "as_tensors"}, {"as_ints", "as_int"},
+    {"as_floats", "as_float"},           {"as_bools", "as_bool"},
+    {"as_strings", "as_string"},         {"as_sym_ints", "as_sym_int"},
+    {"as_sym_floats", "as_sym_float"},   {"as_sym_bools", "as_sym_bool"},
+    {"as_int_lists", "as_ints"},         {"as_float_lists", "as_floats"},
 };
 
 std::string_view item_tag(std::string_view tag) {

@@ -13,57 +13,91 @@ using archive::printable;
 // Element types as the PyTorch community abbreviates them.
 std::string_view short_name(DType dtype) {
   switch (dtype) {
-    case DType::Bool: return "bool";
-    case DType::I8: return "i8";
-    case DType::I16: return "i16";
-    case DType::I32: return "i32";
-    case DType::I64: return "i64";
-    case DType::U8: return "u8";
-    case DType::U16: return "u16";
-    case DType::U32: return "u32";
-    case DType::U64: return "u64";
-    case DType::F16: return "f16";
-    case DType::BF16: return "bf16";
-    case DType::F32: return "f32";
-    case DType::F64: return "f64";
-    case DType::C32: return "c32";
-    case DType::C64: return "c64";
-    case DType::C128: return "c128";
-    default: return torch_name(dtype);
+    case DType::Bool:
+      return "bool";
+    case DType::I8:
+      return "i8";
+    case DType::I16:
+      return "i16";
+    case DType::I32:
+      return "i32";
+    case DType::I64:
+      return "i64";
+    case DType::U8:
+      return "u8";
+    case DType::U16:
+      return "u16";
+    case DType::U32:
+      return "u32";
+    case DType::U64:
+      return "u64";
+    case DType::F16:
+      return "f16";
+    case DType::BF16:
+      return "bf16";
+    case DType::F32:
+      return "f32";
+    case DType::F64:
+      return "f64";
+    case DType::C32:
+      return "c32";
+    case DType::C64:
+      return "c64";
+    case DType::C128:
+      return "c128";
+    default:
+      return torch_name(dtype);
   }
 }
 
 std::string_view input_kind(GraphInput::Kind kind) {
   switch (kind) {
-    case GraphInput::Kind::Parameter: return "parameter";
-    case GraphInput::Kind::Buffer: return "buffer";
-    case GraphInput::Kind::TensorConstant: return "constant";
-    case GraphInput::Kind::UserInput: return "user";
-    case GraphInput::Kind::ConstantInput: return "literal";
-    case GraphInput::Kind::CustomObject: return "object";
-    case GraphInput::Kind::Token: return "token";
+    case GraphInput::Kind::Parameter:
+      return "parameter";
+    case GraphInput::Kind::Buffer:
+      return "buffer";
+    case GraphInput::Kind::TensorConstant:
+      return "constant";
+    case GraphInput::Kind::UserInput:
+      return "user";
+    case GraphInput::Kind::ConstantInput:
+      return "literal";
+    case GraphInput::Kind::CustomObject:
+      return "object";
+    case GraphInput::Kind::Token:
+      return "token";
   }
   return "?";
 }
 
 std::string_view output_kind(GraphOutput::Kind kind) {
   switch (kind) {
-    case GraphOutput::Kind::UserOutput: return "user";
-    case GraphOutput::Kind::BufferMutation: return "buffer";
-    case GraphOutput::Kind::UserInputMutation: return "user input";
-    case GraphOutput::Kind::ParameterMutation: return "parameter";
-    case GraphOutput::Kind::Token: return "token";
-    case GraphOutput::Kind::Other: return "other";
+    case GraphOutput::Kind::UserOutput:
+      return "user";
+    case GraphOutput::Kind::BufferMutation:
+      return "buffer";
+    case GraphOutput::Kind::UserInputMutation:
+      return "user input";
+    case GraphOutput::Kind::ParameterMutation:
+      return "parameter";
+    case GraphOutput::Kind::Token:
+      return "token";
+    case GraphOutput::Kind::Other:
+      return "other";
   }
   return "?";
 }
 
 std::string_view memory_format(MemoryFormat format) {
   switch (format) {
-    case MemoryFormat::Contiguous: return "contiguous";
-    case MemoryFormat::ChannelsLast: return "channels_last";
-    case MemoryFormat::ChannelsLast3d: return "channels_last_3d";
-    case MemoryFormat::Preserve: return "preserve";
+    case MemoryFormat::Contiguous:
+      return "contiguous";
+    case MemoryFormat::ChannelsLast:
+      return "channels_last";
+    case MemoryFormat::ChannelsLast3d:
+      return "channels_last_3d";
+    case MemoryFormat::Preserve:
+      return "preserve";
   }
   return "?";
 }
@@ -94,11 +128,16 @@ class Printer {
   std::string type(ValueId id) const {
     const Value& value = graph_.values[id];
     switch (value.kind) {
-      case Value::Kind::Tensor: break;
-      case Value::Kind::SymInt: return value.has_sym ? fmt::format("int {}", graph_.dims->str(value.sym)) : "int";
-      case Value::Kind::SymFloat: return "float";
-      case Value::Kind::SymBool: return "bool";
-      case Value::Kind::Other: return "object";
+      case Value::Kind::Tensor:
+        break;
+      case Value::Kind::SymInt:
+        return value.has_sym ? fmt::format("int {}", graph_.dims->str(value.sym)) : "int";
+      case Value::Kind::SymFloat:
+        return "float";
+      case Value::Kind::SymBool:
+        return "bool";
+      case Value::Kind::Other:
+        return "object";
     }
     std::string sizes;
     for (const Dim dim : value.type.shape) sizes += (sizes.empty() ? "" : ", ") + graph_.dims->str(dim);
@@ -121,7 +160,9 @@ class Printer {
       std::string operator()(Complex number) const { return fmt::format("({}{:+}j)", number.real, number.imag); }
       std::string operator()(DType dtype) const { return std::string(short_name(dtype)); }
       std::string operator()(MemoryFormat format) const { return std::string(memory_format(format)); }
-      std::string operator()(Layout layout) const { return layout.code == 7 ? "strided" : fmt::format("layout{}", layout.code); }
+      std::string operator()(Layout layout) const {
+        return layout.code == 7 ? "strided" : fmt::format("layout{}", layout.code);
+      }
       std::string operator()(const Device& device) const { return fmt::format("device({})", in_quotes(device.type)); }
       std::string operator()(GraphId id) const {
         printer.subgraphs_.push_back(id);
@@ -141,7 +182,8 @@ class Printer {
                                          : fmt::format("{} = {}", printable(input.name), literal(input.constant));
     const std::string target = input.target.empty() ? "" : " " + printable(input.target);
     const bool temporary = input.kind == GraphInput::Kind::Buffer && !input.persistent;
-    out_ += fmt::format("{}input {}  # {}{}{}\n", indent_, what, input_kind(input.kind), target, temporary ? ", not persistent" : "");
+    out_ += fmt::format("{}input {}  # {}{}{}\n", indent_, what, input_kind(input.kind), target,
+                        temporary ? ", not persistent" : "");
   }
 
   void print_node(const Node& node) {
@@ -157,7 +199,8 @@ class Printer {
     }
     out_ += fmt::format("{}{}{}{}({})", indent_, results, results.empty() ? "" : " = ", printable(node.target), args);
     if (!types.empty()) out_ += "  # " + types;
-    if (!node.source.file.empty()) out_ += fmt::format("{}{}:{}", types.empty() ? "  # " : "  ", node.source.file, node.source.line);
+    if (!node.source.file.empty())
+      out_ += fmt::format("{}{}:{}", types.empty() ? "  # " : "  ", node.source.file, node.source.line);
     out_ += '\n';
     for (const GraphId id : std::exchange(subgraphs_, {}))
       out_ += fmt::format("{}  @{}:\n{}", indent_, id.index, Printer(*graph_.subgraphs[id], indent_ + "    ").run());

@@ -40,8 +40,8 @@ Status check_schema_version(const std::string& file, SchemaVersion version) {
   if (version.major >= kOldestMajor && version.major <= kNewestMajor) return {};
   const bool old = version.major < kOldestMajor;
   return diag(DiagKind::UnsupportedSchema,
-              fmt::format("'{}' has schema version {}.{}; versions {} to {} are known", file, version.major, version.minor, kOldestMajor,
-                          kNewestMajor),
+              fmt::format("'{}' has schema version {}.{}; versions {} to {} are known", file, version.major, version.minor,
+                          kOldestMajor, kNewestMajor),
               old ? "export the model again with torch 2.5 or newer" : "export with torch 2.13, or update this program");
 }
 
@@ -64,16 +64,19 @@ Status Pt2Archive::detect(const std::string& model_name) {
   if (zip_.find(kFlatProgram)) {
     flat_ = true;
     if (!model_name.empty() && model_name != "model")
-      return diag(DiagKind::BadOption, fmt::format("'{}' holds one program without a name, not '{}'", name(), printable(model_name)));
+      return diag(DiagKind::BadOption,
+                  fmt::format("'{}' holds one program without a name, not '{}'", name(), printable(model_name)));
     return check_flat_version();
   }
   prefix_ = zip_.common_prefix();
   if (prefix_.empty() || !zip_.find(prefix_ + "archive_format")) return not_a_program();
   TRY(const auto format, small_text(prefix_ + "archive_format"));
-  if (format != "pt2") return diag(DiagKind::BadArchive, fmt::format("'{}' is a '{}' archive, not a pt2", name(), printable(format)));
+  if (format != "pt2")
+    return diag(DiagKind::BadArchive, fmt::format("'{}' is a '{}' archive, not a pt2", name(), printable(format)));
   TRY(const auto version, small_text(prefix_ + "archive_version"));
   if (!version.empty() && version != "0")
-    return diag(DiagKind::UnsupportedSchema, fmt::format("'{}' has archive version '{}'; only 0 is known", name(), printable(version)));
+    return diag(DiagKind::UnsupportedSchema,
+                fmt::format("'{}' has archive version '{}'; only 0 is known", name(), printable(version)));
   return choose_model(model_name);
 }
 
@@ -83,7 +86,8 @@ Diagnostic Pt2Archive::not_a_program() const {
     return std::any_of(entries.begin(), entries.end(), [&](const ZipEntry& e) { return e.name.ends_with(end); });
   };
   if (ends_with("data.pkl"))
-    return diag(DiagKind::BadArchive, fmt::format("'{}' is a TorchScript or torch.save file, not an exported program", name()),
+    return diag(DiagKind::BadArchive,
+                fmt::format("'{}' is a TorchScript or torch.save file, not an exported program", name()),
                 "export the model with torch.export.export and torch.export.save");
   return diag(DiagKind::BadArchive, fmt::format("'{}' is a zip archive, but not an exported program", name()),
               "export the model with torch.export.export and torch.export.save");
@@ -102,7 +106,8 @@ Status Pt2Archive::choose_model(const std::string& wanted) {
     const auto inductor = prefix_ + "data/aotinductor/";
     const auto entries = zip_.entries();
     if (std::any_of(entries.begin(), entries.end(), [&](const ZipEntry& e) { return e.name.starts_with(inductor); }))
-      return diag(DiagKind::BadArchive, fmt::format("'{}' is an AOTInductor package: compiled code without a program", name()),
+      return diag(DiagKind::BadArchive,
+                  fmt::format("'{}' is an AOTInductor package: compiled code without a program", name()),
                   "save the exported program itself with torch.export.save");
     return diag(DiagKind::BadArchive, fmt::format("'{}' holds no program; writing it probably failed half way", name()));
   }

@@ -31,7 +31,8 @@ class Pt2Archive {
   Result<const archive::ZipEntry*> payload(TensorSection section, std::string_view path_name) const;
 
  private:
-  Pt2Archive(std::shared_ptr<const MappedFile> file, archive::ZipReader zip) : file_(std::move(file)), zip_(std::move(zip)) {}
+  Pt2Archive(std::shared_ptr<const MappedFile> file, archive::ZipReader zip)
+      : file_(std::move(file)), zip_(std::move(zip)) {}
   Status detect(const std::string& model_name);
   Status choose_model(const std::string& wanted);
   Status check_byte_order() const;

@@ -28,10 +28,16 @@ std::vector<Part> without(std::vector<Part> parts, std::string_view name) {
 
 // A pickled table of one tensor of two floats, as torch.save writes it, its strides and class open to change.
 std::string pickled_table(const std::string& name, const std::string& values, char count = 2) {
-  const auto text = [](const std::string& s) { return "X" + std::string(1, static_cast<char>(s.size())) + std::string(3, '\0') + s; };
-  const std::string storage = "(" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + "K" + count + "tQ";
-  const std::string tensor = "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + "K" + std::string(1, '\0') + "K\2\x85K\1\x85\x89}tR";
-  return archive::test::make_zip({{"archive/data.pkl", "\x80\2}" + text(name) + tensor + "s."}, {"archive/data/0", values}, {"archive/version", "3\n"}});
+  const auto text = [](const std::string& s) {
+    return "X" + std::string(1, static_cast<char>(s.size())) + std::string(3, '\0') + s;
+  };
+  const std::string storage =
+      "(" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + "K" + count + "tQ";
+  const std::string tensor =
+      "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + "K" + std::string(1, '\0') + "K\2\x85K\1\x85\x89}tR";
+  return archive::test::make_zip({{"archive/data.pkl", "\x80\2}" + text(name) + tensor + "s."},
+                                  {"archive/data/0", values},
+                                  {"archive/version", "3\n"}});
 }
 
 // torch 2.5: no folder, weights pickled, infix expressions.
@@ -42,22 +48,25 @@ std::vector<Part> flat(std::string program, const std::string& version = "7.3") 
           {"serialized_example_inputs.pt", ""},
           {"version", version}};
 }
-const std::string kOldProgram = replaced(replaced(kProgram, R"("major": 8, "minor": 20)", R"("major": 7, "minor": 3)"), "TRAINING", "ATEN");
+const std::string kOldProgram =
+    replaced(replaced(kProgram, R"("major": 8, "minor": 20)", R"("major": 7, "minor": 3)"), "TRAINING", "ATEN");
 
 TEST(Pt2Archive, FlatLayout) {
   const auto graph = read(flat(kOldProgram));
   ASSERT_TRUE(graph.ok()) << what(graph);
   EXPECT_EQ(graph->inputs[0].data.to_floats(), (std::vector<float>{3, 4}));
   EXPECT_TRUE(graph->functional);
-  const auto constant = read(flat(replaced(kOldProgram, R"({"buffer": {"arg": {"name": "w"}, "buffer_name": "w", "persistent": true}})",
-                                           R"({"tensor_constant": {"arg": {"name": "w"}, "tensor_constant_name": "c"}})")));
+  const auto constant =
+      read(flat(replaced(kOldProgram, R"({"buffer": {"arg": {"name": "w"}, "buffer_name": "w", "persistent": true}})",
+                         R"({"tensor_constant": {"arg": {"name": "w"}, "tensor_constant_name": "c"}})")));
   ASSERT_TRUE(constant.ok()) << what(constant);
   EXPECT_EQ(constant->inputs[0].data.to_floats(), (std::vector<float>{5, 6}));
 }
 
 TEST(Pt2Archive, FlatLayoutHasOlderJson) {
   auto program = replaced(kOldProgram, "\"x\": " + meta(), "\"x\": " + meta(R"({"as_expr": {"expr_str": "2*s0 + 1"}})"));
-  program = replaced(program, R"("inputs": [{"name": "self")", R"("inputs": [{"name": "alpha", "arg": {"as_floats": [NaN, -Infinity]}}, {"name": "self")");
+  program = replaced(program, R"("inputs": [{"name": "self")",
+                     R"("inputs": [{"name": "alpha", "arg": {"as_floats": [NaN, -Infinity]}}, {"name": "self")");
   program = replaced(program, R"(, "verifiers": ["ATEN"])", "");
   const auto graph = read(flat(program));
   ASSERT_TRUE(graph.ok()) << what(graph);
@@ -92,7 +101,8 @@ TEST(Pt2Archive, FilesThatAreNoPrograms) {
   auto inductor = without(test::parts({}), "m/models/model.json");
   inductor.push_back({"m/data/aotinductor/model/a.so", "x"});
   EXPECT_THAT(what(read(inductor)), HasSubstr("AOTInductor"));
-  for (const auto& graph : {std::cref(plain), std::cref(script), std::cref(half)}) EXPECT_EQ(kind(graph), DiagKind::BadArchive);
+  for (const auto& graph : {std::cref(plain), std::cref(script), std::cref(half)})
+    EXPECT_EQ(kind(graph), DiagKind::BadArchive);
   EXPECT_EQ(kind(read_pt2(MappedFile::from_bytes("PK", "x.pt2"))), DiagKind::BadArchive);
   EXPECT_EQ(kind(read_pt2("/no/such/file.pt2")), DiagKind::FileNotFound);
 }
@@ -117,14 +127,14 @@ TEST(Pt2Archive, DamageIsNoticed) {
 }
 
 TEST(Pt2Weights, ViewsOfTheStorage) {
-  const auto weights = [](std::string_view tensor_meta) {
-    return replaced(kWeights, meta(), tensor_meta);
-  };
-  const auto offset = read(Files{.weights = weights(replaced(meta(), R"("storage_offset":{"as_int":0})", R"("storage_offset":{"as_int":2})")),
-                                 .payload = floats({1, 2, 3, 4})});
+  const auto weights = [](std::string_view tensor_meta) { return replaced(kWeights, meta(), tensor_meta); };
+  const auto offset = read(
+      Files{.weights = weights(replaced(meta(), R"("storage_offset":{"as_int":0})", R"("storage_offset":{"as_int":2})")),
+            .payload = floats({1, 2, 3, 4})});
   ASSERT_TRUE(offset.ok()) << what(offset);
   EXPECT_EQ(offset->inputs[0].data.to_floats(), (std::vector<float>{3, 4}));
-  const auto strided = read(Files{.weights = weights(meta(R"({"as_int":2})", R"({"as_int":2})")), .payload = floats({1, 2, 3, 4})});
+  const auto strided =
+      read(Files{.weights = weights(meta(R"({"as_int":2})", R"({"as_int":2})")), .payload = floats({1, 2, 3, 4})});
   ASSERT_TRUE(strided.ok()) << what(strided);
   EXPECT_EQ(strided->inputs[0].data.to_floats(), (std::vector<float>{1, 3}));
   const auto broadcast = read(Files{.weights = weights(meta(R"({"as_int":2})", R"({"as_int":0})")), .payload = floats({9})});
@@ -137,16 +147,22 @@ TEST(Pt2Weights, MissingData) {
   EXPECT_EQ(kind(empty), DiagKind::WeightsMissing);
   EXPECT_THAT(what(empty), HasSubstr("'w'"));
   // Nobody asks for it.
-  const auto unused = replaced(kWeights, "{\"config\": {", R"({"config": {"v": {"path_name": "weight_9", "use_pickle": false, "tensor_meta": )" + meta() + "}, ");
+  const auto unused =
+      replaced(kWeights, "{\"config\": {",
+               R"({"config": {"v": {"path_name": "weight_9", "use_pickle": false, "tensor_meta": )" + meta() + "}, ");
   EXPECT_TRUE(read(Files{.weights = unused}).ok());
   const auto shape = meta(R"({"as_int":0},{"as_int":3})", R"({"as_int":3},{"as_int":1})");
-  const auto none = read(Files{.program = replaced(kProgram, "\"w\": " + meta(), "\"w\": " + shape), .weights = replaced(kWeights, meta(), shape), .payload = ""});
+  const auto none = read(Files{.program = replaced(kProgram, "\"w\": " + meta(), "\"w\": " + shape),
+                               .weights = replaced(kWeights, meta(), shape),
+                               .payload = ""});
   ASSERT_TRUE(none.ok()) << "no elements, no bytes: " << what(none);
   EXPECT_EQ(none->inputs[0].data.elements(), 0);
 }
 
 TEST(Pt2Weights, Lies) {
-  const auto weights = [](std::string_view from, std::string_view to) { return kind(read(Files{.weights = replaced(kWeights, from, to)})); };
+  const auto weights = [](std::string_view from, std::string_view to) {
+    return kind(read(Files{.weights = replaced(kWeights, from, to)}));
+  };
   const auto with_meta = [](const std::string& lie, const std::string& payload = floats({1, 2})) {
     const auto program = replaced(kProgram, "\"w\": " + meta(), "\"w\": " + lie);
     return kind(read(Files{.program = program, .weights = replaced(kWeights, meta(), lie), .payload = payload}));
@@ -167,7 +183,9 @@ TEST(Pt2Weights, Lies) {
   EXPECT_NE(with_meta(meta(R"({"as_int":3})")), accepted);
   EXPECT_NE(with_meta(meta(R"({"as_int":2})", R"({"as_int":4611686018427387904})")), accepted);
   EXPECT_NE(with_meta(meta(R"({"as_int":1099511627776})", R"({"as_int":0})")), accepted) << "4 TiB out of 8 bytes";
-  EXPECT_NE(with_meta(meta(R"({"as_int":4611686018427387904},{"as_int":4},{"as_int":0})", R"({"as_int":0},{"as_int":0},{"as_int":0})")), accepted);
+  EXPECT_NE(with_meta(meta(R"({"as_int":4611686018427387904},{"as_int":4},{"as_int":0})",
+                           R"({"as_int":0},{"as_int":0},{"as_int":0})")),
+            accepted);
   EXPECT_NE(with_meta(meta(), "123456789"), accepted) << "no whole number of elements";
   EXPECT_NE(with_meta(meta(R"({"as_int":2})", R"({"as_int":1})", 0)), accepted) << "unknown element type";
 }

@@ -32,7 +32,9 @@ const Node& node(const Graph& graph, std::string_view target) {
   return kNone;
 }
 
-std::string size(const Graph& graph, const Node& of, size_t axis) { return graph.dims->str(graph.type(of.results[0]).shape[axis]); }
+std::string size(const Graph& graph, const Node& of, size_t axis) {
+  return graph.dims->str(graph.type(of.results[0]).shape[axis]);
+}
 
 TEST(Pt2Files, SymbolicSizes) {
   const Graph graph = load("torch/dynamic");

@@ -25,9 +25,10 @@ ValueId value_named(const Graph& graph, std::string_view name) {
 }
 
 // One node of the given arguments beside the add, which stays.
-std::string with_node(std::string_view inputs, std::string_view outputs = "[]", std::string_view target = "torch.ops.ns.f.default") {
-  const auto node = R"("nodes": [{"target": ")" + std::string(target) + R"(", "inputs": )" + std::string(inputs) + R"(, "outputs": )" +
-                    std::string(outputs) + R"(, "metadata": {}}, )";
+std::string with_node(std::string_view inputs, std::string_view outputs = "[]",
+                      std::string_view target = "torch.ops.ns.f.default") {
+  const auto node = R"("nodes": [{"target": ")" + std::string(target) + R"(", "inputs": )" + std::string(inputs) +
+                    R"(, "outputs": )" + std::string(outputs) + R"(, "metadata": {}}, )";
   return replaced(kProgram, "\"nodes\": [", node);
 }
 std::string with_arg(std::string_view arg) { return with_node(R"([{"name": "a", "arg": )" + std::string(arg) + "}]"); }
@@ -81,7 +82,8 @@ TEST(ReadPt2, DialectsAndVersions) {
   const auto aten = read_program(replaced(kProgram, "TRAINING", "ATEN"));
   ASSERT_TRUE(aten.ok());
   EXPECT_TRUE(aten->functional);
-  EXPECT_TRUE(read_program(replaced(kProgram, "\"minor\": 20", "\"minor\": 99")).ok()) << "newer minor versions add fields only";
+  EXPECT_TRUE(read_program(replaced(kProgram, "\"minor\": 20", "\"minor\": 99")).ok())
+      << "newer minor versions add fields only";
   for (const char* version : {"4", "9"}) {
     const auto graph = read_program(replaced(kProgram, "\"major\": 8", "\"major\": " + std::string(version)));
     EXPECT_EQ(kind(graph), DiagKind::UnsupportedSchema) << version;
@@ -145,12 +147,12 @@ TEST(ReadPt2, Arguments) {
 }
 
 TEST(ReadPt2, RefusedArguments) {
-  for (const char* json :
-       {R"({"as_tensor": {"name": "nobody"}})", R"({"as_tensor": {"name": "add"}})", R"({"as_thing": 1})", R"({})", R"(3)",
-        R"({"as_int": 1, "as_bool": true})", R"({"as_int": 1.5})", R"({"as_int": "1"})", R"({"as_int": 99999999999999999999})",
-        R"({"as_bool": 1})", R"({"as_scalar_type": 99})", R"({"as_memory_format": 0})", R"({"as_layout": 8})", R"({"as_tensors": {}})",
-        R"({"as_optional_tensors": [{"as_int": 1}]})", R"({"as_sym_int": {"as_name": "nobody"}})", R"({"as_float": "nan"})",
-        R"({"as_device": "cpu"})", R"({"as_graph": {"name": "g"}})"})
+  for (const char* json : {R"({"as_tensor": {"name": "nobody"}})", R"({"as_tensor": {"name": "add"}})", R"({"as_thing": 1})",
+                           R"({})", R"(3)", R"({"as_int": 1, "as_bool": true})", R"({"as_int": 1.5})", R"({"as_int": "1"})",
+                           R"({"as_int": 99999999999999999999})", R"({"as_bool": 1})", R"({"as_scalar_type": 99})",
+                           R"({"as_memory_format": 0})", R"({"as_layout": 8})", R"({"as_tensors": {}})",
+                           R"({"as_optional_tensors": [{"as_int": 1}]})", R"({"as_sym_int": {"as_name": "nobody"}})",
+                           R"({"as_float": "nan"})", R"({"as_device": "cpu"})", R"({"as_graph": {"name": "g"}})"})
     EXPECT_FALSE(read_program(with_arg(json)).ok()) << json;
 }
 
@@ -178,9 +180,12 @@ TEST(ReadPt2, Results) {
 
 TEST(ReadPt2, SymbolicSizesAndValues) {
   auto program = sized("Mul(Integer(2), Symbol('s0', positive=True, integer=True))");
-  program = replaced(program, R"("range_constraints": {})", R"("range_constraints": {"s0": {"min_val": 2, "max_val": 16}, "2*s0": {"min_val": 4, "max_val": null}})");
-  program = replaced(program, R"("sym_int_values": {})",
-                     R"json("sym_int_values": {"n": {"as_expr": {"expr_str": "Add(Symbol('s0', positive=True, integer=True), Integer(-1))"}},
+  program =
+      replaced(program, R"("range_constraints": {})",
+               R"("range_constraints": {"s0": {"min_val": 2, "max_val": 16}, "2*s0": {"min_val": 4, "max_val": null}})");
+  program = replaced(
+      program, R"("sym_int_values": {})",
+      R"json("sym_int_values": {"n": {"as_expr": {"expr_str": "Add(Symbol('s0', positive=True, integer=True), Integer(-1))"}},
                         "odd": {"as_expr": {"expr_str": "TruncToInt(Symbol('zuf0'))"}}, "five": {"as_int": 5}})json");
   program = replaced(program, R"("nodes": [)", R"("nodes": [{"target": "_operator.sub", "inputs": [], "metadata": {},
       "outputs": [{"as_sym_int": {"as_name": "n"}}, {"as_sym_int": {"as_name": "odd"}}, {"as_sym_int": {"as_name": "five"}},
@@ -200,22 +205,28 @@ TEST(ReadPt2, SymbolicSizesAndValues) {
 }
 
 TEST(ReadPt2, RefusedSizes) {
-  for (const char* expression : {"Symbol('s0'", "__import__('os').system('touch x')", "FloorDiv(Symbol('s0'), Integer(0))", "Integer(-1)"})
+  for (const char* expression :
+       {"Symbol('s0'", "__import__('os').system('touch x')", "FloorDiv(Symbol('s0'), Integer(0))", "Integer(-1)"})
     EXPECT_EQ(kind(read_program(sized(expression))), DiagKind::BadProgram) << expression;
   const auto x = "\"x\": " + meta();
-  for (const auto& bad : {meta(R"({"as_int":-2})"), meta(R"({"as_int":2},{"as_int":2})"), meta(R"({"as_int":2,"as_expr":{}})"), meta(R"(2)"),
-                          meta(R"({"as_int":2})", R"({"as_int":1})", 14), meta(R"({"as_float":2})")})
+  for (const auto& bad :
+       {meta(R"({"as_int":-2})"), meta(R"({"as_int":2},{"as_int":2})"), meta(R"({"as_int":2,"as_expr":{}})"), meta(R"(2)"),
+        meta(R"({"as_int":2})", R"({"as_int":1})", 14), meta(R"({"as_float":2})")})
     EXPECT_FALSE(read_program(replaced(kProgram, x, "\"x\": " + bad)).ok()) << bad;
   EXPECT_FALSE(read_program(replaced(sized("Symbol('s0')"), R"("range_constraints": {})",
-                                     R"("range_constraints": {"s0": {"min_val": 5, "max_val": 4}})")).ok());
+                                     R"("range_constraints": {"s0": {"min_val": 5, "max_val": 4}})"))
+                   .ok());
 }
 
 TEST(ReadPt2, Subgraphs) {
   // x inside is not x outside.
-  const std::string inner = R"({"as_graph": {"name": "g", "graph": {"inputs": [{"as_tensor": {"name": "x"}}], "outputs": [{"as_tensor": {"name": "add"}}, {"as_int": 3}],
+  const std::string inner =
+      R"({"as_graph": {"name": "g", "graph": {"inputs": [{"as_tensor": {"name": "x"}}], "outputs": [{"as_tensor": {"name": "add"}}, {"as_int": 3}],
       "nodes": [{"target": "torch.ops.aten.relu.default", "inputs": [{"name": "self", "arg": {"as_tensor": {"name": "x"}}}],
                  "outputs": [{"as_tensor": {"name": "add"}}], "metadata": {}}],
-      "tensor_values": {"x": )" + meta(R"({"as_int":7})") + R"(, "add": )" + meta(R"({"as_int":7})") + R"(}, "sym_int_values": {}, "sym_bool_values": {}}}})";
+      "tensor_values": {"x": )" +
+      meta(R"({"as_int":7})") + R"(, "add": )" + meta(R"({"as_int":7})") +
+      R"(}, "sym_int_values": {}, "sym_bool_values": {}}}})";
   const auto inputs = R"([{"name": "", "arg": )" + inner + R"(}, {"name": "", "arg": {"as_tensors": [{"name": "x"}]}}])";
   const auto graph = read_program(with_node(inputs, "[]", "torch.ops.higher_order.wrap"));
   ASSERT_TRUE(graph.ok()) << what(graph);
@@ -236,7 +247,9 @@ TEST(ReadPt2, TargetsAndSources) {
   EXPECT_EQ(edge->nodes[edge->order[0]].target, "aten.permute_copy.default");
   const auto op = read_program(with_node("[]", "[]", "_operator.mul"));
   EXPECT_EQ(op->nodes[op->order[0]].target, "_operator.mul");
-  const auto traced = read_program(replaced(kProgram, R"("metadata": {})", R"("metadata": {"stack_trace": "  File \"/a/model.py\", line 41, in forward\n    x = f(x)\n  File \"/v/site-packages/torch/nn/modules/linear.py\", line 134, in forward\n    return F.linear(i)\n"})"));
+  const auto traced = read_program(replaced(
+      kProgram, R"("metadata": {})",
+      R"("metadata": {"stack_trace": "  File \"/a/model.py\", line 41, in forward\n    x = f(x)\n  File \"/v/site-packages/torch/nn/modules/linear.py\", line 134, in forward\n    return F.linear(i)\n"})"));
   ASSERT_TRUE(traced.ok()) << what(traced);
   EXPECT_EQ(traced->nodes[traced->order[0]].source.str(), "model.py:41 in forward: x = f(x)");
 }
@@ -245,14 +258,20 @@ TEST(ReadPt2, Signature) {
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {R"({"buffer": {"arg": {"name": "w"})", R"({"buffer": {"arg": {"name": "x"})"},
            {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})", ""},
-           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})", R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}}, {"user_input": {"arg": {"as_none": true}}})"},
-           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})", R"({"buffer": {"arg": {"name": "x"}, "buffer_name": "w"}})"},
-           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})", R"({"user_thing": {"arg": {"as_tensor": {"name": "x"}}}})"},
+           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})",
+            R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}}, {"user_input": {"arg": {"as_none": true}}})"},
+           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})",
+            R"({"buffer": {"arg": {"name": "x"}, "buffer_name": "w"}})"},
+           {R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})",
+            R"({"user_thing": {"arg": {"as_tensor": {"name": "x"}}}})"},
            {R"("output_specs": [)", R"("output_specs": [{"user_output": {"arg": {"as_none": true}}}, )"},
-           {R"({"user_output": {"arg": {"as_tensor": {"name": "add"}}}})", R"({"buffer_mutation": {"arg": {"name": "x"}, "buffer_name": "w"}})"},
-           {R"({"user_output": {"arg": {"as_tensor": {"name": "add"}}}})", R"({"buffer_mutation": {"arg": {"name": "add"}, "buffer_name": "v"}})"},
+           {R"({"user_output": {"arg": {"as_tensor": {"name": "add"}}}})",
+            R"({"buffer_mutation": {"arg": {"name": "x"}, "buffer_name": "w"}})"},
+           {R"({"user_output": {"arg": {"as_tensor": {"name": "add"}}}})",
+            R"({"buffer_mutation": {"arg": {"name": "add"}, "buffer_name": "v"}})"},
            {R"("outputs": [{"as_tensor": {"name": "add"}}],
- "nodes")", R"("outputs": [{"as_tensor": {"name": "sub"}}],
+ "nodes")",
+            R"("outputs": [{"as_tensor": {"name": "sub"}}],
  "nodes")"},
        }) {
     auto program = replaced(kProgram, from, to);
@@ -268,7 +287,8 @@ TEST(ReadPt2, Signature) {
 
 TEST(ReadPt2, ConstantInputsKeepTheirPlace) {
   auto program = replaced(kProgram, R"({"as_tensor": {"name": "x"}}],)", R"({"as_int": 3}, {"as_tensor": {"name": "x"}}],)");
-  program = replaced(program, R"({"user_input")", R"({"constant_input": {"name": "k", "value": {"as_int": 3}}}, {"user_input")");
+  program =
+      replaced(program, R"({"user_input")", R"({"constant_input": {"name": "k", "value": {"as_int": 3}}}, {"user_input")");
   const auto graph = read_program(program);
   ASSERT_TRUE(graph.ok()) << what(graph);
   ASSERT_EQ(graph->inputs.size(), 3u);
@@ -279,11 +299,19 @@ TEST(ReadPt2, ConstantInputsKeepTheirPlace) {
 }
 
 TEST(ReadPt2, MalformedPrograms) {
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"("schema_version": {"major": 8, "minor": 20}, )", ""}, {"\"graph_module\"", "\"graph_modules\""}, {"\"nodes\"", "\"node\""},
-           {"\"target\"", "\"targets\""}, {"\"name\": \"self\"", "\"name\": \"other\""}, {"\"signature\"", "\"signatures\""},
-           {"\"tensor_values\"", "\"tensor_value\""}, {"{\"w\": ", "{\"x\": "}, {"TRAINING\"]}", "TRAINING\"]"}, {"\"TRAINING\"", "3"},
-           {"\"as_tensor\"", "\"as_sensor\""}, {"\"verifiers\"", "\"schema_version\""}})
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{R"("schema_version": {"major": 8, "minor": 20}, )", ""},
+                                                        {"\"graph_module\"", "\"graph_modules\""},
+                                                        {"\"nodes\"", "\"node\""},
+                                                        {"\"target\"", "\"targets\""},
+                                                        {"\"name\": \"self\"", "\"name\": \"other\""},
+                                                        {"\"signature\"", "\"signatures\""},
+                                                        {"\"tensor_values\"", "\"tensor_value\""},
+                                                        {"{\"w\": ", "{\"x\": "},
+                                                        {"TRAINING\"]}", "TRAINING\"]"},
+                                                        {"\"TRAINING\"", "3"},
+                                                        {"\"as_tensor\"", "\"as_sensor\""},
+                                                        {"\"verifiers\"", "\"schema_version\""}})
     EXPECT_FALSE(read_program(replaced(kProgram, from, to)).ok()) << from << " -> " << to;
   EXPECT_FALSE(read_program("").ok());
   EXPECT_FALSE(read_program(std::string(100000, '[')).ok());

@@ -91,11 +91,13 @@ class InputReader {
     TRY(const Json argument, fields.field("arg"));
     TRY(const auto name, text_field(argument, "name"));
     if (name != input.name)
-      return argument.error(fmt::format("the signature says '{}' where the graph has '{}'", printable(name), printable(input.name)));
+      return argument.error(
+          fmt::format("the signature says '{}' where the graph has '{}'", printable(name), printable(input.name)));
     if (spec.target.empty()) return {};
     TRY(input.target, text_field(fields, spec.target));
     if (!is_stored(spec.kind)) return {};
-    if (!names_.insert(input.target).second) return fields.error(fmt::format("'{}' is given twice", printable(input.target)));
+    if (!names_.insert(input.target).second)
+      return fields.error(fmt::format("'{}' is given twice", printable(input.target)));
     if (graph_.values[input.value].kind != Value::Kind::Tensor) return fields.error("the input is no tensor");
     if (spec.kind == GraphInput::Kind::Buffer) {
       TRY(const auto persistent, fields.optional_field("persistent"));
@@ -114,8 +116,9 @@ class InputReader {
       return {};
     }
     if (stored.data.type() != graph_.type(input.value))
-      return diag(DiagKind::BadProgram, fmt::format("the stored tensor '{}' is {}, but the graph expects {}", printable(input.target),
-                                                    str(stored.data.type(), *graph_.dims), str(graph_.type(input.value), *graph_.dims)));
+      return diag(DiagKind::BadProgram,
+                  fmt::format("the stored tensor '{}' is {}, but the graph expects {}", printable(input.target),
+                              str(stored.data.type(), *graph_.dims), str(graph_.type(input.value), *graph_.dims)));
     input.data = std::move(stored.data);
     return {};
   }

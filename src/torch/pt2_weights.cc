@@ -44,7 +44,8 @@ Result<Weight> view_storage(const std::string& name, std::shared_ptr<const Mappe
   if (elements * width > bytes + kMaxBroadcast) return bad(name, "describes far more elements than the file has");
   const auto first = static_cast<uint64_t>(meta.storage_offset);
   if (first >= bytes / width) return bad(name, "starts past the end of its data");
-  auto view = Weight::view(std::move(file), offset + first * width, bytes - first * width, meta.dtype, meta.sizes, meta.strides);
+  auto view =
+      Weight::view(std::move(file), offset + first * width, bytes - first * width, meta.dtype, meta.sizes, meta.strides);
   if (!view) return bad(name, fmt::format("cannot be read: {}", view.error().what));
   return view;
 }
@@ -95,8 +96,10 @@ Status Pt2Weights::read_pickle(Section& section, const ZipEntry& entry) {
 Result<StoredTensor> Pt2Weights::find(TensorSection which, const std::string& name) {
   const Section& section = which == TensorSection::Weights ? weights_ : constants_;
   if (const auto it = section.raw.find(name); it != section.raw.end()) return raw_tensor(which, name, it->second);
-  if (const auto it = section.pickled.find(name); it != section.pickled.end()) return saved_tensor(name, section.save, *it->second);
-  return bad(name, fmt::format("is not among the {} of '{}'", which == TensorSection::Weights ? "weights" : "constants", archive_->name()));
+  if (const auto it = section.pickled.find(name); it != section.pickled.end())
+    return saved_tensor(name, section.save, *it->second);
+  return bad(name, fmt::format("is not among the {} of '{}'", which == TensorSection::Weights ? "weights" : "constants",
+                               archive_->name()));
 }
 
 Result<StoredTensor> Pt2Weights::raw_tensor(TensorSection section, const std::string& name, const Json& json) {
@@ -147,11 +150,13 @@ Result<StoredTensor> Pt2Weights::saved_tensor(const std::string& name, const std
   return tensor;
 }
 
-Result<StoredTensor> Pt2Weights::inner(const StoredTensor& outer, const std::string& name, std::string_view attribute) const {
+Result<StoredTensor> Pt2Weights::inner(const StoredTensor& outer, const std::string& name,
+                                       std::string_view attribute) const {
   CHECK(outer.subclass != nullptr);
   const SavedValue* value = outer.save->find(*outer.subclass, attribute);
   if (!value)
-    return bad(name, fmt::format("is a {} without the attribute '{}'", printable(outer.save->class_name(*outer.subclass)), printable(attribute)));
+    return bad(name, fmt::format("is a {} without the attribute '{}'", printable(outer.save->class_name(*outer.subclass)),
+                                 printable(attribute)));
   return saved_tensor(fmt::format("{}.{}", name, attribute), outer.save, *value);
 }
 

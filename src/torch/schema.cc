@@ -19,11 +19,20 @@ bool is_name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= '
 
 SchemaArg::Type type_named(std::string_view name) {
   using Type = SchemaArg::Type;
-  static constexpr std::pair<std::string_view, Type> kTypes[] = {
-      {"Tensor", Type::Tensor},   {"int", Type::Int},         {"SymInt", Type::Int},   {"float", Type::Float},
-      {"SymFloat", Type::Float},  {"bool", Type::Bool},       {"SymBool", Type::Bool}, {"Scalar", Type::Scalar},
-      {"str", Type::String},      {"ScalarType", Type::DType}, {"Layout", Type::Layout}, {"Device", Type::Device},
-      {"MemoryFormat", Type::MemoryFormat}, {"Generator", Type::Generator}};
+  static constexpr std::pair<std::string_view, Type> kTypes[] = {{"Tensor", Type::Tensor},
+                                                                 {"int", Type::Int},
+                                                                 {"SymInt", Type::Int},
+                                                                 {"float", Type::Float},
+                                                                 {"SymFloat", Type::Float},
+                                                                 {"bool", Type::Bool},
+                                                                 {"SymBool", Type::Bool},
+                                                                 {"Scalar", Type::Scalar},
+                                                                 {"str", Type::String},
+                                                                 {"ScalarType", Type::DType},
+                                                                 {"Layout", Type::Layout},
+                                                                 {"Device", Type::Device},
+                                                                 {"MemoryFormat", Type::MemoryFormat},
+                                                                 {"Generator", Type::Generator}};
   for (const auto& [text, type] : kTypes)
     if (text == name) return type;
   return Type::Other;
@@ -74,7 +83,8 @@ class SchemaParser {
 
  private:
   Diagnostic bad(std::string_view why) const {
-    return diag(DiagKind::BadProgram, fmt::format("the schema '{}' cannot be read at character {}: {}", printable(text_), at_, why));
+    return diag(DiagKind::BadProgram,
+                fmt::format("the schema '{}' cannot be read at character {}: {}", printable(text_), at_, why));
   }
   void skip_spaces() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
@@ -181,7 +191,8 @@ class SchemaParser {
     const auto digits = word();
     if (!digits.empty()) {
       const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), arg.list_size);
-      if (code != std::errc() || end != digits.data() + digits.size() || arg.list_size < 1) return bad("a list has a malformed size");
+      if (code != std::errc() || end != digits.data() + digits.size() || arg.list_size < 1)
+        return bad("a list has a malformed size");
     }
     return expect("]");
   }

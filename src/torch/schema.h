@@ -9,17 +9,30 @@
 namespace cortland::torch {
 
 struct SchemaArg {
-  enum class Type : uint8_t { Tensor, Int, Float, Bool, Scalar, String, DType, Layout, Device, MemoryFormat, Generator, Other } type = Type::Other;
+  enum class Type : uint8_t {
+    Tensor,
+    Int,
+    Float,
+    Bool,
+    Scalar,
+    String,
+    DType,
+    Layout,
+    Device,
+    MemoryFormat,
+    Generator,
+    Other
+  } type = Type::Other;
   std::string name;
-  bool optional = false;       // "?" on the whole argument
-  bool list = false;           // "[]"
-  bool optional_items = false; // "Tensor?[]"
-  int list_size = 0;           // "int[2]": a single int stands for this many
-  bool mutated = false;        // "Tensor(a!)"
-  std::string alias;           // "a" of "Tensor(a)" and "Tensor(a!)"
+  bool optional = false;        // "?" on the whole argument
+  bool list = false;            // "[]"
+  bool optional_items = false;  // "Tensor?[]"
+  int list_size = 0;            // "int[2]": a single int stands for this many
+  bool mutated = false;         // "Tensor(a!)"
+  std::string alias;            // "a" of "Tensor(a)" and "Tensor(a!)"
   bool keyword_only = false;
   bool has_default = false;
-  Arg fallback;                // the default, None included
+  Arg fallback;  // the default, None included
 };
 
 struct Schema {

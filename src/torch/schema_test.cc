@@ -87,11 +87,13 @@ TEST(Schema, Lists) {
   EXPECT_TRUE(arg(index, "indices").list);
   EXPECT_TRUE(arg(index, "indices").optional_items);
   EXPECT_FALSE(arg(index, "indices").optional);
-  const auto mean = parsed("aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor");
+  const auto mean =
+      parsed("aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor");
   EXPECT_TRUE(arg(mean, "dim").list);
   EXPECT_TRUE(arg(mean, "dim").optional);
   EXPECT_FALSE(arg(mean, "dim").optional_items);
-  const auto upsample = parsed("aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor");
+  const auto upsample =
+      parsed("aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor");
   EXPECT_EQ(arg(upsample, "scale_factors").type, Type::Float);
   EXPECT_TRUE(arg(upsample, "scale_factors").optional);
 }
@@ -99,7 +101,8 @@ TEST(Schema, Lists) {
 TEST(Schema, Defaults) {
   const auto s = parsed(
       "ns::f(float a=1, float b=1.0000000000000001e-05, float c=-.5, bool d=True, str e=\"it's\", int f=-100, "
-      "Tensor? g=None, float[] h=[1, 2.], float i=inf, float j=-inf, int k=9223372036854775807, bool[3] l=[True, False, True], "
+      "Tensor? g=None, float[] h=[1, 2.], float i=inf, float j=-inf, int k=9223372036854775807, bool[3] l=[True, False, "
+      "True], "
       "int m=Mean, MemoryFormat n=contiguous_format, ScalarType o=long, Layout p=strided, str q='a\\'b', int? r=0) -> ()");
   EXPECT_EQ(fallback<double>(s, "a"), 1.0);
   EXPECT_EQ(fallback<double>(s, "b"), 1e-5);
@@ -125,7 +128,8 @@ TEST(Schema, Defaults) {
 
 TEST(Schema, Returns) {
   const auto topk = parsed(
-      "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)");
+      "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor "
+      "indices)");
   ASSERT_EQ(topk.returns.size(), 2u);
   EXPECT_EQ(topk.returns[1].name, "indices");
   EXPECT_EQ(fallback<int64_t>(topk, "dim"), -1);
@@ -139,36 +143,58 @@ TEST(Schema, Returns) {
 TEST(Schema, RepresentativeOperators) {
   const char* const kSchemas[] = {
       "aten::_assert_async.msg(Tensor self, str assert_msg) -> ()",
-      "aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool "
+      "aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
+      "pin_memory=None, bool "
       "non_blocking=False, MemoryFormat? memory_format=None) -> Tensor",
-      "aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool "
+      "aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool "
+      "train, bool "
       "bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor)",
-      "aten::rand(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+      "aten::rand(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
+      "pin_memory=None) -> Tensor",
       "aten::dropout(Tensor input, float p, bool train) -> Tensor",
       "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
-      "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool "
+      "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float "
+      "dropout_p=0., bool "
       "is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
-      "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, float "
+      "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, "
+      "float "
       "label_smoothing=0.) -> Tensor",
       "aten::pad(Tensor self, SymInt[] pad, str mode=\"constant\", float? value=None) -> Tensor",
       "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor",
       "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor",
       "aten::index_put_(Tensor(a!) self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor(a!)",
       "aten::random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)",
-      "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "
+      "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType "
+      "input_dtype, "
       "Scalar? quant_min=None, Scalar? quant_max=None, ScalarType output_dtype=float) -> Tensor",
-      "quantized::conv2d(Tensor qx, __torch__.torch.classes.quantized.Conv2dPackedParamsBase packed_weight, float s, int z) -> Tensor",
+      "quantized::conv2d(Tensor qx, __torch__.torch.classes.quantized.Conv2dPackedParamsBase packed_weight, float s, int z) "
+      "-> Tensor",
   };
   for (const char* text : kSchemas) EXPECT_GT(parsed(text).args.size(), 0u) << text;
 }
 
 TEST(Schema, RefusesWhatIsMalformed) {
-  const char* const kSchemas[] = {
-      "", "aten", "aten::", "aten::f", "aten::f(", "aten::f(Tensor", "aten::f(Tensor self", "aten::f(Tensor self) -> ",
-      "aten::f(Tensor self) -> Tensor x y", "aten::f(Tensor self, ) -> ()", "aten::f(Tensor) -> ()", "aten::f(int[0] x) -> ()",
-      "aten::f(int[99999999999] x) -> ()", "aten::f(int x=1e) -> ()", "aten::f(str x='abc) -> ()", "aten::f(int x=what) -> ()",
-      "aten::f(int x=99999999999999999999) -> ()", "aten::f(Tensor(a self) -> ", "aten::f(*, *, int x) -> ()", "aten::f.(int x) -> ()",
-      "aten::f(int x=[[[[[[[[[[[[[[[[[[[[[[) -> ()"};
+  const char* const kSchemas[] = {"",
+                                  "aten",
+                                  "aten::",
+                                  "aten::f",
+                                  "aten::f(",
+                                  "aten::f(Tensor",
+                                  "aten::f(Tensor self",
+                                  "aten::f(Tensor self) -> ",
+                                  "aten::f(Tensor self) -> Tensor x y",
+                                  "aten::f(Tensor self, ) -> ()",
+                                  "aten::f(Tensor) -> ()",
+                                  "aten::f(int[0] x) -> ()",
+                                  "aten::f(int[99999999999] x) -> ()",
+                                  "aten::f(int x=1e) -> ()",
+                                  "aten::f(str x='abc) -> ()",
+                                  "aten::f(int x=what) -> ()",
+                                  "aten::f(int x=99999999999999999999) -> ()",
+                                  "aten::f(Tensor(a self) -> ",
+                                  "aten::f(*, *, int x) -> ()",
+                                  "aten::f.(int x) -> ()",
+                                  "aten::f(int x=[[[[[[[[[[[[[[[[[[[[[[) -> ()"};
   for (const char* text : kSchemas) EXPECT_FALSE(parse_schema(text).ok()) << text;
 }
 

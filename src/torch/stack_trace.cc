@@ -24,7 +24,8 @@ bool is_marker(std::string_view line) { return line.find_first_not_of("^~ \t") =
 
 bool is_torch(std::string_view path) {
   if (path.starts_with("torch/")) return true;
-  for (const std::string_view part : {"-packages/torch/", "/torch/nn/", "/torch/_", "/torch/export/", "/torch/fx/", "<eval_with_key>"})
+  for (const std::string_view part :
+       {"-packages/torch/", "/torch/nn/", "/torch/_", "/torch/export/", "/torch/fx/", "<eval_with_key>"})
     if (path.find(part) != std::string_view::npos) return true;
   return false;
 }
@@ -55,7 +56,8 @@ SourceLoc parse_frame(std::string_view path, std::string_view frame) {
 }  // namespace
 
 SourceLoc source_of(std::string_view trace) {
-  for (size_t end = trace.size(), start; (start = trace.substr(0, end).rfind(kFrame)) != std::string_view::npos; end = start) {
+  for (size_t end = trace.size(), start; (start = trace.substr(0, end).rfind(kFrame)) != std::string_view::npos;
+       end = start) {
     const auto frame = trace.substr(start + kFrame.size());
     const auto path = frame.substr(0, std::min(frame.find('"'), frame.find('\n')));
     if (!path.empty() && !is_torch(path)) return parse_frame(path, frame);

@@ -34,7 +34,8 @@ class SubclassResolver {
     }
     for (const GraphOutput& output : graph_.outputs) TRY_DO(check(output.value, nullptr));
     graph_.order = std::move(rest);
-    std::erase_if(graph_.inputs, [&](const GraphInput& input) { return input.value.valid() && subclasses_.contains(input.value); });
+    std::erase_if(graph_.inputs,
+                  [&](const GraphInput& input) { return input.value.valid() && subclasses_.contains(input.value); });
     // Before the user's inputs, as all constants are.
     const auto user = std::find_if(graph_.inputs.begin(), graph_.inputs.end(), [](const GraphInput& input) {
       return input.kind == GraphInput::Kind::UserInput || input.kind == GraphInput::Kind::ConstantInput;
@@ -51,7 +52,8 @@ class SubclassResolver {
     if (outer == subclasses_.end()) return false;
     const auto* attribute = node.args.size() == 2 ? node.args[1].arg.as<std::string>() : nullptr;
     if (!attribute || node.results.size() != 1 || !node.results[0].valid())
-      return diag(DiagKind::BadProgram, fmt::format("the node '{}' takes a tensor subclass apart in an unknown way", printable(node.name)));
+      return diag(DiagKind::BadProgram,
+                  fmt::format("the node '{}' takes a tensor subclass apart in an unknown way", printable(node.name)));
     const ValueId result = node.results[0];
     const std::string name = fmt::format("{}.{}", names_.at(*source), *attribute);
     TRY(auto stored, weights_.inner(outer->second, names_.at(*source), *attribute));
@@ -61,8 +63,9 @@ class SubclassResolver {
       return true;
     }
     if (stored.data.type() != graph_.type(result))
-      return diag(DiagKind::BadProgram, fmt::format("the stored tensor '{}' is {}, but the graph expects {}", printable(name),
-                                                    str(stored.data.type(), *graph_.dims), str(graph_.type(result), *graph_.dims)));
+      return diag(DiagKind::BadProgram,
+                  fmt::format("the stored tensor '{}' is {}, but the graph expects {}", printable(name),
+                              str(stored.data.type(), *graph_.dims), str(graph_.type(result), *graph_.dims)));
     GraphInput input;
     input.kind = GraphInput::Kind::TensorConstant;
     input.value = result;

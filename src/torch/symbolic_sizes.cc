@@ -38,34 +38,65 @@ struct Term {
   int64_t denominator = 0;  // not 0: the real number dim / denominator, on its way to becoming an integer again
 };
 
-enum class Function { Other, Integer, Add, Mul, Pow, FloorDiv, Mod, ModularIndexing, Min, Max, Identity, ToFloat, TrueDiv, Trunc, Floor, Ceil };
+enum class Function {
+  Other,
+  Integer,
+  Add,
+  Mul,
+  Pow,
+  FloorDiv,
+  Mod,
+  ModularIndexing,
+  Min,
+  Max,
+  Identity,
+  ToFloat,
+  TrueDiv,
+  Trunc,
+  Floor,
+  Ceil
+};
 
 Function function_of(std::string_view name) {
-  static const std::unordered_map<std::string_view, Function> kFunctions = {
-      {"Integer", Function::Integer},   {"Add", Function::Add},           {"Mul", Function::Mul},
-      {"Pow", Function::Pow},           {"PowByNatural", Function::Pow},  {"FloorDiv", Function::FloorDiv},
-      {"CleanDiv", Function::FloorDiv}, {"Mod", Function::Mod},           {"PythonMod", Function::Mod},
-      {"Min", Function::Min},           {"Max", Function::Max},           {"ModularIndexing", Function::ModularIndexing},
-      {"Identity", Function::Identity}, {"ToFloat", Function::ToFloat},   {"IntTrueDiv", Function::TrueDiv},
-      {"FloatTrueDiv", Function::TrueDiv}, {"TruncToInt", Function::Trunc}, {"FloorToInt", Function::Floor},
-      {"CeilToInt", Function::Ceil}};
+  static const std::unordered_map<std::string_view, Function> kFunctions = {{"Integer", Function::Integer},
+                                                                            {"Add", Function::Add},
+                                                                            {"Mul", Function::Mul},
+                                                                            {"Pow", Function::Pow},
+                                                                            {"PowByNatural", Function::Pow},
+                                                                            {"FloorDiv", Function::FloorDiv},
+                                                                            {"CleanDiv", Function::FloorDiv},
+                                                                            {"Mod", Function::Mod},
+                                                                            {"PythonMod", Function::Mod},
+                                                                            {"Min", Function::Min},
+                                                                            {"Max", Function::Max},
+                                                                            {"ModularIndexing", Function::ModularIndexing},
+                                                                            {"Identity", Function::Identity},
+                                                                            {"ToFloat", Function::ToFloat},
+                                                                            {"IntTrueDiv", Function::TrueDiv},
+                                                                            {"FloatTrueDiv", Function::TrueDiv},
+                                                                            {"TruncToInt", Function::Trunc},
+                                                                            {"FloorToInt", Function::Floor},
+                                                                            {"CeilToInt", Function::Ceil}};
   const auto it = kFunctions.find(name);
   return it == kFunctions.end() ? Function::Other : it->second;
 }
 
 struct Operator {
   std::string_view text;
-  int strength;  // binds tighter when larger
+  int strength;                      // binds tighter when larger
   std::optional<Function> function;  // none: not a Dim
 };
 
 // Longer spellings first.
 constexpr int kComparison = 1, kSum = 2, kProduct = 3, kPower = 5;
-const Operator kOperators[] = {{"**", kPower, Function::Pow},    {"//", kProduct, Function::FloorDiv}, {"<=", kComparison, {}},
-                               {">=", kComparison, {}},          {"==", kComparison, {}},              {"!=", kComparison, {}},
-                               {"<", kComparison, {}},           {">", kComparison, {}},               {"&", kComparison, {}},
-                               {"|", kComparison, {}},           {"+", kSum, Function::Add},           {"-", kSum, Function::Add},
-                               {"*", kProduct, Function::Mul},   {"/", kProduct, {}},                  {"%", kProduct, Function::Mod}};
+const Operator kOperators[] = {{"**", kPower, Function::Pow},  {"//", kProduct, Function::FloorDiv},
+                               {"<=", kComparison, {}},        {">=", kComparison, {}},
+                               {"==", kComparison, {}},        {"!=", kComparison, {}},
+                               {"<", kComparison, {}},         {">", kComparison, {}},
+                               {"&", kComparison, {}},         {"|", kComparison, {}},
+                               {"+", kSum, Function::Add},     {"-", kSum, Function::Add},
+                               {"*", kProduct, Function::Mul}, {"/", kProduct, {}},
+                               {"%", kProduct, Function::Mod}};
 
 }  // namespace
 
@@ -76,7 +107,8 @@ class ExpressionParser {
   Result<std::optional<Dim>> parse() {
     if (text_.size() > kMaxText) return bad("it is too long");
     TRY(const Term term, expression(kComparison));
-    if (skip_spaces(); at_ != text_.size()) return bad(fmt::format("'{}' is not expected", printable(text_.substr(at_), 20)));
+    if (skip_spaces(); at_ != text_.size())
+      return bad(fmt::format("'{}' is not expected", printable(text_.substr(at_), 20)));
     return term.denominator ? std::nullopt : term.dim;
   }
 
@@ -319,14 +351,22 @@ class ExpressionParser {
     if (!a.dim || !b.dim || cost > kMaxCost) return Term{};
     if ((a.denominator || b.denominator) && function != Function::Mul) return Term{};
     switch (function) {
-      case Function::Add: return bounded(dims_.add(*a.dim, *b.dim), cost);
-      case Function::Mul: return product(a, b);
-      case Function::Pow: return power(a, b);
-      case Function::FloorDiv: return divide(a, b, false);
-      case Function::Mod: return divide(a, b, true);
-      case Function::Min: return bounded(dims_.min(*a.dim, *b.dim), cost);
-      case Function::Max: return bounded(dims_.max(*a.dim, *b.dim), cost);
-      default: return Term{};
+      case Function::Add:
+        return bounded(dims_.add(*a.dim, *b.dim), cost);
+      case Function::Mul:
+        return product(a, b);
+      case Function::Pow:
+        return power(a, b);
+      case Function::FloorDiv:
+        return divide(a, b, false);
+      case Function::Mod:
+        return divide(a, b, true);
+      case Function::Min:
+        return bounded(dims_.min(*a.dim, *b.dim), cost);
+      case Function::Max:
+        return bounded(dims_.max(*a.dim, *b.dim), cost);
+      default:
+        return Term{};
     }
   }
 
@@ -336,7 +376,8 @@ class ExpressionParser {
       return {};
     };
     switch (function) {
-      case Function::Other: return Term{};
+      case Function::Other:
+        return Term{};
       case Function::Integer:
       case Function::Identity: {
         TRY_DO(arity(1));
@@ -367,7 +408,8 @@ class ExpressionParser {
         TRY(const Term quotient, combine(Function::FloorDiv, items[0], items[1]));
         return combine(Function::Mod, quotient, items[2]);
       }
-      default: break;
+      default:
+        break;
     }
     if (items.empty()) return bad("a function has no arguments");
     Term result = items[0];
@@ -417,7 +459,8 @@ Result<Dim> SymbolicSizes::parse_size(std::string_view text) {
 Status SymbolicSizes::constrain(std::string_view text, DimRange range) {
   if (!is_name(text) || is_float_symbol(text)) return {};
   if (range.low > range.high)
-    return diag(DiagKind::BadProgram, fmt::format("the range of the symbol {} is empty: {} to {}", text, range.low, range.high));
+    return diag(DiagKind::BadProgram,
+                fmt::format("the range of the symbol {} is empty: {} to {}", text, range.low, range.high));
   symbols_.emplace(text, dims_.symbol(std::string(text), range));
   return {};
 }

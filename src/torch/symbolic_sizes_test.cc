@@ -31,7 +31,8 @@ TEST_F(SymbolicSizesTest, PrefixForm) {
   EXPECT_EQ(read("Symbol('s77', positive=True, integer=True)"), "s77");
   EXPECT_EQ(read("Integer(-3)"), "-3");
   EXPECT_EQ(read("Add(Symbol('s0', integer=True), Integer(1))"), "s0 + 1");
-  EXPECT_EQ(read("Mul(Integer(4), Symbol('s0', positive=True, integer=True), Symbol('s1', positive=True, integer=True))"), "4*s0*s1");
+  EXPECT_EQ(read("Mul(Integer(4), Symbol('s0', positive=True, integer=True), Symbol('s1', positive=True, integer=True))"),
+            "4*s0*s1");
   const std::map<std::string, int64_t> at = {{"s0", 7}, {"s1", 3}};
   const std::string s0 = "Symbol('s0', positive=True, integer=True)", s1 = "Symbol('s1', positive=True, integer=True)";
   EXPECT_EQ(value("FloorDiv(" + s0 + ", " + s1 + ")", at), 2);
@@ -74,20 +75,61 @@ TEST_F(SymbolicSizesTest, RoundedRealNumbers) {
 }
 
 TEST_F(SymbolicSizesTest, WhatIsNoDimIsKnownAsSuch) {
-  for (const char* text : {"Float('1.5', precision=53)", "Rational(1, 2)", "true", "oo", "-int_oo", "s0/2", "1.5*s0", "1e-05",
-                           "TruncToInt(IntTrueDiv(Symbol('s0', integer=True), Integer(2)))", "Symbol('zuf0')", "ToFloat(s0)",
-                           "TruncToInt(Mul(Float('1.3', precision=53), ToFloat(s0)))", "IntTrueDiv(s0, s1)", "FloatPow(s0, 2)",
-                           "Add(ToFloat(s0), ToFloat(s1))", "TruncToInt(Float('1e300', precision=53))", "TruncToInt(Float('inf'))", "s0**s1", "s0 < 3",
-                           "Piecewise(ExprCondPair(Integer(1), StrictLessThan(Symbol('s0'), Integer(3))), ExprCondPair(Integer(2), true))",
-                           "Piecewise((1, s0 < 3), (2, True))", "Add(Integer(1), Float('0.5', precision=53))", "OpaqueUnaryFn_sqrt(s0)",
-                           "Pow(Symbol('s0'), Integer(-1))", "Pow(Symbol('s0'), Integer(1000))"})
+  for (const char* text :
+       {"Float('1.5', precision=53)",
+        "Rational(1, 2)",
+        "true",
+        "oo",
+        "-int_oo",
+        "s0/2",
+        "1.5*s0",
+        "1e-05",
+        "TruncToInt(IntTrueDiv(Symbol('s0', integer=True), Integer(2)))",
+        "Symbol('zuf0')",
+        "ToFloat(s0)",
+        "TruncToInt(Mul(Float('1.3', precision=53), ToFloat(s0)))",
+        "IntTrueDiv(s0, s1)",
+        "FloatPow(s0, 2)",
+        "Add(ToFloat(s0), ToFloat(s1))",
+        "TruncToInt(Float('1e300', precision=53))",
+        "TruncToInt(Float('inf'))",
+        "s0**s1",
+        "s0 < 3",
+        "Piecewise(ExprCondPair(Integer(1), StrictLessThan(Symbol('s0'), Integer(3))), ExprCondPair(Integer(2), true))",
+        "Piecewise((1, s0 < 3), (2, True))",
+        "Add(Integer(1), Float('0.5', precision=53))",
+        "OpaqueUnaryFn_sqrt(s0)",
+        "Pow(Symbol('s0'), Integer(-1))",
+        "Pow(Symbol('s0'), Integer(1000))"})
     EXPECT_EQ(read(text), "?") << text;
 }
 
 TEST_F(SymbolicSizesTest, RefusesOtherText) {
-  for (const char* text : {"", " ", "s0 +", "s0 s1", "(s0", "s0)", "Add(", "Add()", "Symbol(s0)", "Symbol('s0'", "Symbol('a b')",
-                           "Symbol('s0', positive)", "FloorDiv(s0, Integer(0))", "s0 % 0", "s0 // (1 - 1)", "Mod(s0)", "99999999999999999999",
-                           "__import__('os').system('id')", "s0; s1", "a.b", "lambda: 1", "Symbol('')", "'s0'", "s0[0]", "Float(1)"})
+  for (const char* text : {"",
+                           " ",
+                           "s0 +",
+                           "s0 s1",
+                           "(s0",
+                           "s0)",
+                           "Add(",
+                           "Add()",
+                           "Symbol(s0)",
+                           "Symbol('s0'",
+                           "Symbol('a b')",
+                           "Symbol('s0', positive)",
+                           "FloorDiv(s0, Integer(0))",
+                           "s0 % 0",
+                           "s0 // (1 - 1)",
+                           "Mod(s0)",
+                           "99999999999999999999",
+                           "__import__('os').system('id')",
+                           "s0; s1",
+                           "a.b",
+                           "lambda: 1",
+                           "Symbol('')",
+                           "'s0'",
+                           "s0[0]",
+                           "Float(1)"})
     EXPECT_EQ(read(text), "!") << text;
 }
 

@@ -15,7 +15,8 @@ inline std::string replaced(std::string text, std::string_view from, std::string
   return text.replace(at, from.size(), to);
 }
 
-inline std::string meta(std::string_view sizes = R"({"as_int":2})", std::string_view strides = R"({"as_int":1})", int dtype = 7) {
+inline std::string meta(std::string_view sizes = R"({"as_int":2})", std::string_view strides = R"({"as_int":1})",
+                        int dtype = 7) {
   return R"({"dtype":)" + std::to_string(dtype) + R"(,"sizes":[)" + std::string(sizes) +
          R"(],"requires_grad":false,"device":{"type":"cpu"},"strides":[)" + std::string(strides) +
          R"(],"storage_offset":{"as_int":0},"layout":7})";
@@ -27,7 +28,8 @@ inline const std::string kProgram =
  "nodes": [{"target": "torch.ops.aten.add.Tensor",
    "inputs": [{"name": "self", "arg": {"as_tensor": {"name": "x"}}, "kind": 1}, {"name": "other", "arg": {"as_tensor": {"name": "w"}}, "kind": 1}],
    "outputs": [{"as_tensor": {"name": "add"}}], "metadata": {}}],
- "tensor_values": {"w": )" + meta() + R"(, "x": )" + meta() + R"(, "add": )" + meta() + R"(},
+ "tensor_values": {"w": )" +
+    meta() + R"(, "x": )" + meta() + R"(, "add": )" + meta() + R"(},
  "sym_int_values": {}, "sym_bool_values": {}},
  "signature": {"input_specs": [{"buffer": {"arg": {"name": "w"}, "buffer_name": "w", "persistent": true}},
                                {"user_input": {"arg": {"as_tensor": {"name": "x"}}}}],

@@ -14,7 +14,8 @@ constexpr int kMaxNesting = 64;
 
 class Verifier {
  public:
-  explicit Verifier(const Graph& graph, int nesting) : graph_(graph), nesting_(nesting), defined_(static_cast<size_t>(graph.values.size())) {}
+  explicit Verifier(const Graph& graph, int nesting)
+      : graph_(graph), nesting_(nesting), defined_(static_cast<size_t>(graph.values.size())) {}
 
   Status run() {
     if (nesting_ > kMaxNesting) return diag(DiagKind::BadProgram, "subgraphs are nested too deeply");
@@ -62,7 +63,8 @@ class Verifier {
     if (stored && input.target.empty()) return bad_input(input, "has no fully qualified name");
     if (stored) targets_[input.kind].insert(input.target);
     if (input.data && input.data.type() != value.type)
-      return bad_input(input, fmt::format("is {}, but its data is {}", str(value.type, *graph_.dims), str(input.data.type(), *graph_.dims)));
+      return bad_input(input, fmt::format("is {}, but its data is {}", str(value.type, *graph_.dims),
+                                          str(input.data.type(), *graph_.dims)));
     return {};
   }
 
@@ -71,7 +73,8 @@ class Verifier {
       if (!graph_.values.contains(*value)) return bad(node, "uses a value that does not exist");
       if (!is_defined(*value)) return bad(node, fmt::format("uses '{}' before it is defined", graph_.values[*value].name));
     } else if (const auto* subgraph = arg.as<GraphId>()) {
-      if (!graph_.subgraphs.contains(*subgraph) || !graph_.subgraphs[*subgraph]) return bad(node, "names a subgraph that does not exist");
+      if (!graph_.subgraphs.contains(*subgraph) || !graph_.subgraphs[*subgraph])
+        return bad(node, "names a subgraph that does not exist");
       TRY_DO(Verifier(*graph_.subgraphs[*subgraph], nesting_ + 1).run());
     } else if (const auto* list = arg.as<Arg::List>()) {
       for (const Arg& item : *list) TRY_DO(check_arg(node, item));
@@ -86,7 +89,8 @@ class Verifier {
     for (const ValueId result : node.results) {
       if (!result) continue;
       if (!define(result)) return bad(node, "has a result that is defined before, or whose name is taken");
-      if (graph_.values[result].producer != id) return bad(node, fmt::format("makes '{}', which names another node", graph_.values[result].name));
+      if (graph_.values[result].producer != id)
+        return bad(node, fmt::format("makes '{}', which names another node", graph_.values[result].name));
     }
     return {};
   }
@@ -99,11 +103,12 @@ class Verifier {
     });
     TRY_DO(std::move(status));
     const auto known = [&](GraphInput::Kind kind) { return targets_[kind].contains(output.target); };
-    const bool found = output.kind == Kind::BufferMutation     ? known(GraphInput::Kind::Buffer)
+    const bool found = output.kind == Kind::BufferMutation      ? known(GraphInput::Kind::Buffer)
                        : output.kind == Kind::ParameterMutation ? known(GraphInput::Kind::Parameter)
                        : output.kind == Kind::UserInputMutation ? names_.contains(output.target)
                                                                 : true;
-    if (!found) return diag(DiagKind::BadProgram, fmt::format("a graph output changes '{}', which is no input", output.target));
+    if (!found)
+      return diag(DiagKind::BadProgram, fmt::format("a graph output changes '{}', which is no input", output.target));
     return {};
   }
 

@@ -92,11 +92,17 @@ TEST(Print, TextOfTheFileIsMadeSafe) {
 
 TEST(StackTrace, InnermostFrameOfTheModel) {
   const auto source = [](std::string_view trace) { return source_of(trace).str(); };
-  EXPECT_EQ(source("  File \"/home/me/model.py\", line 41, in forward\n    x = F.gelu(x)\n"), "model.py:41 in forward: x = F.gelu(x)");
-  EXPECT_EQ(source("  File \"a.py\", line 1, in f\n    g()\n  File \"C:\\\\m\\\\b.py\", line 2, in g\n    h()\n    ^^^\n"), "b.py:2 in g: h()");
-  EXPECT_EQ(source("File \"a.py\", line 1, in f\n  g()\nFile \"/x/site-packages/torch/nn/modules/linear.py\", line 2, in forward\n  return 1\n"),
+  EXPECT_EQ(source("  File \"/home/me/model.py\", line 41, in forward\n    x = F.gelu(x)\n"),
+            "model.py:41 in forward: x = F.gelu(x)");
+  EXPECT_EQ(source("  File \"a.py\", line 1, in f\n    g()\n  File \"C:\\\\m\\\\b.py\", line 2, in g\n    h()\n    ^^^\n"),
+            "b.py:2 in g: h()");
+  EXPECT_EQ(source("File \"a.py\", line 1, in f\n  g()\nFile \"/x/site-packages/torch/nn/modules/linear.py\", line 2, in "
+                   "forward\n  return 1\n"),
             "a.py:1 in f: g()");
-  EXPECT_EQ(source("File \"/x/site-packages/transformers/a.py\", line 3, in f\n  g()\nFile \"torch/fx/passes/b.py\", line 2, in c\n"), "a.py:3 in f: g()");
+  EXPECT_EQ(
+      source(
+          "File \"/x/site-packages/transformers/a.py\", line 3, in f\n  g()\nFile \"torch/fx/passes/b.py\", line 2, in c\n"),
+      "a.py:3 in f: g()");
   EXPECT_EQ(source("File \"/x/site-packages/torch/nn/modules/linear.py\", line 2, in forward\n  return 1\n"), "");
   EXPECT_EQ(source("File \"<eval_with_key>.5\", line 6, in forward\n"), "");
   EXPECT_EQ(source("File \"a.py\", line 7, in f\nFile \"torch/x.py\""), "a.py:7 in f") << "code may be missing";
