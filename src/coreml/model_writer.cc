@@ -4,8 +4,6 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-#include <set>
-
 #include "coreml/features.h"
 #include "coreml/proto_values.h"
 #include "mil/names.h"
@@ -39,6 +37,8 @@ class FunctionWriter {
  private:
   Status write_ops(mil::BlockId block, milspec::Block* out);
   Status write_outputs(milspec::Block* out);
+  void write_unused_inputs(milspec::Block* out);
+  void write_copy(Operand from, const std::string& name, milspec::Block* out);
   Status write_op(mil::OpId id, milspec::Operation* out);
   Status write_nested(mil::BlockId id, milspec::Block* out);
   Status bind(const Op& op, const Binding& binding, milspec::Operation* out);
@@ -167,22 +167,32 @@ Status FunctionWriter::write_ops(mil::BlockId block, milspec::Block* out) {
   return {};
 }
 
+void FunctionWriter::write_copy(Operand from, const std::string& name, milspec::Block* out) {
+  milspec::Operation* copy = out->add_operations();
+  copy->set_type("identity");
+  encode_text(names_.fresh_op(name), &(*copy->mutable_attributes())["name"]);
+  (*copy->mutable_inputs())["x"].add_arguments()->set_name(name_of(from));
+  copy->add_outputs()->set_name(name);
+  encode_type(program_.type(from), copy->mutable_outputs(0)->mutable_type());
+}
+
+// Core ML wants every input read by some op.
+void FunctionWriter::write_unused_inputs(milspec::Block* out) {
+  for (mil::ValueId v : function_.inputs) {
+    const mil::Value& value = program_.values[v];
+    if (value.type.kind == mil::Type::Kind::Tensor && value.uses.empty() && !program_.is_output(v))
+      write_copy(v, names_.fresh_value(value.name + "_tmp"), out);
+  }
+}
+
+// Copies come before constants, where they also are when the file is read and written again.
 Status FunctionWriter::write_outputs(milspec::Block* out) {
   for (size_t i = 0; i < function_.outputs.size(); ++i) {
-    const Operand operand = function_.outputs[i].operand;
-    const std::string& name = names_.output(i);
-    out->add_outputs(name);
-    if (operand.is_const()) {
-      TRY_DO(write_const(operand.constant(), name, out));
-    } else if (names_.needs_copy(i)) {
-      milspec::Operation* copy = out->add_operations();
-      copy->set_type("identity");
-      encode_text(names_.fresh_op(name), &(*copy->mutable_attributes())["name"]);
-      (*copy->mutable_inputs())["x"].add_arguments()->set_name(name_of(operand));
-      copy->add_outputs()->set_name(name);
-      encode_type(program_.type(operand), copy->mutable_outputs(0)->mutable_type());
-    }
+    out->add_outputs(names_.output(i));
+    if (names_.needs_copy(i)) write_copy(function_.outputs[i].operand, names_.output(i), out);
   }
+  for (size_t i = 0; i < function_.outputs.size(); ++i)
+    if (const Operand o = function_.outputs[i].operand; o.is_const()) TRY_DO(write_const(o.constant(), names_.output(i), out));
   return {};
 }
 
@@ -196,6 +206,7 @@ Status FunctionWriter::write(milspec::Function* out) {
   out->set_opset(opset);
   milspec::Block* body = &(*out->mutable_block_specializations())[opset];
   TRY_DO(write_ops(function_.body, body));
+  write_unused_inputs(body);
   return write_outputs(body);
 }
 

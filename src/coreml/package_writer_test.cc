@@ -140,15 +140,28 @@ TEST(PackageWriter, GivesEveryOutputAValueOfItsOwn) {
   b.output("a", y);
   b.output("b", y);
   b.output("x", x);
-  b.output("c", x);
   b.output("d", program.constant(std::vector<float>{1, 2}));
   b.output("d", program.constant(std::vector<float>{3, 4}));
+  b.output("c", x);
   b.finish();
   const auto model = model_of(plan(program));
   const auto& body = body_of(model);
   EXPECT_EQ(op_types(body), "relu identity identity const const");
-  EXPECT_THAT(std::vector<std::string>(body.outputs().begin(), body.outputs().end()), ElementsAre("a", "b", "x", "c", "d", "d_1"));
-  EXPECT_EQ(model.description().output(5).name(), "d_1");
+  EXPECT_THAT(std::vector<std::string>(body.outputs().begin(), body.outputs().end()), ElementsAre("a", "b", "x", "d", "d_1", "c"));
+  EXPECT_EQ(model.description().output(4).name(), "d_1");
+  expect_round_trip(program);
+}
+
+TEST(PackageWriter, ReadsEveryInput) {
+  Program program(Target::iOS17);
+  Build b(program);
+  const ValueId x = b.input("x", DType::F32, {2});
+  b.input("y", DType::F32, {2});
+  b.output("z", b.op("relu", {{"x", x}}));
+  b.finish();
+  const auto model = model_of(plan(program));
+  EXPECT_EQ(op_types(body_of(model)), "relu identity");
+  EXPECT_EQ(body_of(model).operations(1).outputs(0).name(), "y_tmp");
   expect_round_trip(program);
 }
 

@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t kAlignment = 64;
 constexpr uint32_t kVersion = 2, kSentinel = 0xDEADBEEF;
 constexpr int64_t kTileBytes = int64_t{1} << 20;
+constexpr int64_t kStartElements = 256;
 constexpr size_t kMaxThreads = 4;
 
 struct Header {
@@ -75,23 +76,41 @@ Bytes tile_bytes(const Weight& weight, int64_t first, int64_t count, std::string
 
 uint64_t WeightPlan::add(const Weight& weight) {
   CHECK(data_type(weight.dtype()).blob != 0);
-  const auto [it, inserted] = known_.try_emplace(weight.key(), aligned(end_));
-  if (inserted) {
-    const uint64_t record = it->second;
-    blobs_.push_back({weight, record, record - end_});
-    end_ = record + sizeof(Record) + weight.byte_size();
+  const auto [known, inserted] = known_.try_emplace(weight.key(), Known{0, weight});
+  if (!inserted) return known->second.record;
+  std::string start, buffer;
+  start = as_text(tile_bytes(weight, 0, std::min(weight.elements(), kStartElements), buffer));
+  start += fmt::format("{}[{}]", static_cast<int>(weight.dtype()), fmt::join(weight.shape(), ","));
+  std::vector<size_t>& alike = by_start_[start];
+  for (size_t i : alike)
+    if (same_contents(blobs_[i].weight, weight)) return known->second.record = blobs_[i].record;
+  const uint64_t record = aligned(end_);
+  alike.push_back(blobs_.size());
+  blobs_.push_back({weight, record, record - end_});
+  end_ = record + sizeof(Record) + weight.byte_size();
+  return known->second.record = record;
+}
+
+std::vector<WeightPlan::Tile> WeightPlan::tiles_of(const Weight& weight, size_t blob) {
+  std::vector<Tile> tiles;
+  const int64_t step = kTileBytes * 8 / bit_width(weight.dtype()) / 8 * 8;  // packed types start tiles at whole bytes
+  for (int64_t first = 0; first < weight.elements(); first += step) tiles.push_back({blob, first, std::min(step, weight.elements() - first)});
+  return tiles;
+}
+
+bool WeightPlan::same_contents(const Weight& a, const Weight& b) {
+  std::string buffer_a, buffer_b;
+  for (const Tile& tile : tiles_of(a, 0)) {
+    const Bytes x = tile_bytes(a, tile.first, tile.count, buffer_a), y = tile_bytes(b, tile.first, tile.count, buffer_b);
+    if (as_text(x) != as_text(y)) return false;
   }
-  return it->second;
+  return true;
 }
 
 std::vector<WeightPlan::Tile> WeightPlan::tiles() const {
   std::vector<Tile> tiles;
-  for (size_t i = 0; i < blobs_.size(); ++i) {
-    const Weight& weight = blobs_[i].weight;
-    const int64_t step = kTileBytes * 8 / bit_width(weight.dtype()) / 8 * 8;  // packed types start tiles at whole bytes
-    for (int64_t first = 0; first < weight.elements(); first += step)
-      tiles.push_back({i, first, std::min(step, weight.elements() - first)});
-  }
+  for (size_t i = 0; i < blobs_.size(); ++i)
+    for (const Tile& tile : tiles_of(blobs_[i].weight, i)) tiles.push_back(tile);
   return tiles;
 }
 

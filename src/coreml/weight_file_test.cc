@@ -80,6 +80,18 @@ TEST(WeightFile, WritesLargeWeightsInTilesAnywhere) {
   EXPECT_EQ(a.uuid(), b.uuid());
 }
 
+TEST(WeightFile, SharesEqualContentsOfDifferentFiles) {
+  WeightPlan plan;
+  const Weight a = test::ramp(DType::F32, {1000, 1000}, 0, 1);
+  const uint64_t first = plan.add(a);
+  EXPECT_EQ(plan.add(Weight::dense(DType::F32, {1000, 1000}, a.bytes())), first);
+  std::string other = a.bytes();
+  other.back() ^= 1;
+  EXPECT_NE(plan.add(Weight::dense(DType::F32, {1000, 1000}, other)), first);
+  EXPECT_NE(plan.add(Weight::dense(DType::F32, {500, 2000}, a.bytes())), first);
+  EXPECT_NE(plan.add(Weight::dense(DType::I32, {1000, 1000}, a.bytes())), first);
+}
+
 TEST(WeightFile, RefusesDamage) {
   WeightPlan plan;
   plan.add(test::ramp(DType::F16, {10}));
