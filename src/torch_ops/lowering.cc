@@ -276,6 +276,12 @@ std::optional<std::vector<float>> Lowering::const_floats(Operand o) const {
   return w->to_floats();
 }
 
+bool Lowering::is_weight(Operand o) const {
+  if (!o.is_value()) return o.is_const();
+  const mil::OpId producer = state_.program.values[o.value()].producer;
+  return producer && state_.program.ops[producer].def->constexpr_op;
+}
+
 Operand Lowering::constant(Weight w) { return state_.program.constant(std::move(w)); }
 
 Operand Lowering::constant(double v, DType dtype) {

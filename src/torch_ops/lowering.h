@@ -106,6 +106,9 @@ class Lowering {
   std::optional<std::vector<float>> const_floats(Operand o) const;
   const Weight* const_weight(Operand o) const;                       // when it is a constant of any size
 
+  // Whether MIL takes it where a constant is required: a constant, or a compressed one that is expanded at load time.
+  bool is_weight(Operand o) const;
+
   Result<Operand> op(const mil::MilOp& def, std::vector<MilArg> args);
   Result<std::vector<Operand>> multi(const mil::MilOp& def, std::vector<MilArg> args);  // several results
   Operand constant(Weight w);
