@@ -54,7 +54,7 @@ std::function<Status()> add_lower(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   add_shared(app, *a);
   app.add_option("--compute-unit", a->compute_unit, "all (default), cpu_only, cpu_and_gpu or cpu_and_ne");
-  app.add_option("--skip-ops", a->skip_ops, "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...")->delimiter(',');
+  app.add_option("--skip-ops", a->skip_ops, "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...; '*' for all")->delimiter(',');
   app.add_flag("--lower-full-graph", a->full_graph, "fail unless every operator can be delegated");
   return [a]() -> Status {
     TRY(const auto options, options_of(*a));

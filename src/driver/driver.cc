@@ -96,7 +96,9 @@ Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesyste
     report.delegates[i].bytes = blob.directory.bytes.size;
     blobs.push_back(std::move(blob));
   }
-  TRY(const auto program, edge::plan_method(partitioned, std::move(blobs), options.method));
+  std::vector<Diagnostic> warnings;
+  TRY(const auto program, edge::plan_method(partitioned, std::move(blobs), options.method, &warnings));
+  for (const auto& w : warnings) report.warnings.push_back(w.what);
   TRY(auto file, OutputFile::create(pte));
   TRY_DO(executorch::write_pte(program, file));
   TRY_DO(file.commit());

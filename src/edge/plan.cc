@@ -1,240 +1,281 @@
 #include "edge/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <unordered_map>
 
-#include "executorch/memory_plan.h"
+#include "edge/kernel_call.h"
 
 namespace cortland::edge {
 namespace {
 
-using executorch::ValueIndex;
 using torch::GraphInput;
 using torch::GraphOutput;
+using torch::NodeId;
 using torch::ValueId;
 
-class Planner {
- public:
-  Planner(const partition::PartitionedGraph& g, std::vector<DelegateBlob> blobs, const std::string& method)
-      : g_(g), graph_(g.graph), blobs_(std::move(blobs)) {
-    plan_.name = method;
-    plan_.encoded_inputs = graph_.in_spec;
-    plan_.encoded_outputs = graph_.out_spec;
-  }
+bool is_mutation(const GraphOutput& output) {
+  using Kind = GraphOutput::Kind;
+  return output.kind == Kind::BufferMutation || output.kind == Kind::ParameterMutation || output.kind == Kind::UserInputMutation;
+}
 
-  Result<executorch::PteProgram> run() {
+// The input whose content `output` replaces.
+const GraphInput* written_input(const torch::Graph& graph, const GraphOutput& output) {
+  const bool user = output.kind == GraphOutput::Kind::UserInputMutation;
+  for (const GraphInput& input : graph.inputs) {
+    if (!input.value || user != (input.kind == GraphInput::Kind::UserInput)) continue;
+    if (output.target == (user ? graph.values[input.value].name : input.target)) return &input;
+  }
+  return nullptr;
+}
+
+class MethodPlanner {
+ public:
+  MethodPlanner(executorch::PteProgram& program, const partition::PartitionedGraph& g, std::vector<DelegateBlob> blobs,
+                const std::string& method)
+      : program_(program), g_(g), graph_(g.graph), blobs_(std::move(blobs)), plan_(g.graph, program, method), sizes_(plan_) {}
+
+  Status run(std::vector<Diagnostic>* warnings) {
+    TRY_DO(find_write_backs());
+    limit_data_dependent_sizes();
     for (const GraphInput& input : graph_.inputs) TRY_DO(add_input(input));
     for (const auto& step : g_.steps) {
-      ++now_;
-      if (const auto* d = std::get_if<size_t>(&step.what)) {
-        TRY_DO(call_delegate(*d));
-      } else {
-        TRY_DO(call_kernel(std::get<torch::NodeId>(step.what)));
-      }
+      if (const auto* d = std::get_if<size_t>(&step.what)) TRY_DO(call_delegate(*d));
+      else TRY_DO(run_node(std::get<NodeId>(step.what)));
     }
-    ++now_;
-    for (const GraphOutput& output : graph_.outputs) TRY_DO(add_output(output));
-    place_tensors();
-    program_.plans.push_back(std::move(plan_));
-    TRY_DO(executorch::validate(program_));
-    return std::move(program_);
+    if (!missing_.empty()) return missing_kernels();
+    TRY_DO(write_back());
+    for (const GraphOutput& output : graph_.outputs)
+      if (output.kind == GraphOutput::Kind::UserOutput) TRY_DO(add_output(output.value));
+    plan_.finish();
+    if (warnings) warn(*warnings);
+    return {};
   }
 
  private:
-  Status add_input(const GraphInput& input) {
-    if (input.kind == GraphInput::Kind::ConstantInput) {
-      TRY(const ValueIndex v, add_scalar(input.constant));
-      plan_.inputs.push_back(v);
-      return {};
+  struct WriteBack {
+    ValueId destination, source;
+  };
+
+  // ---- inputs
+
+  Status find_write_backs() {
+    for (const GraphOutput& output : graph_.outputs) {
+      if (!is_mutation(output)) continue;
+      const GraphInput* input = written_input(graph_, output);
+      const auto* source = output.value.as<ValueId>();
+      if (!input || !source || !*source)
+        return diag(DiagKind::BadProgram, fmt::format("the program writes to '{}', which it does not have", output.target));
+      if (*source != input->value) write_backs_.push_back({input->value, *source});
     }
-    if (input.kind != GraphInput::Kind::UserInput) {
-      stored_.emplace(input.value, &input);
-      return {};
-    }
-    TRY(const ValueIndex v, value_of(input.value));
-    plan_.inputs.push_back(v);
     return {};
   }
 
-  Result<ValueIndex> add_scalar(const torch::Arg& arg) {
-    executorch::EValue value = executorch::Null{};
-    if (const auto* i = arg.as<int64_t>()) value = executorch::Int{*i};
-    else if (const auto* f = arg.as<double>()) value = executorch::Double{*f};
-    else if (const auto* b = arg.as<bool>()) value = executorch::Bool{*b};
-    else if (const auto* s = arg.as<std::string>()) value = executorch::String{*s};
-    else if (!arg.is_none()) return diag(DiagKind::UnsupportedArgument, "an argument has no form in a .pte program");
-    return add(std::move(value));
+  bool is_written(ValueId v) const {
+    return std::any_of(write_backs_.begin(), write_backs_.end(), [&](const WriteBack& w) { return w.destination == v; });
   }
 
-  ValueIndex add(executorch::EValue value) {
-    plan_.values.push_back(std::move(value));
-    return static_cast<ValueIndex>(plan_.values.size()) - 1;
-  }
-
-  // The slot of a torch value, made at its first mention.
-  Result<ValueIndex> value_of(ValueId v) {
-    if (const auto it = index_.find(v); it != index_.end()) {
-      touch(it->second);
-      return it->second;
-    }
-    const torch::Value& value = graph_.values[v];
-    if (value.kind != torch::Value::Kind::Tensor)
-      return diag(DiagKind::UnsupportedArgument, fmt::format("'{}' is not a tensor", value.name));
-    TRY(executorch::TensorValue tensor, tensor_value(value));
-    const auto stored = stored_.find(v);
-    const bool mutated = stored != stored_.end() && is_mutated(*stored->second);
-    if (stored != stored_.end() && !stored->second->data)
-      return diag(DiagKind::WeightsMissing, fmt::format("'{}' has no stored value", stored->second->target));
-    if (stored != stored_.end()) {
-      (mutated ? tensor.initial : tensor.constant) = add_data(stored->second->data, mutated);
-    }
-    const ValueIndex index = add(std::move(tensor));
-    index_[v] = index;
-    if (stored == stored_.end() || mutated) {
-      lifetimes_[index] = {now_, now_};
-      // A buffer keeps its content from call to call, so nothing may share its memory.
-      if (mutated) lifetimes_[index] = {0, INT32_MAX};
-    }
-    return index;
-  }
-
-  void touch(ValueIndex index) {
-    if (const auto it = lifetimes_.find(index); it != lifetimes_.end()) it->second.second = std::max(it->second.second, now_);
-  }
-
-  Result<executorch::TensorValue> tensor_value(const torch::Value& value) const {
-    executorch::TensorValue tensor;
-    const auto type = executorch::scalar_type(value.type.dtype);
-    if (!type) return diag(DiagKind::UnsupportedDtype, fmt::format("'{}' is {}, which a .pte cannot hold", value.name, torch_name(value.type.dtype)));
-    tensor.type = *type;
-    for (size_t i = 0; i < value.type.shape.size(); ++i) {
-      const DimRange range = graph_.dims->range(value.type.shape[i]);
-      if (range.high > INT32_MAX)
-        return diag(DiagKind::UnsupportedShape, fmt::format("dimension {} of '{}' ({}) has no upper bound", i, value.name, graph_.dims->str(value.type.shape[i])),
-                    "export with torch.export.Dim(..., max=...), so that memory can be planned");
-      tensor.sizes.push_back(static_cast<int32_t>(std::max<int64_t>(range.high, 0)));
-      tensor.dim_order.push_back(static_cast<uint8_t>(i));
-      if (!value.type.shape[i].is_constant()) tensor.dynamism = executorch::Dynamism::UpperBound;
-    }
-    return tensor;
-  }
-
-  bool is_mutated(const GraphInput& input) const {
-    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const GraphOutput& o) {
-      return (o.kind == GraphOutput::Kind::BufferMutation || o.kind == GraphOutput::Kind::ParameterMutation) && o.target == input.target;
-    });
-  }
-
-  int32_t add_data(const Weight& weight, bool initial) {
-    auto& list = initial ? program_.initial_values : program_.constants;
-    auto write = [weight](OutputFile& out, uint64_t at) -> Status {
-      constexpr int64_t kTile = int64_t{1} << 18;
-      std::string tile;
-      for (int64_t done = 0; done < weight.elements(); done += kTile) {
-        const int64_t count = std::min(kTile, weight.elements() - done);
-        tile.resize(static_cast<size_t>(byte_size(weight.dtype(), count)));
-        weight.read(done, count, reinterpret_cast<std::byte*>(tile.data()));
-        TRY_DO(out.write_at(at + static_cast<uint64_t>(byte_size(weight.dtype(), done)), as_bytes(tile)));
+  // Sizes that depend on data, which torch knows no bound for: there is no more to find than was looked through.
+  void limit_data_dependent_sizes() {
+    for (const NodeId n : graph_.order) {
+      const torch::Node& node = graph_.nodes[n];
+      if (node.target != "aten.nonzero.default" && node.target != "aten.masked_select.default") continue;
+      const auto* from = node.args.empty() ? nullptr : node.args[0].arg.as<ValueId>();
+      const ValueId result = node.results.empty() ? ValueId{} : node.results[0];
+      if (!from || !*from || !result || graph_.type(result).shape.empty()) continue;
+      const Dim size = graph_.type(result).shape[0];
+      int64_t elements = 1;
+      bool bounded = graph_.dims->is_symbol(size);
+      for (const Dim d : graph_.type(*from).shape) {
+        const auto bound = plan_.upper_bound(d);
+        bounded = bounded && bound.ok() && !__builtin_mul_overflow(elements, *bound, &elements);
       }
-      return {};
-    };
-    list.push_back({weight.key(), executorch::streamed_bytes(weight.byte_size(), write)});
-    return static_cast<int32_t>(list.size()) - 1;
+      if (bounded) plan_.limit_symbol(graph_.dims->symbols(size)[0], elements);
+    }
   }
+
+  Status add_input(const GraphInput& input) {
+    using Kind = GraphInput::Kind;
+    if (input.kind == Kind::ConstantInput) {
+      // The runtime compares what it is given with this value, so the slot must be this input's own.
+      TRY(auto value, literal(input.constant));
+      plan_.add_input(plan_.add(std::move(value)));
+      return {};
+    }
+    if (!input.value) return {};
+    const torch::Value& value = graph_.values[input.value];
+    if (input.kind != Kind::UserInput) {
+      plan_.store(input.value, {is_written(input.value) ? Storage::Kind::Buffer : Storage::Kind::Constant, input.data});
+      return {};
+    }
+    if (value.kind != torch::Value::Kind::Tensor) return add_number_input(input.value);
+    if (is_written(input.value)) plan_.store(input.value, {Storage::Kind::CallersOwn, {}});
+    TRY(const ValueIndex index, plan_.tensor(input.value));
+    plan_.add_input(index);
+    sizes_.add_tensor(input.value);
+    return {};
+  }
+
+  // A symbolic number as input: the runtime takes the number of the traced example and no other.
+  Status add_number_input(ValueId v) {
+    const torch::Value& value = graph_.values[v];
+    const auto number = value.has_sym ? graph_.dims->eval(value.sym, graph_.hints) : Result<int64_t>(diag(DiagKind::BadProgram, ""));
+    if (!number.ok())
+      return diag(DiagKind::UnsupportedArgument, fmt::format("input '{}' is a number, and the program does not say which one it was traced with", value.name),
+                  "pass it as a tensor");
+    const ValueIndex slot = plan_.add(executorch::Int{*number});
+    plan_.add_input(slot);
+    sizes_.define(v, slot);
+    return {};
+  }
+
+  Result<executorch::EValue> literal(const torch::Arg& arg) const {
+    if (arg.is_none()) return executorch::EValue(executorch::Null{});
+    if (const auto* i = arg.as<int64_t>()) return executorch::EValue(executorch::Int{*i});
+    if (const auto* f = arg.as<double>()) return executorch::EValue(executorch::Double{*f});
+    if (const auto* b = arg.as<bool>()) return executorch::EValue(executorch::Bool{*b});
+    if (const auto* s = arg.as<std::string>()) return executorch::EValue(executorch::String{*s});
+    return diag(DiagKind::UnsupportedArgument, "an input or output has no form in a .pte program", "pass tensors, numbers, strings or None");
+  }
+
+  // ---- steps
 
   Status call_delegate(size_t d) {
     const partition::Delegate& delegate = g_.delegates[d];
-    executorch::DelegateCall call;
-    call.delegate = static_cast<int32_t>(plan_.delegates.size());
+    std::vector<ValueIndex> args;
     for (const auto* list : {&delegate.inputs, &delegate.outputs}) {
-      for (ValueId v : *list) {
-        TRY(const ValueIndex index, value_of(v));
-        call.args.push_back(index);
+      for (const ValueId v : *list) {
+        TRY(args.emplace_back(), plan_.tensor(v));
       }
     }
-    plan_.delegates.push_back({std::string(executorch::kCoreMLBackendId), static_cast<int32_t>(program_.blobs.size()), blobs_[d].specs});
-    program_.blobs.push_back({blobs_[d].key, std::move(blobs_[d].directory.bytes), blobs_[d].directory.alignment});
-    plan_.instructions.push_back(std::move(call));
+    DelegateBlob& blob = blobs_.at(d);
+    const int32_t index = plan_.add_delegate({std::string(executorch::kCoreMLBackendId), static_cast<int32_t>(program_.blobs.size()), blob.specs});
+    program_.blobs.push_back({blob.key, std::move(blob.directory.bytes), blob.directory.alignment});
+    plan_.emit(executorch::DelegateCall{index, std::move(args)});
+    for (const ValueId v : delegate.outputs) sizes_.add_tensor(v);
     return {};
   }
 
-  Status call_kernel(torch::NodeId n) {
-    const torch::Node& node = graph_.nodes[n];
-    Diagnostic d = diag(DiagKind::NoCpuKernel, "ExecuTorch has no kernel for this operator");
+  // Nodes without a kernel are remembered: the user wants to know all of them.
+  Status run_node(NodeId id) {
+    const torch::Node& node = graph_.nodes[id];
+    Status status = partition::is_symbolic_node(graph_, node) ? sizes_.add_node(id) : call_kernel(plan_, sizes_, id);
+    if (status.ok()) return {};
+    if (status.error().kind == DiagKind::NoCpuKernel) {
+      missing_.emplace_back(id, status.error());
+      // Whoever reads its results should not be reported as well.
+      for (const ValueId v : node.results) {
+        if (!v) continue;
+        if (graph_.values[v].kind != torch::Value::Kind::Tensor) sizes_.define(v, plan_.integer(0));
+        sizes_.add_tensor(v);
+      }
+      return {};
+    }
+    // Sizes of a tensor that no kernel makes are no news either.
+    if (!missing_.empty() && status.error().kind == DiagKind::UnsupportedShape) return {};
+    Diagnostic d = status.error();
     d.op = node.target;
     d.node = node.name;
     d.source = node.source.str();
     return d;
   }
 
-  Status add_output(const GraphOutput& output) {
-    using Kind = GraphOutput::Kind;
-    const auto* v = output.value.as<ValueId>();
-    if (output.kind == Kind::UserOutput) {
-      if (!v) {
-        TRY(const ValueIndex literal, add_scalar(output.value));
-        plan_.outputs.push_back(literal);
-        return {};
-      }
-      TRY(const ValueIndex index, value_of(*v));
-      plan_.outputs.push_back(index);
-      return {};
+  Diagnostic missing_kernels() const {
+    std::string what = missing_.size() == 1 ? "an operator runs neither on Core ML nor on the CPU:"
+                                            : fmt::format("{} operators run neither on Core ML nor on the CPU:", missing_.size());
+    for (const auto& [id, error] : missing_) {
+      const torch::Node& node = graph_.nodes[id];
+      const std::string source = node.source.str();
+      what += fmt::format("\n  {} ({}){}{}\n    CPU: {}", node.name, node.target, source.empty() ? "" : " at ", source, error.what);
+      const auto refused = std::find_if(g_.cpu_ops.begin(), g_.cpu_ops.end(), [&](const auto& op) { return op.node == id; });
+      if (refused != g_.cpu_ops.end()) what += fmt::format("\n    Core ML: {}", refused->reason.what);
     }
-    if (output.kind != Kind::BufferMutation && output.kind != Kind::ParameterMutation && output.kind != Kind::UserInputMutation) return {};
-    for (const GraphInput& input : graph_.inputs) {
-      const bool match = output.kind == Kind::UserInputMutation
-                             ? input.kind == GraphInput::Kind::UserInput && input.value && graph_.values[input.value].name == output.target
-                             : input.target == output.target && input.kind != GraphInput::Kind::UserInput;
-      if (!match || !v || *v == input.value) continue;
-      TRY(const ValueIndex destination, value_of(input.value));
-      TRY(const ValueIndex source, value_of(*v));
-      const ValueIndex blocking = add(executorch::Bool{false});
-      plan_.instructions.push_back(executorch::KernelCall{operator_index("aten::copy_", ""), {destination, source, blocking, destination}});
+    return diag(DiagKind::NoCpuKernel, std::move(what));
+  }
+
+  // ---- outputs
+
+  // Copies new contents into buffers and written inputs. What is still needed of the old contents is saved first.
+  Status write_back() {
+    for (const WriteBack& w : write_backs_)
+      if (is_written(w.source)) TRY_DO(save(w.source));
+    for (const GraphOutput& output : graph_.outputs) {
+      const auto* v = output.value.as<ValueId>();
+      if (output.kind == GraphOutput::Kind::UserOutput && v && *v && is_written(*v)) TRY_DO(save(*v));
+    }
+    for (const WriteBack& w : write_backs_) {
+      TRY(const ValueIndex destination, plan_.tensor(w.destination));
+      TRY(const ValueIndex source, current(w.source));
+      plan_.call("aten::copy_", "", {destination, source, plan_.boolean(false), destination});
     }
     return {};
   }
 
-  int32_t operator_index(const std::string& name, const std::string& overload) {
-    const executorch::Operator wanted{name, overload};
-    const auto it = std::find(plan_.operators.begin(), plan_.operators.end(), wanted);
-    if (it != plan_.operators.end()) return static_cast<int32_t>(it - plan_.operators.begin());
-    plan_.operators.push_back(wanted);
-    return static_cast<int32_t>(plan_.operators.size()) - 1;
+  Status save(ValueId v) {
+    if (saved_.count(v)) return {};
+    TRY(const ValueIndex from, plan_.tensor(v));
+    const TensorType& type = graph_.type(v);
+    TRY(saved_[v], copy_tensor(plan_, from, type, type.dtype, graph_.values[v].name));
+    return {};
   }
 
-  void place_tensors() {
-    std::vector<ValueIndex> planned;
-    std::vector<executorch::Lifetime> lifetimes;
-    for (size_t i = 0; i < plan_.values.size(); ++i) {
-      const auto it = lifetimes_.find(static_cast<ValueIndex>(i));
-      if (it == lifetimes_.end()) continue;
-      const auto& tensor = std::get<executorch::TensorValue>(plan_.values[i]);
-      planned.push_back(it->first);
-      lifetimes.push_back({executorch::byte_size(tensor).value_or(0), it->second.first, std::min(it->second.second, now_)});
+  Result<ValueIndex> current(ValueId v) {
+    if (const auto it = saved_.find(v); it != saved_.end()) return it->second;
+    return plan_.tensor(v);
+  }
+
+  Status add_output(const torch::Arg& arg) {
+    const auto* v = arg.as<ValueId>();
+    if (!v) {
+      TRY(auto value, literal(arg));
+      plan_.add_output(plan_.add(std::move(value)));
+      return {};
     }
-    const executorch::MemoryPlan placed = executorch::plan_memory(lifetimes);
-    for (size_t i = 0; i < planned.size(); ++i)
-      std::get<executorch::TensorValue>(plan_.values[static_cast<size_t>(planned[i])]).allocation = {1, placed.offsets[i]};
-    plan_.non_const_buffer_sizes = {0, static_cast<int64_t>(placed.pool_size)};
+    if (!*v) return diag(DiagKind::BadProgram, "an output has no value");
+    if (graph_.values[*v].kind != torch::Value::Kind::Tensor) {
+      TRY(const ValueIndex number, sizes_.number(*v));
+      plan_.add_output(number);
+      return {};
+    }
+    TRY(const ValueIndex index, current(*v));
+    plan_.add_output(index);
+    return {};
   }
 
+  void warn(std::vector<Diagnostic>& warnings) const {
+    if (plan_.held_symbols().empty()) return;
+    std::vector<std::string> sizes;
+    for (const std::string& symbol : plan_.held_symbols()) sizes.push_back(fmt::format("{} <= {}", symbol, graph_.hints.at(symbol)));
+    warnings.push_back(diag(DiagKind::UnsupportedShape,
+                            fmt::format("sizes without an upper bound are held to those of the example that was traced: {}", fmt::join(sizes, ", ")),
+                            "export with torch.export.Dim(..., max=...) to allow larger ones"));
+  }
+
+  executorch::PteProgram& program_;
   const partition::PartitionedGraph& g_;
   const torch::Graph& graph_;
   std::vector<DelegateBlob> blobs_;
-  executorch::PteProgram program_;
-  executorch::Plan plan_;
-  std::unordered_map<ValueId, ValueIndex> index_;
-  std::unordered_map<ValueId, const GraphInput*> stored_;  // parameters, buffers, constants
-  std::unordered_map<ValueIndex, std::pair<int32_t, int32_t>> lifetimes_;
-  int32_t now_ = 0;
+  PlanBuilder plan_;
+  Sizes sizes_;
+  std::vector<WriteBack> write_backs_;
+  std::unordered_map<ValueId, ValueIndex> saved_;  // written inputs: their contents before
+  std::vector<std::pair<NodeId, Diagnostic>> missing_;
 };
 
 }  // namespace
 
-Result<executorch::PteProgram> plan_method(const partition::PartitionedGraph& g, std::vector<DelegateBlob> blobs, const std::string& method) {
-  return Planner(g, std::move(blobs), method).run();
+Status add_method(executorch::PteProgram& program, const partition::PartitionedGraph& g, std::vector<DelegateBlob> blobs,
+                  const std::string& method, std::vector<Diagnostic>* warnings) {
+  TRY_DO(MethodPlanner(program, g, std::move(blobs), method).run(warnings));
+  return executorch::validate(program);
+}
+
+Result<executorch::PteProgram> plan_method(const partition::PartitionedGraph& g, std::vector<DelegateBlob> blobs, const std::string& method,
+                                           std::vector<Diagnostic>* warnings) {
+  executorch::PteProgram program;
+  TRY_DO(add_method(program, g, std::move(blobs), method, warnings));
+  return program;
 }
 
 }  // namespace cortland::edge

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <deque>
+#include <unordered_set>
 
 #include "executorch/kernels.h"
 #include "torch_ops/decompose.h"
@@ -47,7 +48,7 @@ class Decider {
         order.push_back(id);
         continue;
       }
-      const bool skipped = skipped_by_name(node);
+      const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = torch_ops::lower_node(state_, graph_, id);
       if (status.ok()) {
@@ -58,6 +59,7 @@ class Decider {
         TRY(auto parts, torch_ops::decompose_node(graph_, id));
         add_inputs();
         if (!parts.empty()) {
+          if (skipped) skipped_parts_.insert(parts.begin(), parts.end());
           pending.insert(pending.begin(), parts.begin(), parts.end());
           continue;
         }
@@ -97,7 +99,7 @@ class Decider {
   }
 
   bool skipped_by_name(const torch::Node& node) const {
-    return options_.skip_ops.count(lower_case(node.target)) || options_.skip_ops.count(lower_case(edge_name(node.target)));
+    return options_.skip_ops.count("*") || options_.skip_ops.count(lower_case(node.target)) || options_.skip_ops.count(lower_case(edge_name(node.target)));
   }
 
   Diagnostic skip_reason(const torch::Node& node) const {
@@ -159,6 +161,7 @@ class Decider {
   mil::Program program_;
   torch_ops::LoweringState state_;
   std::set<torch::ValueId> outside_;
+  std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into
   size_t inputs_seen_ = 0;
   Decision decision_;
 };

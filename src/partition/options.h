@@ -13,7 +13,7 @@ namespace cortland::partition {
 struct PartitionOptions {
   mil::Target target = mil::Target::iOS15;
   DType float_type = DType::F16;            // compute_precision
-  std::set<std::string> skip_ops;           // lower case; exported or edge names, "aten.conv2d.default"
+  std::set<std::string> skip_ops;           // lower case; exported or edge names, "aten.conv2d.default"; "*": all
   bool lower_full_graph = false;
   bool take_over_constant_data = true;
   bool take_over_mutable_buffer = true;

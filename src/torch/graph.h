@@ -92,6 +92,7 @@ struct GraphOutput {
 
 struct Graph {
   std::shared_ptr<DimTable> dims = std::make_shared<DimTable>();
+  std::map<std::string, int64_t> hints;  // sizes of the traced example, by symbol
   std::vector<GraphInput> inputs;
   std::vector<GraphOutput> outputs;
   std::vector<NodeId> order;

@@ -120,6 +120,7 @@ Result<Graph> read_program(const Pt2Archive& archive) {
   TRY(const Json module, program.field("graph_module"));
   TRY_DO(read_graph(module, metas, weights, graph));
   TRY_DO(read_pytrees(module, graph));
+  graph.hints = metas.hints();
   return graph;
 }
 

@@ -78,6 +78,18 @@ Result<StoredMeta> read_stored_meta(const Json& json) {
   return meta;
 }
 
+// {"expr_str", "hint"}: of a plain symbol the hint is its value; of expressions it says nothing new. Advisory, so anything
+// unexpected is no hint.
+Status MetaReader::note_hint(const Json& expression, Dim dim) {
+  if (!dims_.is_symbol(dim)) return {};
+  TRY(const auto hint, expression.optional_field("hint"));
+  if (!hint || !hint->is_object()) return {};
+  const auto only = hint->only_field();
+  if (!only.ok() || only->first != "as_int" || !only->second.is_integer()) return {};
+  if (const auto value = only->second.as_int64(); value.ok()) hints_.emplace(dims_.symbols(dim)[0], value.value());
+  return {};
+}
+
 Result<Shape> MetaReader::shape(const Json& json) {
   TRY(const auto items, json.items());
   if (items.size() > kMaxRank) return json.error("a tensor has at most 64 dimensions");
@@ -89,6 +101,7 @@ Result<Shape> MetaReader::shape(const Json& json) {
       TRY(const Json expr, only.second.field("expr_str"));
       TRY(const auto text, expr.as_string());
       TRY(shape.emplace_back(), sizes_.parse_size(text));
+      TRY_DO(note_hint(only.second, shape.back()));
       continue;
     }
     TRY(shape.emplace_back(), fixed_size(item));
@@ -114,7 +127,9 @@ Result<std::optional<Dim>> MetaReader::sym_int(const Json& json) {
   if (only.first == "as_expr") {
     TRY(const Json expr, only.second.field("expr_str"));
     TRY(const auto text, expr.as_string());
-    return sizes_.parse(text);
+    TRY(const auto dim, sizes_.parse(text));
+    if (dim) TRY_DO(note_hint(only.second, *dim));
+    return dim;
   }
   if (only.first != "as_int") return json.error(fmt::format("'{}' is not an integer", only.first));
   TRY(const int64_t value, only.second.as_int64());

@@ -2,6 +2,9 @@
 // not synchronised.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "archive/json.h"
 #include "tensor/type.h"
 #include "torch/symbolic_sizes.h"
@@ -33,12 +36,16 @@ class MetaReader {
   Result<std::optional<Dim>> sym_int(const archive::Json& json);
   SymbolicSizes& sizes() { return sizes_; }
   DimTable& dims() { return dims_; }
+  // Values that symbols had while the program was traced, as far as the sizes read so far tell.
+  const std::map<std::string, int64_t>& hints() const { return hints_; }
 
  private:
   Result<Shape> shape(const archive::Json& json);
+  Status note_hint(const archive::Json& expression, Dim dim);
 
   DimTable& dims_;
   SymbolicSizes sizes_;
+  std::map<std::string, int64_t> hints_;
 };
 
 }  // namespace cortland::torch

@@ -15,7 +15,7 @@ namespace cortland::torch_ops {
 namespace {
 
 struct Entry {
-  const TorchOp* op;
+  TorchOp op;
   torch::Schema schema;
 };
 
@@ -32,9 +32,16 @@ const Registry& registry() {
         auto schema = torch::parse_schema(op.schema);
         CHECK(schema.ok(), fmt::format("schema '{}': {}", op.schema, schema.ok() ? "" : schema.error().what));
         std::string target = schema->target();
-        const bool inserted = r.by_target.emplace(std::move(target), Entry{&op, std::move(*schema)}).second;
-        CHECK(inserted, fmt::format("two entries for '{}'", op.schema));
-        r.ops.push_back(&op);
+        const auto [it, inserted] = r.by_target.emplace(std::move(target), Entry{op, std::move(*schema)});
+        if (inserted) {
+          r.ops.push_back(&it->second.op);
+          continue;
+        }
+        // How an operator is lowered and how it is taken apart may stand in two tables.
+        TorchOp& known = it->second.op;
+        CHECK(!(known.lower && op.lower) && !(known.decompose && op.decompose), fmt::format("two entries for '{}'", op.schema));
+        if (op.lower) known.lower = op.lower;
+        if (op.decompose) known.decompose = op.decompose;
       }
     };
 #define FAMILY(table) add(table);
@@ -62,7 +69,7 @@ const Entry* find_entry(std::string_view target) {
 
 const TorchOp* find_op(std::string_view target) {
   const Entry* entry = find_entry(target);
-  return entry ? entry->op : nullptr;
+  return entry ? &entry->op : nullptr;
 }
 
 const torch::Schema* find_schema(std::string_view target) {
