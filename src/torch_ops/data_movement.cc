@@ -137,6 +137,13 @@ Result<Operand> move_axis(Lowering& in, Operand x, int64_t from, int64_t to) {
   return in.transpose(x, perm);
 }
 
+Result<Operand> payload(Lowering& in, std::string_view name) {
+  TRY(Operand x, in.precise_tensor(name));
+  const DType type = in.dtype_of(x);
+  if (is_integer(type)) return in.cast(x, DType::I32);
+  return is_float(type) && type != DType::F16 ? in.cast(x, DType::F32) : Result<Operand>(x);
+}
+
 Result<Operand> as_numbers(Lowering& in, Operand x) { return in.dtype_of(x) == DType::Bool ? in.cast(x, DType::I32) : Result<Operand>(x); }
 
 namespace {

@@ -28,6 +28,8 @@ Result<Operand> move_axis(Lowering& in, Operand x, int64_t from, int64_t to);
 
 // Ops on numbers only: bools become int32, and back.
 Result<Operand> as_numbers(Lowering& in, Operand x);
+// A tensor argument to be moved, not computed with: what was computed in float32 stays so, and constants keep their precision.
+Result<Operand> payload(Lowering& in, std::string_view name);
 // A value of torch type `from` as torch's `.to(to)` has it: floats truncate, small integers wrap around, bool is "not 0".
 Result<Operand> convert(Lowering& in, Operand x, DType from, DType to);
 // A tensor argument converted to the element type of result 0.

@@ -92,6 +92,15 @@ Result<Operand> Lowering::precise_tensor(std::string_view name) {
 }
 
 Result<std::vector<Operand>> Lowering::tensors(std::string_view name) {
+  TRY(std::vector<Operand> out, precise_tensors(name));
+  for (Operand& o : out) {
+    if (!o) continue;
+    TRY(o, cast(o, mil_dtype(dtype_of(o))));
+  }
+  return out;
+}
+
+Result<std::vector<Operand>> Lowering::precise_tensors(std::string_view name) {
   const auto* list = arg(name).as<torch::Arg::List>();
   if (!list) return reject(DiagKind::UnsupportedArgument, fmt::format("argument '{}' is not a list of tensors", name));
   std::vector<Operand> out;
@@ -104,8 +113,9 @@ Result<std::vector<Operand>> Lowering::tensors(std::string_view name) {
     const auto it = state_.operands.find(*v);
     if (it == state_.operands.end() || !it->second)
       return reject(DiagKind::UnsupportedArgument, fmt::format("argument '{}' has a tensor without Core ML value", name));
-    TRY(Operand o, cast(it->second, mil_dtype(dtype_of(it->second))));
-    out.push_back(o);
+    out.push_back(it->second);
+    if (it->second.is_const() || dtype_of(it->second) == DType::F32) continue;
+    TRY(out.back(), cast(it->second, mil_dtype(dtype_of(it->second))));
   }
   return out;
 }

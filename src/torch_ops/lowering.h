@@ -76,6 +76,7 @@ class Lowering {
   // The same, but a value that was computed in float32 keeps that type; constants keep theirs.
   Result<Operand> precise_tensor(std::string_view name);
   Result<std::vector<Operand>> tensors(std::string_view name);  // None entries are empty operands
+  Result<std::vector<Operand>> precise_tensors(std::string_view name);
   Result<int64_t> integer(std::string_view name) const;         // rejects symbolic sizes
   Result<std::vector<int64_t>> ints(std::string_view name) const;
   // int[2] arguments where one number stands for both.

@@ -1,0 +1,113 @@
+// Reading by index: x[i, j], gather, index_select, take and one_hot. Several index tensors become one index into the merged
+// axes: gather_nd reads wrong places on some devices when its indices are known only at run time.
+#include <fmt/format.h>
+
+#include "mil_ops/ops.h"
+#include "torch_ops/data_movement.h"
+#include "torch_ops/indices.h"
+#include "torch_ops/op.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+Lowered indexed(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(const FlatIndex f, flat_index(in, "indices", in.shape_of(x)));
+  TRY(Operand ordered, in.transpose(x, f.perm));
+  TRY(Operand merged, merge_axes(in, ordered, f.axis, f.count));
+  TRY(Operand result, gather(in, merged, static_cast<int64_t>(f.axis), f.index));
+  return in.with_shape(result, in.result_type().shape);
+}
+
+Result<Operand> at_least_vector(Lowering& in, Operand x) { return in.rank_of(x) == 0 ? in.reshape(x, {1}) : Result<Operand>(x); }
+
+// One index for each element of the result; axes of x that are longer than those of the index are cut.
+Result<Operand> gather_along(Lowering& in, Operand x, int64_t axis, Operand index) {
+  TRY(x, at_least_vector(in, x));
+  TRY(index, at_least_vector(in, index));
+  const Shape shape = in.shape_of(index);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (static_cast<int64_t>(i) == axis || shape[i] == in.shape_of(x)[i]) continue;
+    TRY(x, slice(in, x, static_cast<int64_t>(i), 0, shape[i]));
+  }
+  const bool was_bool = in.dtype_of(x) == DType::Bool;
+  TRY(Operand numbers, as_numbers(in, x));
+  TRY(Operand result, in.op(mil_ops::gather_along_axis, {{"x", numbers}, {"indices", index}, {"axis", axis}}));
+  TRY(result, in.reshape(result, in.result_type().shape));
+  return was_bool ? as_bool(in, result) : Result<Operand>(result);
+}
+
+Lowered gathered(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand index, in.tensor("index"));
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  return gather_along(in, x, axis, index);
+}
+
+Result<Operand> flattened(Lowering& in, Operand x) { return in.reshape(x, {product(in, in.shape_of(x), 0, in.shape_of(x).size())}); }
+
+Lowered taken_along(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand index, in.tensor("indices"));
+  if (!in.has("dim")) {
+    TRY(x, flattened(in, x));
+    TRY(index, flattened(in, index));
+    return gather_along(in, x, 0, index);
+  }
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  // All axes but `dim` broadcast.
+  Shape to = in.result_type().shape;
+  const auto at = static_cast<size_t>(axis);
+  to[at] = in.shape_of(index)[at];
+  TRY(index, in.expand(index, to));
+  to[at] = in.shape_of(x)[at];
+  TRY(x, in.expand(x, to));
+  return gather_along(in, x, axis, index);
+}
+
+Lowered index_selected(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand index, in.tensor("index"));
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  TRY(x, at_least_vector(in, x));
+  TRY(index, at_least_vector(in, index));
+  TRY(Operand result, gather(in, x, axis, index));
+  return in.reshape(result, in.result_type().shape);
+}
+
+Lowered taken(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  TRY(Operand index, in.tensor("index"));
+  TRY(x, flattened(in, x));
+  TRY(Operand wrapped, wrap_indices(in, index, in.shape_of(x)[0]));
+  in.with_shape(wrapped, in.result_type().shape);
+  return gather(in, x, 0, wrapped);
+}
+
+Lowered one_hot(Lowering& in) {
+  TRY(Operand x, in.tensor("self"));
+  const Dim classes = in.result_type().shape.back();
+  TRY(const Dim wanted, in.dim("num_classes"));
+  if (known(in, wanted) == -1)
+    return in.reject(DiagKind::UnsupportedShape, "the number of classes is the largest value of the data", "pass num_classes");
+  TRY(Operand size, in.size(classes));
+  TRY(Operand result, in.op(mil_ops::one_hot, {{"indices", x}, {"one_hot_vector_size", size}, {"axis", -1}, {"on_value", 1}, {"off_value", 0}}));
+  return in.with_shape(result, in.result_type().shape);
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed},
+    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed},
+    {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered},
+    {.schema = "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", .lower = index_selected},
+    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken},
+    {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", .lower = taken_along},
+    {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", .lower = one_hot},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kIndexingOps;
+const std::span<const TorchOp> kIndexingOps = kTable;
+
+}  // namespace cortland::torch_ops
