@@ -282,6 +282,46 @@ Lowered lower_ldexp(Lowering& in) {
   return in.op(mil_ops::mul, {{"x", x}, {"y", scale}});
 }
 
+// Differences of neighbours along one dimension, `n` times over.
+Lowered lower_diff(Lowering& in) {
+  TRY(const int64_t n, in.integer("n"));
+  TRY(Operand x, in.precise_tensor("self"));
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  std::vector<Operand> parts = {x};
+  if (in.has("prepend")) {
+    TRY(Operand front, in.precise_tensor("prepend"));
+    parts.insert(parts.begin(), front);
+  }
+  if (in.has("append")) {
+    TRY(Operand back, in.precise_tensor("append"));
+    parts.push_back(back);
+  }
+  const bool boolean = in.result_type().dtype == DType::Bool;
+  const DType type = is_float(in.result_type().dtype) ? common_float(in, parts) : DType::I32;
+  for (Operand& part : parts) {
+    TRY(part, in.cast(part, type));
+  }
+  if (parts.size() > 1) {
+    TRY(x, in.op(mil_ops::concat, {{"values", parts}, {"axis", axis}, {"interleave", false}}));
+  } else {
+    x = parts[0];
+  }
+  const auto rank = static_cast<size_t>(in.rank_of(x)), at = static_cast<size_t>(axis);
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<int64_t> first(rank, 0), second(rank, 0);
+    std::vector<bool> all(rank, true), from_second = all, to_last = all;
+    second[at] = 1;
+    from_second[at] = false;
+    std::vector<int64_t> last(rank, 0);
+    last[at] = -1;
+    to_last[at] = false;
+    TRY(Operand later, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", second}, {"end", first}, {"begin_mask", from_second}, {"end_mask", all}}));
+    TRY(Operand earlier, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", first}, {"end", last}, {"begin_mask", all}, {"end_mask", to_last}}));
+    TRY(x, in.op(boolean ? mil_ops::not_equal : mil_ops::sub, {{"x", later}, {"y", earlier}}));
+  }
+  return x;
+}
+
 constexpr TorchOp kTable[] = {
     {.schema = "aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor", .lower = lower_add},
     {.schema = "aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor", .lower = lower_add},
@@ -335,6 +375,7 @@ constexpr TorchOp kTable[] = {
      .lower = [](Lowering& in) -> Lowered { return log_add_exp(in, 1); }},
     {.schema = "aten::logaddexp2(Tensor self, Tensor other) -> Tensor",
      .lower = [](Lowering& in) -> Lowered { return log_add_exp(in, M_LN2); }},
+    {.schema = "aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", .lower = lower_diff},
     {.schema = "aten::heaviside(Tensor self, Tensor values) -> Tensor", .lower = lower_heaviside},
     {.schema = "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_ldexp},
 };

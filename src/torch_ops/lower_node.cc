@@ -15,7 +15,7 @@ Diagnostic at_node(Diagnostic d, const torch::Node& node) {
 }
 
 // What no lowering can express, whatever the op.
-Status check_types(const torch::Graph& graph, const torch::Node& node) {
+Status check_types(LoweringState& state, const torch::Graph& graph, const torch::Node& node) {
   auto check = [&](torch::ValueId v) -> Status {
     if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) return {};
     const TensorType& t = graph.values[v].type;
@@ -32,6 +32,7 @@ Status check_types(const torch::Graph& graph, const torch::Node& node) {
   if (!status.ok()) return status;
   for (torch::ValueId v : node.results) {
     if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) continue;
+    if (!state.is_used(graph, v)) continue;  // batch norm in evaluation has empty ones
     const TensorType& t = graph.values[v].type;
     if (t.rank() > 5) return diag(DiagKind::UnsupportedRank, fmt::format("the result has rank {}, Core ML allows 5", t.rank()));
     for (Dim d : t.shape)
@@ -59,6 +60,15 @@ Status match_result(LoweringState& state, const torch::Value& value, Operand res
   return {};
 }
 
+// What the node made carries its name, so that a listing of the program can be read beside the model.
+void name_result(LoweringState& state, const torch::Value& value, Operand result, int32_t node) {
+  if (!result.is_value()) return;
+  mil::Value& made = state.program.values[result.value()];
+  if (!made.producer || state.program.ops[made.producer].origin != node) return;
+  made.name = value.name;
+  if (state.program.ops[made.producer].results.size() == 1) state.program.ops[made.producer].name = value.name;
+}
+
 Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId id, const TorchOp& op, DType compute) {
   const torch::Node& node = graph.nodes[id];
   Lowering lowering(state, graph, id, find_schema(node.target), compute);
@@ -70,6 +80,7 @@ Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId 
     if (!v) continue;
     if (i < results.operands.size() && results.operands[i]) {
       TRY_DO(match_result(state, graph.values[v], results.operands[i]));
+      name_result(state, graph.values[v], results.operands[i], id.index);
     } else if (state.is_used(graph, v)) {
       return diag(DiagKind::UnsupportedArgument, fmt::format("result {} has no Core ML form and is used", i));
     }
@@ -99,7 +110,7 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
   if (!op)
     return at_node(diag(DiagKind::UnknownOp, "Cortland does not know this operator", "it stays on the CPU if ExecuTorch has a kernel for it"), node);
   if (!op->lower) return at_node(diag(DiagKind::UnsupportedOp, "there is no Core ML form of this operator"), node);
-  if (auto status = check_types(graph, node); !status.ok()) return at_node(status.error(), node);
+  if (auto status = check_types(state, graph, node); !status.ok()) return at_node(status.error(), node);
   DType compute = state.options.float_type;
   if (state.float32_ops.count(node.target) || reads_only_constants(state, graph, node)) compute = DType::F32;
   const auto mark = state.mark();

@@ -70,7 +70,10 @@ class Functionalizer {
     Node& node = graph_.nodes[id];
     const bool writes = !functional.empty() && !view_of(graph_, node.results.empty() ? ValueId{} : node.results[0]).node;
     if (!writes) {
-      if (!functional.empty()) node.target = functional;  // detach_, and dropout_ in evaluation: names of the same memory
+      if (!functional.empty()) {
+        node.target = functional;  // detach_, and dropout_ in evaluation: names of the same memory
+        node.args[0].name = functional == "aten.detach.default" ? "self" : "input";
+      }
       graph_.order.push_back(id);
       return {};
     }
