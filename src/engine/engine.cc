@@ -137,6 +137,7 @@ Status Engine::execute(Step& step, Values& results) {
 
 Status Engine::run_kernel(Step& step, Values& results) {
   mil::EvalContext context(*step.op, step.arguments, step.result_types);
+  TRY_DO(context.check_operands());
   TRY_DO(step.kernel ? step.kernel->run(context) : step.op->eval(context));
   results = context.take_results();
   return {};

@@ -152,6 +152,7 @@ class Planner {
       for (Source from : slot)
         if (from.kind != Source::Kind::Constant) return bad(op, "an operand is not a constant");
     mil::EvalContext context(*op.def, step.arguments, step.result_types);
+    TRY_DO(context.check_operands());
     TRY_DO(op.def->eval(context));
     auto results = context.take_results();
     for (size_t i = 0; i < op.results.size(); ++i) {

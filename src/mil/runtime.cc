@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <map>
 #include <new>
 
 #include "tensor/weight.h"
@@ -85,7 +86,10 @@ int64_t EvalContext::integer(std::string_view input) const {
 }
 
 double EvalContext::number(std::string_view input) const {
-  if (has(input)) return static_cast<double>(tensor(input).floats().at(0));
+  if (has(input)) {
+    const auto all = tensor(input).floats();
+    return all.empty() ? 0 : static_cast<double>(all[0]);
+  }
   return def.inputs[static_cast<size_t>(def.slot(input))].fallback.number;
 }
 
@@ -100,9 +104,34 @@ std::string EvalContext::str(std::string_view input) const {
   return text ? text : "";
 }
 
+RuntimeValue& EvalContext::result(size_t i) {
+  CHECK(i < results_.size(), fmt::format("{} has more results than the program says", def.name));
+  return results_[i];
+}
+
 Tensor& EvalContext::output(size_t i, std::vector<int64_t> shape, DType dtype) {
-  results_[i].tensor = Tensor::make(dtype == DType::Unknown ? result_types[i].dtype() : dtype, std::move(shape));
-  return results_[i].tensor;
+  Tensor& t = result(i).tensor;
+  t = Tensor::make(dtype == DType::Unknown ? result_types[i].dtype() : dtype, std::move(shape));
+  return t;
+}
+
+Status EvalContext::check_operands() const {
+  if (result_types.empty()) return error("the program gives it no result");
+  std::map<char, DType> groups;
+  for (size_t slot = 0; slot < def.inputs.size(); ++slot) {
+    const Input& input = def.inputs[slot];
+    if (inputs_[slot].empty() && input.need != Need::Optional) return error(fmt::format("'{}' is missing", input.name));
+    for (const RuntimeValue& v : inputs_[slot]) {
+      if (v.list && input.types.bits == kAnyType.bits) continue;
+      const DType dtype = v.strings.empty() ? v.tensor.dtype : DType::String;
+      if (v.list || dtype == DType::Unknown || !input.types.has(dtype) || (dtype != DType::String && !v.tensor.storage))
+        return error(fmt::format("'{}' cannot be {}", input.name, v.list ? "a list" : mil_name(dtype)));
+      if (!input.group) continue;
+      const DType first = groups.try_emplace(input.group, dtype).first->second;
+      if (first != dtype) return error(fmt::format("'{}' is {} but must be {} like the other operands", input.name, mil_name(dtype), mil_name(first)));
+    }
+  }
+  return {};
 }
 
 void EvalContext::map(std::string_view input, const std::function<float(float)>& f) {

@@ -68,10 +68,14 @@ class EvalContext {
   bool boolean(std::string_view input) const;
   std::string str(std::string_view input) const;
 
+  // Whether every operand is there and has an element type the descriptor allows, and there is a result. Whoever runs ops of a file asks first:
+  // kernels rely on it.
+  Status check_operands() const;
+
   // Makes result `i`, of the inferred element type unless one is given.
   Tensor& output(size_t i, std::vector<int64_t> shape, DType dtype = DType::Unknown);
-  void set_output(size_t i, Tensor tensor) { results_[i].tensor = std::move(tensor); }
-  void set_output(size_t i, RuntimeValue value) { results_[i] = std::move(value); }
+  void set_output(size_t i, Tensor tensor) { result(i).tensor = std::move(tensor); }
+  void set_output(size_t i, RuntimeValue value) { result(i) = std::move(value); }
   std::vector<RuntimeValue> take_results() { return std::move(results_); }
 
   // result 0 = f(element of input), computed in float and rounded to the result type.
@@ -83,6 +87,8 @@ class EvalContext {
   Diagnostic error(std::string why) const;  // DiagKind::BadInput, with the op's name
 
  private:
+  RuntimeValue& result(size_t i);
+
   std::span<const std::vector<RuntimeValue>> inputs_;  // by slot
   std::vector<RuntimeValue> results_;
 };

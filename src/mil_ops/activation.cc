@@ -93,7 +93,7 @@ template <class F>
 Status map_channels(EvalContext& c, F f) {
   const Tensor x = c.tensor("x");
   if (x.rank() < 2 || x.dim(1) != c.tensor("alpha").elements()) return c.error("one parameter for each channel is needed");
-  Tensor& out = c.output(0, x.shape);
+  Tensor& out = c.output(0, x.shape, x.dtype);
   const int64_t channels = x.dim(1), rows = x.dim(0) * channels;
   const int64_t inner = rows == 0 ? 0 : x.elements() / rows;
   for (int64_t row = 0; row < rows; ++row)

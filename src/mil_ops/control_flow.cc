@@ -35,7 +35,7 @@ void select_elements(StridedWalk walk, const uint8_t* cond, const T* a, const T*
 Status eval_select(EvalContext& c) {
   const Tensor cond = c.tensor("cond"), a = c.tensor("a"), b = c.tensor("b");
   TRY(const Sizes values, broadcast(a.shape, b.shape));
-  TRY(const Sizes shape, broadcast(values, cond.shape));
+  TRY(const Sizes shape, broadcast_sizes(c, values, cond.shape));
   Tensor& out = c.output(0, shape, a.dtype);
   const StridedWalk walk(shape, {broadcast_strides(cond.shape, shape), broadcast_strides(a.shape, shape),
                                  broadcast_strides(b.shape, shape), dense_strides(shape)});
@@ -240,7 +240,7 @@ Status eval_list_gather(EvalContext& c) {
   Tensor& out = c.output(0, std::move(shape), first.dtype);
   for (size_t i = 0; i < indices.size(); ++i) {
     TRY(const Tensor t, element(c, *list, indices[i]));
-    if (t.shape != first.shape) return c.error("the gathered elements have different shapes");
+    if (t.shape != first.shape || t.dtype != first.dtype) return c.error("the gathered elements have different types");
     std::memcpy(out.mutable_data() + i * first.bytes(), t.data(), first.bytes());
   }
   return {};

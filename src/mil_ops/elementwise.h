@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "mil/runtime.h"
+#include "mil_ops/shape_rules.h"
 #include "mil_ops/strided.h"
 #include "tensor/weight.h"
 
@@ -29,7 +29,7 @@ void map_run(const mil::Tensor& x, mil::Tensor& out, int64_t first, int64_t last
 template <class F>
 Status map_floats(mil::EvalContext& c, F f) {
   const mil::Tensor x = c.tensor("x");
-  mil::Tensor& out = c.output(0, x.shape);
+  mil::Tensor& out = c.output(0, x.shape, x.dtype);
   map_run(x, out, 0, x.elements(), f);
   return {};
 }
@@ -37,7 +37,7 @@ Status map_floats(mil::EvalContext& c, F f) {
 template <class F>
 Status map_ints(mil::EvalContext& c, F f) {
   const mil::Tensor x = c.tensor("x");
-  mil::Tensor& out = c.output(0, x.shape);
+  mil::Tensor& out = c.output(0, x.shape, DType::I32);
   const int32_t* in = x.data<int32_t>();
   int32_t* to = out.mutable_data<int32_t>();
   for (int64_t i = 0, n = x.elements(); i < n; ++i) to[i] = static_cast<int32_t>(f(int64_t{in[i]}));
@@ -53,6 +53,12 @@ Status float_op(mil::EvalContext& c) {
 template <auto F>
 Status number_op(mil::EvalContext& c) {
   return c.tensor("x").dtype == DType::I32 ? map_ints(c, F) : map_floats(c, F);
+}
+
+inline Result<Sizes> broadcast_sizes(const mil::EvalContext& c, const Sizes& x, const Sizes& y) {
+  TRY(Sizes shape, mil::broadcast(x, y));
+  TRY_DO(check_sizes(c, shape));
+  return shape;
 }
 
 // out = f(x, y) over the broadcast shape of `out`, both operands of type T.
@@ -85,9 +91,9 @@ auto widened(F f) {
 template <auto F>
 Status arithmetic_op(mil::EvalContext& c) {
   const mil::Tensor x = c.tensor("x"), y = c.tensor("y");
-  TRY(const Sizes shape, mil::broadcast(x.shape, y.shape));
+  TRY(const Sizes shape, broadcast_sizes(c, x.shape, y.shape));
   if (x.dtype == DType::I32) {
-    broadcast_run<int32_t>(x, y, shape, c.output(0, shape).mutable_data<int32_t>(), widened(F));
+    broadcast_run<int32_t>(x, y, shape, c.output(0, shape, DType::I32).mutable_data<int32_t>(), widened(F));
     return {};
   }
   mil::Tensor out = mil::Tensor::make(DType::F32, shape);
@@ -100,7 +106,7 @@ Status arithmetic_op(mil::EvalContext& c) {
 template <auto F>
 Status comparison_op(mil::EvalContext& c) {
   const mil::Tensor x = c.tensor("x"), y = c.tensor("y");
-  TRY(const Sizes shape, mil::broadcast(x.shape, y.shape));
+  TRY(const Sizes shape, broadcast_sizes(c, x.shape, y.shape));
   uint8_t* out = c.output(0, shape, DType::Bool).mutable_data<uint8_t>();
   if (x.dtype == DType::I32)
     broadcast_run<int32_t>(x, y, shape, out, widened(F));

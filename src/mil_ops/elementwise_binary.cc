@@ -27,8 +27,8 @@ Types infer_comparison(InferContext& c) {
 template <auto F>
 Status logical_op(EvalContext& c) {
   const Tensor x = c.tensor("x"), y = c.tensor("y");
-  TRY(const Sizes shape, broadcast(x.shape, y.shape));
-  broadcast_run<uint8_t>(x, y, shape, c.output(0, shape).mutable_data<uint8_t>(), F);
+  TRY(const Sizes shape, broadcast_sizes(c, x.shape, y.shape));
+  broadcast_run<uint8_t>(x, y, shape, c.output(0, shape, DType::Bool).mutable_data<uint8_t>(), F);
   return {};
 }
 

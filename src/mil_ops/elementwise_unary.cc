@@ -49,7 +49,7 @@ Status eval_threshold(EvalContext& c) {
 
 Status eval_logical_not(EvalContext& c) {
   const Tensor x = c.tensor("x");
-  uint8_t* out = c.output(0, x.shape).mutable_data<uint8_t>();
+  uint8_t* out = c.output(0, x.shape, DType::Bool).mutable_data<uint8_t>();
   for (int64_t i = 0, n = x.elements(); i < n; ++i) out[i] = x.data<uint8_t>()[i] == 0;
   return {};
 }

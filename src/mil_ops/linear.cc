@@ -151,6 +151,7 @@ Status eval_matmul(EvalContext& c) {
   Sizes shape = batch;
   if (x.rank() > 1) shape.push_back(p.m);
   if (y.rank() > 1) shape.push_back(p.n);
+  TRY_DO(check_sizes(c, shape));
   // One matrix for all batches: they are rows of one product.
   if (y.rank() <= 2 && x.rank() > 2 && !p.transpose_x) {
     for (int64_t d : batch) p.m *= d;

@@ -87,11 +87,11 @@ void fold(const Reduction& r, std::vector<Acc>& acc, F f) {
 
 // Rounds results to x's type: int32 wraps when it was summed exactly, and saturates when it comes from a float.
 void store(EvalContext& c, const Reduction& r, const std::vector<int64_t>& values) {
-  int32_t* out = c.output(0, r.shape).mutable_data<int32_t>();
+  int32_t* out = c.output(0, r.shape, DType::I32).mutable_data<int32_t>();
   for (int64_t v : values) *out++ = static_cast<int32_t>(v);
 }
 void store(EvalContext& c, const Reduction& r, const std::vector<double>& values) {
-  Tensor& out = c.output(0, r.shape);
+  Tensor& out = c.output(0, r.shape, c.tensor("x").dtype);
   convert_elements(DType::F64, reinterpret_cast<const std::byte*>(values.data()), out.dtype, out.mutable_data(),
                    out.elements());
 }

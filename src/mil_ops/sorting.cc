@@ -149,7 +149,7 @@ Status eval_cumsum(EvalContext& c) {
   const Lines lines = lines_along(x.shape, axis);
   const bool exclusive = c.boolean("exclusive"), reverse = c.boolean("reverse");
   if (x.dtype == DType::I32) {
-    cumulate<int32_t, int64_t>(x, c.output(0, x.shape), lines, exclusive, reverse);
+    cumulate<int32_t, int64_t>(x, c.output(0, x.shape, DType::I32), lines, exclusive, reverse);
     return {};
   }
   Tensor out = Tensor::make(DType::F32, x.shape);

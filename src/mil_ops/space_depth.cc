@@ -182,6 +182,7 @@ Status eval_space_to_batch(EvalContext& c) {
   TRY(const Shape shape, space_to_batch_shape(c, dims, b));
   const Tensor& x = c.tensor("x");
   const Sizes out = sizes(shape);
+  TRY_DO(check_sizes(c, out));
   Tensor padded = Tensor::make(x.dtype, {x.dim(0), x.dim(1), out[2] * b.size[0], out[3] * b.size[1]});
   std::memset(padded.mutable_data(), 0, padded.bytes());
   const Sizes dense = dense_strides(padded.shape);

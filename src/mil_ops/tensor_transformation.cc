@@ -309,6 +309,7 @@ Status eval_sliding_windows(EvalContext& c) {
   shape.insert(shape.begin() + after, size);
   strides.insert(strides.begin() + after, strides[axis]);
   strides[axis] *= stride;
+  TRY_DO(check_sizes(c, shape));
   return gather_view(c, x, std::move(shape), {0, std::move(strides)});
 }
 
