@@ -1,0 +1,41 @@
+// Dropout, which does nothing in evaluation.
+#include "torch_ops/data_movement.h"
+#include "torch_ops/elementwise.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+// dropout calls it "input", dropout_ calls it "self".
+std::string_view argument(const Lowering& in) { return in.has("input") ? "input" : "self"; }
+
+// The argument as it is, when nothing is dropped.
+Result<Operand> undropped(Lowering& in) {
+  TRY(const double p, in.number("p"));
+  if (in.boolean("train") && p != 0) return in.reject_argument("train", "True", "call eval() before the export");
+  return in.precise_tensor(argument(in));
+}
+
+Lowered lower_dropout(Lowering& in) { return undropped(in); }
+
+// The second result is the mask of what was kept.
+Lowered lower_native_dropout(Lowering& in) {
+  TRY(Operand x, undropped(in));
+  if (!in.result_used(1)) return std::vector<Operand>{x};
+  TRY(Operand mask, filled(in, in.shape(argument(in)), 1, DType::Bool));
+  return std::vector<Operand>{x, mask};
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", .lower = lower_native_dropout},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kDropoutOps;
+const std::span<const TorchOp> kDropoutOps = kTable;
+
+}  // namespace cortland::torch_ops
