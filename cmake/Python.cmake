@@ -1,0 +1,17 @@
+# add_python_module(folder DEPS layer...): the folder src/<folder> as the extension module cortland._cortland, when
+# CORTLAND_PYTHON is on. nanobind says where it is: `python -m nanobind --cmake_dir`, which scikit-build-core passes by itself.
+function(add_python_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  if(NOT CORTLAND_PYTHON)
+    return()
+  endif()
+  find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+  find_package(nanobind CONFIG REQUIRED)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  nanobind_add_module(cortland_python NB_STATIC LTO NOMINSIZE ${sources})
+  list(TRANSFORM ARG_DEPS PREPEND cortland_)
+  target_link_libraries(cortland_python PRIVATE ${ARG_DEPS})
+  target_link_options(cortland_python PRIVATE -Wl,--exclude-libs,ALL)
+  set_target_properties(cortland_python PROPERTIES OUTPUT_NAME _cortland)
+  install(TARGETS cortland_python LIBRARY DESTINATION cortland COMPONENT python)
+endfunction()
