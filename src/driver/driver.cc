@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "coreml/package_writer.h"
 #include "edge/plan.h"
@@ -36,6 +37,7 @@ Result<edge::DelegateBlob> delegate_blob(const partition::Delegate& delegate, co
 }
 
 Result<std::vector<executorch::CompileSpec>> compile_specs(const LowerOptions& options) {
+  if (options.compile_specs) return *options.compile_specs;
   executorch::CompileOptions compile;
   const auto unit = executorch::compute_unit_from_name(options.compute_unit);
   if (!unit)
@@ -64,8 +66,35 @@ LowerReport make_report(const partition::PartitionedGraph& partitioned, const Lo
   return report;
 }
 
-Result<torch::Graph> read_functional(const std::filesystem::path& pt2) {
-  TRY(auto graph, torch::read_pt2(pt2.string()));
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+void add_names(std::set<std::string>& names, const std::string& target) {
+  names.insert(lower_case(target));
+  names.insert(lower_case(partition::edge_name(target)));
+}
+
+std::set<std::string> operator_names(const torch::Graph& graph) {
+  std::set<std::string> names;
+  for (torch::NodeId n : graph.order) add_names(names, graph.nodes[n].target);
+  return names;
+}
+
+// Names to skip that no operator has, neither in the program as exported nor once it was taken apart.
+void report_unknown_skips(std::set<std::string> names, const LowerOptions& options, LowerReport& report) {
+  for (const auto& op : report.cpu_ops) add_names(names, op.op);
+  for (const auto& d : report.delegates)
+    for (const auto& op : d.ops) add_names(names, op);
+  for (const auto& skip : options.partition.skip_ops)
+    if (skip != "*" && !names.count(skip))
+      report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+}
+
+Result<torch::Graph> read_functional(std::shared_ptr<const MappedFile> pt2) {
+  TRY(auto graph, torch::read_pt2(std::move(pt2)));
   return torch_passes::functionalize(std::move(graph));
 }
 
@@ -85,28 +114,43 @@ std::string LowerReport::json() const {
   return root.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesystem::path& pte, const LowerOptions& options) {
+Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
   TRY(const auto specs, compile_specs(options));
-  TRY(auto graph, read_functional(pt2));
-  TRY(const auto partitioned, partition::partition_graph(std::move(graph), options.partition));
-  LowerReport report = make_report(partitioned, options);
+  TRY(auto graph, read_functional(std::move(pt2)));
+  auto names = operator_names(graph);
+  TRY(auto partitioned, partition::partition_graph(std::move(graph), options.partition));
+  LoweredProgram lowered;
+  lowered.report = make_report(partitioned, options);
+  report_unknown_skips(std::move(names), options, lowered.report);
+  lowered.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
   std::vector<edge::DelegateBlob> blobs;
-  for (size_t i = 0; i < partitioned.delegates.size(); ++i) {
-    TRY(auto blob, delegate_blob(partitioned.delegates[i], specs));
-    report.delegates[i].bytes = blob.directory.bytes.size;
+  for (size_t i = 0; i < lowered.graph->delegates.size(); ++i) {
+    TRY(auto blob, delegate_blob(lowered.graph->delegates[i], specs));
+    lowered.report.delegates[i].bytes = blob.directory.bytes.size;
     blobs.push_back(std::move(blob));
   }
   std::vector<Diagnostic> warnings;
-  TRY(const auto program, edge::plan_method(partitioned, std::move(blobs), options.method, &warnings));
-  for (const auto& w : warnings) report.warnings.push_back(w.what);
+  TRY(lowered.program, edge::plan_method(*lowered.graph, std::move(blobs), options.method, &warnings));
+  for (const auto& w : warnings) lowered.report.warnings.push_back(w.what);
+  return lowered;
+}
+
+Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
   TRY(auto file, OutputFile::create(pte));
-  TRY_DO(executorch::write_pte(program, file));
-  TRY_DO(file.commit());
-  return report;
+  TRY_DO(executorch::write_pte(lowered.program, file));
+  return file.commit();
+}
+
+Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesystem::path& pte, const LowerOptions& options) {
+  TRY(auto file, MappedFile::open(pt2));
+  TRY(auto lowered, lower(std::move(file), options));
+  TRY_DO(write(lowered, pte));
+  return std::move(lowered.report);
 }
 
 Result<LowerReport> convert(const std::filesystem::path& pt2, const std::filesystem::path& package, const LowerOptions& options) {
-  TRY(auto graph, read_functional(pt2));
+  TRY(auto file, MappedFile::open(pt2));
+  TRY(auto graph, read_functional(std::move(file)));
   TRY(const auto program, partition::convert_graph(std::move(graph), options.partition));
   TRY_DO(coreml::write_package(program, package));
   LowerReport report;

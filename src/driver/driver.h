@@ -2,9 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
+#include "executorch/program.h"
 #include "partition/partition.h"
 
 namespace cortland::driver {
@@ -14,6 +18,8 @@ struct LowerOptions {
   partition::PartitionOptions partition;
   std::string compute_unit = "all";      // all, cpu_only, cpu_and_gpu, cpu_and_ne
   std::string method = "forward";
+  // What the delegates store. Not set: specs made of the options above. apply_compile_specs() fills it.
+  std::optional<std::vector<executorch::CompileSpec>> compile_specs;
 };
 
 struct DelegateReport {
@@ -36,6 +42,17 @@ struct LowerReport {
 
   std::string json() const;
 };
+
+// A lowered program before it is written. Holds what its bytes are made of; movable; for one thread.
+struct LoweredProgram {
+  std::unique_ptr<const partition::PartitionedGraph> graph;  // constants of `program` may view its weights
+  executorch::PteProgram program;
+  LowerReport report;
+};
+
+// Keeps `pt2` alive as long as the result, which streams weights out of it.
+Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
+Status write(const LoweredProgram& lowered, const std::filesystem::path& pte);
 
 Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesystem::path& pte, const LowerOptions& options);
 Result<LowerReport> convert(const std::filesystem::path& pt2, const std::filesystem::path& package, const LowerOptions& options);

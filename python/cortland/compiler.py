@@ -1,0 +1,48 @@
+"""CoreMLBackend and its compile specs, byte for byte those of ExecuTorch."""
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+from . import _cortland
+from .enums import ComputeUnit, compute_unit_name, precision, precision_name, target_version
+
+
+@dataclass
+class CompileSpec:
+    """An option as a delegate stores it. Any object with these two attributes is accepted, ExecuTorch's own for instance."""
+
+    key: str
+    value: bytes
+
+
+class COMPILE_SPEC_KEYS(Enum):
+    COMPUTE_UNITS = "compute_units"
+    MODEL_TYPE = "model_type"
+    MIN_DEPLOYMENT_TARGET = "min_deployment_target"
+    MODEL_COMPUTE_PRECISION = "model_compute_precision"
+    OP_LINEAR_QUANTIZER_CONFIG = "op_linear_quantizer_config"
+    ENUMERATED_SHAPES = "enumerated_shapes"
+    PASS_PIPELINE = "pass_pipeline"
+    MULTIMETHOD_WEIGHT_SHARING_STRATEGY = "multimethod_weight_sharing_strategy"
+
+
+class CoreMLBackend:
+    class MODEL_TYPE(Enum):
+        MODEL = "model"
+        COMPILED_MODEL = "compiled_model"
+
+    @staticmethod
+    def generate_compile_specs(compute_unit=ComputeUnit.ALL, minimum_deployment_target=None, compute_precision=precision.FLOAT16,
+                               model_type=MODEL_TYPE.MODEL, op_linear_quantizer_config=None, pass_names=None):
+        """A list of CompileSpec for CoreMLPartitioner(compile_specs=...). Enums are cortland's or coremltools'."""
+        if not isinstance(model_type, Enum):
+            raise TypeError(f"model_type is {model_type!r}; use a member of CoreMLBackend.MODEL_TYPE")
+        pairs = _cortland.generate_compile_specs(
+            compute_unit=compute_unit_name(compute_unit),
+            target=target_version(minimum_deployment_target),
+            precision=precision_name(compute_precision),
+            model_type=model_type.value,
+            quantizer_config=None if op_linear_quantizer_config is None else json.dumps(op_linear_quantizer_config),
+            pass_names=None if pass_names is None else list(pass_names))
+        return [CompileSpec(key, value) for key, value in pairs]

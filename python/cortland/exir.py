@@ -1,0 +1,118 @@
+"""to_edge_transform_and_lower: from an exported program to a .pte."""
+
+import io
+import json
+import os
+import sys
+import warnings
+
+from . import _cortland
+from .errors import LoweringError, LoweringWarning
+from .partition import CoreMLPartitioner
+
+
+class ExecutorchProgram:
+    """A program for the ExecuTorch runtime."""
+
+    def __init__(self, lowered):
+        self._lowered = lowered
+        self._buffer = None
+
+    @property
+    def buffer(self):
+        """The .pte file as bytes."""
+        if self._buffer is None:
+            self._buffer = self._lowered.bytes()
+        return self._buffer
+
+    def write_to_file(self, open_file):
+        """Writes to a file that is open for binary writing."""
+        open_file.write(self.buffer)
+
+    def save(self, path):
+        """Writes the file without holding it in memory. It appears once it is complete."""
+        self._lowered.write(os.fspath(path))
+
+
+class LoweredProgram:
+    """What to_edge_transform_and_lower() gives. `report` says what was delegated, and of every other operator why not."""
+
+    def __init__(self, lowered):
+        self._lowered = lowered
+        self.report = json.loads(lowered.report())
+
+    def to_executorch(self, config=None):
+        _refuse("config", config)
+        return ExecutorchProgram(self._lowered)
+
+
+def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=None, constant_methods=None, compile_config=None):
+    """Lowers `programs`: a torch.export.ExportedProgram, the path of a .pt2 file, or {"method name": one of these}.
+
+    `partitioner` is a CoreMLPartitioner or a list with one; without, every operator runs on ExecuTorch's CPU kernels.
+    Raises LoweringError; warns with LoweringWarning.
+    """
+    _refuse("transform_passes", transform_passes)
+    _refuse("constant_methods", constant_methods)
+    _refuse("compile_config", compile_config)
+    method, program = _one_method(programs)
+    data, name = _program_bytes(program)
+    lowered = LoweredProgram(_cortland.lower(data, name, method=method, **_options(partitioner)))
+    for message in _messages(lowered.report):
+        warnings.warn(message, LoweringWarning, stacklevel=2)
+    return lowered
+
+
+def _refuse(argument, value):
+    if value is not None and value != {} and value != [] and value != ():
+        raise LoweringError(f"the argument {argument} is not supported yet", help=f"leave {argument} out")
+
+
+def _one_method(programs):
+    if not isinstance(programs, dict):
+        return "forward", programs
+    if len(programs) != 1:
+        raise LoweringError(f"{len(programs)} methods in one program are not supported yet", help="lower each method to a file of its own")
+    return next(iter(programs.items()))
+
+
+def _options(partitioner):
+    partitioners = partitioner if isinstance(partitioner, (list, tuple)) else [] if partitioner is None else [partitioner]
+    for p in partitioners:
+        if not isinstance(p, CoreMLPartitioner):
+            raise TypeError(f"partitioner: {type(p).__module__}.{type(p).__qualname__} is not a cortland.CoreMLPartitioner")
+    if len(partitioners) > 1:
+        raise LoweringError("several partitioners are not supported yet", help="pass one CoreMLPartitioner")
+    if not partitioners:
+        return dict(compile_specs=[], skip_ops=["*"], lower_full_graph=False, take_over_constant_data=True, take_over_mutable_buffer=True)
+    p = partitioners[0]
+    return dict(compile_specs=[(spec.key, bytes(spec.value)) for spec in p.compile_specs],
+                skip_ops=[name.lower() for name in p.skip_ops_for_coreml_delegation],
+                lower_full_graph=p.lower_full_graph,
+                take_over_constant_data=p.take_over_constant_data,
+                take_over_mutable_buffer=p.take_over_mutable_buffer)
+
+
+def _program_bytes(program):
+    """The path of a .pt2 file, or the bytes of one that is never written."""
+    if isinstance(program, (str, os.PathLike)):
+        return os.fspath(program), os.fspath(program)
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(program, torch.export.ExportedProgram):
+        raise TypeError(f"{type(program).__qualname__} is neither a torch.export.ExportedProgram nor the path of a .pt2 file")
+    archive = io.BytesIO()
+    torch.export.save(program, archive)
+    return archive.getbuffer(), "the exported program"
+
+
+def _messages(report):
+    """Warnings, and one line a kind of operator that was not delegated."""
+    skipped = "is in the list of operators to skip"
+    kinds = {}
+    for op in report["cpu_ops"]:
+        if op["reason"] != skipped:
+            kinds.setdefault((op["op"], op["reason"]), []).append(op)
+    for (op, reason), nodes in kinds.items():
+        times = "" if len(nodes) == 1 else f" ({len(nodes)} times)"
+        yield f"{op}{times} runs on the CPU, not on Core ML: {reason} [{nodes[0]['source'] or nodes[0]['node']}]"
+    yield from report["warnings"]

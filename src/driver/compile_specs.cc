@@ -1,0 +1,50 @@
+#include "driver/compile_specs.h"
+
+#include <fmt/format.h>
+
+#include "executorch/compile_specs.h"
+
+namespace cortland::driver {
+namespace {
+
+Diagnostic not_available(std::string_view key, std::string_view what, std::string_view help) {
+  return diag(DiagKind::BadOption, fmt::format("compile spec '{}': {}", key, what), std::string(help));
+}
+
+// What the specs may ask for and this version lacks. Nothing of it is dropped in silence.
+Status check_available(const executorch::CompileOptions& specs) {
+  if (specs.model_type == executorch::ModelType::CompiledModel)
+    return diag(DiagKind::ToolMissing,
+                "compile spec 'model_type': 'compiled_model' takes Apple's `xcrun coremlcompiler`, which comes with Xcode on macOS and is missing here",
+                "use the model type 'model': the device compiles it when it first loads it");
+  if (specs.op_linear_quantizer_config)
+    return not_available("op_linear_quantizer_config", "weights cannot be quantised during lowering yet",
+                         "leave it out, or quantise the model in PyTorch before the export");
+  if (specs.pass_names)
+    return not_available("pass_pipeline", "the list of passes cannot be chosen yet", "leave pass_names out: the default passes run");
+  if (specs.enumerated_shapes)
+    return not_available("enumerated_shapes", "enumerated shapes cannot be lowered yet",
+                         "leave it out: the dimensions that the export left dynamic become ranges");
+  return {};
+}
+
+}  // namespace
+
+Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, LowerOptions& options) {
+  TRY(const auto parsed, executorch::parse_compile_specs(specs));
+  TRY_DO(check_available(parsed));
+  if (const auto wanted = parsed.minimum_deployment_target) {
+    const auto target = mil::target_from_version(static_cast<int>(*wanted));
+    if (!target)
+      return diag(DiagKind::UnsupportedTarget,
+                  fmt::format("compile spec 'min_deployment_target': {} cannot run ML programs", executorch::target_name(*wanted)),
+                  "use iOS15 or newer");
+    options.partition.target = *target;
+  }
+  options.partition.float_type = parsed.compute_precision == executorch::Precision::Float32 ? DType::F32 : DType::F16;
+  options.compute_unit = executorch::spec_name(parsed.compute_unit);
+  options.compile_specs.emplace(specs.begin(), specs.end());
+  return {};
+}
+
+}  // namespace cortland::driver

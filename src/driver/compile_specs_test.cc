@@ -1,0 +1,49 @@
+#include "driver/compile_specs.h"
+
+#include <gtest/gtest.h>
+
+namespace cortland::driver {
+namespace {
+
+using Specs = std::vector<executorch::CompileSpec>;
+
+TEST(ApplyCompileSpecs, SetsOptionsAndKeepsTheSpecsAsTheyAre) {
+  const Specs specs = {{"model_compute_precision", "float32"}, {"min_deployment_target", "9"}, {"compute_units", "cpu_only"}, {"mine", "x"}};
+  LowerOptions options;
+  ASSERT_TRUE(apply_compile_specs(specs, options).ok());
+  EXPECT_EQ(options.partition.target, mil::Target::iOS18);
+  EXPECT_EQ(options.partition.float_type, DType::F32);
+  EXPECT_EQ(options.compute_unit, "cpu_only");
+  EXPECT_EQ(options.compile_specs, specs);
+}
+
+TEST(ApplyCompileSpecs, NoSpecsMeanTheDefaultsAndNoneStored) {
+  LowerOptions options;
+  ASSERT_TRUE(apply_compile_specs({}, options).ok());
+  EXPECT_EQ(options.partition.target, mil::Target::iOS15);
+  EXPECT_EQ(options.partition.float_type, DType::F16);
+  EXPECT_EQ(options.compile_specs, Specs());
+}
+
+TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
+  const std::pair<executorch::CompileSpec, DiagKind> cases[] = {
+      {{"model_type", "compiled_model"}, DiagKind::ToolMissing},
+      {{"op_linear_quantizer_config", "{\"dtype\": \"int4\"}"}, DiagKind::BadOption},
+      {{"pass_pipeline", "[]"}, DiagKind::BadOption},
+      {{"enumerated_shapes", "[]"}, DiagKind::BadOption},
+      {{"min_deployment_target", "5"}, DiagKind::UnsupportedTarget},
+      {{"min_deployment_target", "99"}, DiagKind::BadOption},
+      {{"compute_units", "abacus"}, DiagKind::BadOption},
+  };
+  for (const auto& [spec, kind] : cases) {
+    LowerOptions options;
+    const auto status = apply_compile_specs(std::span(&spec, 1), options);
+    ASSERT_FALSE(status.ok()) << spec.key << " = " << spec.value;
+    EXPECT_EQ(status.error().kind, kind) << status.error().what;
+    EXPECT_NE(status.error().what.find(spec.key), std::string::npos) << status.error().what;
+    EXPECT_FALSE(options.compile_specs);
+  }
+}
+
+}  // namespace
+}  // namespace cortland::driver
