@@ -1,0 +1,297 @@
+// Operators that make tensors or pick elements of them, in terms of those with a CPU kernel. What depends on numbers only is
+// computed here and becomes a constant.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "torch_ops/op.h"
+#include "torch_ops/steps.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+using V = Steps::V;
+using torch::Arg;
+
+constexpr int64_t kMaxTable = int64_t{1} << 22;  // elements of a constant made here
+
+// ---- filled tensors
+
+Status filled(Decomposition& d, const char* size, Arg value) {
+  Steps s(d);
+  const TensorType type = d.result_type();
+  const Arg to = *size ? d.arg(size) : Arg(s.sizes(type.shape));
+  return s.give(d.op("aten.full.default", {{"size", to}, {"fill_value", std::move(value)}, {"dtype", type.dtype}}, type));
+}
+
+Status zeros_like(Decomposition& d) { return filled(d, "", int64_t{0}); }
+Status ones_like(Decomposition& d) { return filled(d, "", int64_t{1}); }
+Status new_zeros(Decomposition& d) { return filled(d, "size", int64_t{0}); }
+Status new_ones(Decomposition& d) { return filled(d, "size", int64_t{1}); }
+Status new_full(Decomposition& d) { return filled(d, "size", d.arg("fill_value")); }
+
+Status random(Decomposition& d, const char* target) {
+  Steps s(d);
+  const TensorType type = d.result_type();
+  return s.give(d.op(target, {{"size", s.sizes(type.shape)}, {"dtype", type.dtype}}, type));
+}
+
+Status rand_like(Decomposition& d) { return random(d, "aten.rand.default"); }
+Status randn_like(Decomposition& d) { return random(d, "aten.randn.default"); }
+
+// Whole numbers from low to high - 1.
+Status randint(Decomposition& d) {
+  Steps s(d);
+  const auto low = d.node().find("low") ? d.integer("low") : std::optional<int64_t>(0);
+  const auto high = d.integer("high");
+  if (!low || !high || *high <= *low || *high - *low > (1 << 24)) return d.reject("the bounds must be numbers, and close enough for float32");
+  const TensorType type = d.result_type();
+  const V unit = d.op("aten.rand.default", {{"size", s.sizes(type.shape)}, {"dtype", DType::F32}}, {DType::F32, type.shape});
+  const V steps = s.cast(s.unary("floor", s.mul(unit, static_cast<double>(*high - *low))), DType::I64);
+  return s.give(s.add(steps, *low));
+}
+
+// ---- tables
+
+Status eye(Decomposition& d) {
+  Steps s(d);
+  const TensorType type = d.result_type();
+  const auto elements = type.elements();
+  if (!elements || *elements > kMaxTable || type.rank() != 2) return d.reject("the size must be a number");
+  const int64_t rows = type.shape[0].constant(), columns = type.shape[1].constant();
+  std::vector<float> values(static_cast<size_t>(*elements), 0);
+  for (int64_t i = 0; i < std::min(rows, columns); ++i) values[static_cast<size_t>(i * columns + i)] = 1;
+  return s.give(s.floats({rows, columns}, values, type.dtype));
+}
+
+Status linspace(Decomposition& d) {
+  Steps s(d);
+  const auto start = d.number("start"), end = d.number("end");
+  const auto steps = d.integer("steps");
+  if (!start || !end || !steps || *steps < 0 || *steps > kMaxTable) return d.reject("start, end and steps must be numbers");
+  // From both ends to the middle, so that it is symmetric.
+  const double step = *steps > 1 ? (*end - *start) / static_cast<double>(*steps - 1) : 0;
+  std::vector<double> values;
+  for (int64_t i = 0; i < *steps; ++i)
+    values.push_back(i < *steps / 2 || *steps == 1 ? *start + step * static_cast<double>(i) : *end - step * static_cast<double>(*steps - 1 - i));
+  return s.give(d.constant(Weight::of<double>(DType::F64, {*steps}, values).cast(d.result_type().dtype), "linspace"));
+}
+
+Status hann_window(Decomposition& d) {
+  Steps s(d);
+  const auto length = d.integer("window_length");
+  const bool periodic = !d.node().find("periodic") || d.boolean("periodic");
+  if (!length || *length < 1 || *length > kMaxTable) return d.reject("the length must be a number");
+  const int64_t period = periodic ? *length : *length - 1;
+  std::vector<double> values;
+  for (int64_t i = 0; i < *length; ++i)
+    values.push_back(period == 0 ? 1 : 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(period)));
+  return s.give(d.constant(Weight::of<double>(DType::F64, {*length}, values).cast(d.result_type().dtype), "window"));
+}
+
+// Rows and columns of a matrix's triangle.
+Status triangle_indices(Decomposition& d, bool lower) {
+  Steps s(d);
+  const auto rows = d.integer("row"), columns = d.integer("col"), offset = d.integer("offset");
+  if (!rows || !columns || !offset || *rows < 0 || *columns < 0 || *rows > kMaxTable / std::max<int64_t>(*columns, 1))
+    return d.reject("the size must be a number");
+  std::vector<int64_t> r, c;
+  for (int64_t i = 0; i < *rows; ++i)
+    for (int64_t j = 0; j < *columns; ++j)
+      if (lower ? j - i <= *offset : j - i >= *offset) r.push_back(i), c.push_back(j);
+  const auto count = static_cast<int64_t>(r.size());
+  r.insert(r.end(), c.begin(), c.end());
+  return s.give(s.ints({2, count}, r));
+}
+
+Status tril_indices(Decomposition& d) { return triangle_indices(d, true); }
+Status triu_indices(Decomposition& d) { return triangle_indices(d, false); }
+
+// column - row >= diagonal, for the last two dimensions.
+V upper_triangle(Steps& s, const Shape& shape, int64_t diagonal) {
+  const V rows = s.unsqueeze(s.range(shape[shape.size() - 2]), 1), columns = s.unsqueeze(s.range(shape.back()), 0);
+  return s.compare("ge", s.sub(columns, rows), diagonal);
+}
+
+Status triu(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto diagonal = d.integer("diagonal");
+  if (!diagonal || s.rank(x) < 2) return d.reject("the diagonal must be a number");
+  return s.give(s.where(upper_triangle(s, s.shape(x), *diagonal), x, 0.0, s.dtype(x)));
+}
+
+// A matrix with a vector as its diagonal, or the diagonal of a matrix.
+Status diag(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto diagonal = d.integer("diagonal");
+  if (!diagonal) return d.reject("the diagonal must be a number");
+  if (s.rank(x) == 2) return s.give(d.op("aten.diagonal.default", {{"self", x}, {"offset", *diagonal}}, d.result_type()));
+  if (*diagonal != 0 || s.rank(x) != 1) return d.reject("only the main diagonal can be filled");
+  const Dim n = s.shape(x)[0];
+  const V equal = s.compare("eq", s.unsqueeze(s.range(n), 1), s.unsqueeze(s.range(n), 0));
+  return s.give(s.where(equal, s.unsqueeze(x, 1), 0.0, s.dtype(x)));
+}
+
+Status one_hot(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto classes = d.integer("num_classes");
+  if (!classes || *classes <= 0) return d.reject("the number of classes must be known");
+  return s.give(s.cast(s.compare("eq", s.unsqueeze(x, s.rank(x)), s.range(*classes)), DType::I64));
+}
+
+// ---- picking and placing
+
+Status take_along_dim(Decomposition& d) {
+  Steps s(d);
+  V x = d.tensor("self"), index = d.tensor("indices");
+  if (!d.has("dim")) {
+    x = s.view(x, {s.product(s.shape(x))});
+    index = s.view(index, {s.product(s.shape(index))});
+  }
+  const auto dim = d.has("dim") ? s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x)) : std::optional(0);
+  if (!dim || s.rank(x) != s.rank(index)) return d.reject("a dimension is out of range");
+  // All other dimensions broadcast.
+  Shape from = s.shape(x), to = s.shape(index);
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (static_cast<int>(i) == *dim) continue;
+    if (from[i] == Dim(1)) from[i] = to[i];
+    else if (to[i] == Dim(1)) to[i] = from[i];
+  }
+  return s.give(d.op("aten.gather.default", {{"self", s.expand(x, from)}, {"dim", int64_t{*dim}}, {"index", s.expand(index, to)}}, d.result_type()));
+}
+
+Status take(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const V flat = s.view(x, {s.product(s.shape(x))});
+  return s.give(d.op("aten.index.Tensor", {{"self", flat}, {"indices", Steps::list(std::vector<V>{d.tensor("index")})}}, d.result_type()));
+}
+
+// Writes `values` to the slices that `index` names.
+Status put_slices(Decomposition& d, V values, bool accumulate) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!dim || s.rank(x) == 0 || !values) return d.reject("a dimension is out of range");
+  Arg::List indices(static_cast<size_t>(*dim));
+  V index = d.tensor("index");
+  if (s.rank(index) == 0) index = s.view(index, {1});
+  indices.push_back(index);
+  return s.give(d.op("aten.index_put.default", {{"self", x}, {"indices", indices}, {"values", values}, {"accumulate", accumulate}}, d.result_type()));
+}
+
+Status index_copy(Decomposition& d) { return put_slices(d, d.tensor("source"), false); }
+
+Status index_add(Decomposition& d) {
+  Steps s(d);
+  V source = d.tensor("source");
+  const auto alpha = d.number("alpha");
+  if (!alpha || *alpha != 1) source = s.mul(source, d.arg("alpha"));
+  return put_slices(d, source, true);
+}
+
+Status index_fill(Decomposition& d) {
+  Steps s(d);
+  const auto value = d.number("value");
+  if (!value) return d.reject("the value must be a number");
+  return put_slices(d, s.number(*value, d.result_type().dtype), false);
+}
+
+Status scatter_sum(Decomposition& d) {
+  Steps s(d);
+  const std::string reduce = d.str("reduce");
+  const bool included = !d.node().find("include_self") || d.boolean("include_self");
+  if ((reduce != "sum" && reduce != "add") || !included) return d.reject("only sums onto the tensor itself have a kernel");
+  return s.give(d.op("aten.scatter_add.default",
+                     {{"self", d.arg("self")}, {"dim", d.arg("dim")}, {"index", d.arg("index")}, {"src", d.arg("src")}}, d.result_type()));
+}
+
+// The place of each value among sorted boundaries: how many are smaller (or not larger).
+Status places(Decomposition& d, V x, V boundaries) {
+  Steps s(d);
+  const bool right = d.boolean("right") || (d.node().find("side") && d.str("side") == "right");
+  if (!x || !boundaries || s.rank(boundaries) != 1 || (d.node().find("sorter") && d.has("sorter"))) return d.reject("one row of boundaries is expected");
+  const V before = s.compare(right ? "ge" : "gt", s.unsqueeze(x, s.rank(x)), boundaries);
+  return s.give(s.reduce("sum", before, {s.rank(x)}, false));
+}
+
+Status bucketize(Decomposition& d) { return places(d, d.tensor("self"), d.tensor("boundaries")); }
+Status searchsorted(Decomposition& d) { return places(d, d.tensor("self"), d.tensor("sorted_sequence")); }
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
+     .decompose = zeros_like},
+    {.schema = "aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
+     .decompose = ones_like},
+    {.schema = "aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
+     .decompose = zeros_like},
+    {.schema = "aten::new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_zeros},
+    {.schema = "aten::new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_ones},
+    {.schema = "aten::new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_zeros},
+    {.schema = "aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_full},
+    {.schema = "aten::empty_permuted(SymInt[] size, int[] physical_layout, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_zeros},
+    {.schema = "aten::empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = new_zeros},
+    {.schema = "aten::rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
+     .decompose = rand_like},
+    {.schema = "aten::randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
+     .decompose = randn_like},
+    {.schema = "aten::randint(SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = randint},
+    {.schema = "aten::randint.low(SymInt low, SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = randint},
+    {.schema = "aten::eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = eye},
+    {.schema = "aten::eye.m(SymInt n, SymInt m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = eye},
+    {.schema = "aten::linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = linspace},
+    {.schema = "aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = hann_window},
+    {.schema = "aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = hann_window},
+    {.schema = "aten::tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = tril_indices},
+    {.schema = "aten::triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = triu_indices},
+    {.schema = "aten::triu(Tensor self, SymInt diagonal=0) -> Tensor",
+     .decompose = triu},
+    {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor",
+     .decompose = diag},
+    {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor",
+     .decompose = one_hot},
+    {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
+     .decompose = take_along_dim},
+    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor",
+     .decompose = take},
+    {.schema = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
+     .decompose = index_copy},
+    {.schema = "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+     .decompose = index_add},
+    {.schema = "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor",
+     .decompose = index_fill},
+    {.schema = "aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor",
+     .decompose = scatter_sum},
+    {.schema = "aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
+     .decompose = scatter_sum},
+    {.schema = "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
+     .decompose = bucketize},
+    {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor",
+     .decompose = searchsorted},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kCreationDecompositions;
+const std::span<const TorchOp> kCreationDecompositions = kTable;
+
+}  // namespace cortland::torch_ops

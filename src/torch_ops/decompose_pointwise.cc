@@ -1,0 +1,548 @@
+// Pointwise operators without a CPU kernel, in terms of those that have one.
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "torch_ops/op.h"
+#include "torch_ops/steps.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+using V = Steps::V;
+using torch::Arg;
+
+// ---- activations
+
+// log(1 + exp(x)) where exp(x) does not swamp the 1, else x.
+V soft_plus(Steps& s, V x, double beta, double threshold) {
+  const V scaled = beta == 1 ? x : s.mul(x, beta);
+  V log = s.unary("log1p", s.unary("exp", scaled));
+  if (beta != 1) log = s.div(log, beta);
+  return s.where(s.compare("gt", scaled, threshold), x, log, s.dtype(x));
+}
+
+// min(max(x + 3, 0), 6) / 6.
+V hard_sigmoid(Steps& s, V x) { return s.div(s.clamp(s.add(x, 3.0), 0.0, 6.0), 6.0); }
+
+Status silu(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.mul(x, s.unary("sigmoid", x)));
+}
+
+Status hardswish(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.mul(x, hard_sigmoid(s, x)));
+}
+
+Status hardsigmoid(Decomposition& d) {
+  Steps s(d);
+  return s.give(hard_sigmoid(s, d.tensor("self")));
+}
+
+Status mish(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.mul(x, s.unary("tanh", soft_plus(s, x, 1, 20))));
+}
+
+Status softplus(Decomposition& d) {
+  Steps s(d);
+  const auto beta = d.number("beta"), threshold = d.number("threshold");
+  if (!beta || !threshold || *beta == 0) return d.reject("beta and threshold must be numbers");
+  return s.give(soft_plus(s, d.tensor("self"), *beta, *threshold));
+}
+
+Status prelu(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  V weight = d.tensor("weight");
+  Shape to(static_cast<size_t>(s.rank(x)), Dim(1));
+  if (s.rank(x) > 1) to[1] = s.shape(weight).empty() ? Dim(1) : s.shape(weight)[0];
+  weight = s.view(weight, to);
+  return s.give(s.where(s.compare("gt", x, 0.0), x, s.mul(x, weight), s.dtype(x)));
+}
+
+Status elu_of(Steps& s, double alpha, double scale, double input_scale) {
+  const V x = s.d.tensor("self");
+  return s.give(s.d.op("aten.elu.default", {{"self", x}, {"alpha", alpha}, {"scale", scale}, {"input_scale", input_scale}}, s.d.type(x)));
+}
+
+Status selu(Decomposition& d) {
+  Steps s(d);
+  return elu_of(s, 1.6732632423543772, 1.0507009873554805, 1.0);
+}
+
+Status celu(Decomposition& d) {
+  Steps s(d);
+  const auto alpha = d.number("alpha");
+  if (!alpha || *alpha == 0) return d.reject("alpha must be a number other than 0");
+  return elu_of(s, *alpha, 1.0, 1.0 / *alpha);
+}
+
+// min(x, 0) - log(1 + exp(-|x|)).
+Status log_sigmoid(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const V tail = s.unary("log1p", s.unary("exp", s.unary("neg", s.unary("abs", x))));
+  return s.give(s.sub(s.clamp(x, Arg(), 0.0), tail));
+}
+
+// Zero between -lambd and lambd; beyond, x itself or x moved towards zero.
+Status shrink(Decomposition& d, bool soft) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto lambda = d.number("lambd");
+  if (!lambda) return d.reject("lambd must be a number");
+  const V outside = soft ? s.sub(x, s.mul(s.unary("sign", x), *lambda)) : x;
+  return s.give(s.where(s.compare("le", s.unary("abs", x), *lambda), 0.0, outside, s.dtype(x)));
+}
+
+Status softshrink(Decomposition& d) { return shrink(d, true); }
+Status hardshrink(Decomposition& d) { return shrink(d, false); }
+
+Status threshold(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.where(s.compare("le", x, d.arg("threshold")), d.arg("value"), x, s.dtype(x)));
+}
+
+Status relu6(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(d.op("aten.hardtanh.default", {{"self", x}, {"min_val", 0.0}, {"max_val", 6.0}}, d.type(x)));
+}
+
+Status rrelu(Decomposition& d) {
+  Steps s(d);
+  const auto lower = d.number("lower"), upper = d.number("upper");
+  if (d.boolean("training") || !lower || !upper) return d.reject("random slopes are for training");
+  const V x = d.tensor("self");
+  return s.give(d.op("aten.leaky_relu.default", {{"self", x}, {"negative_slope", (*lower + *upper) / 2}}, d.type(x)));
+}
+
+Status dropout(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor(d.has("input") ? "input" : "self");
+  const auto p = d.number("p");
+  if (!d.boolean("train") || (p && *p == 0)) return s.give(x);
+  const auto out = d.multi("aten.native_dropout.default", {{"input", x}, {"p", d.arg("p")}, {"train", true}},
+                           {d.type(x), {DType::Bool, s.shape(x)}});
+  return s.give(out[0]);
+}
+
+Status evaluated_dropout(Decomposition& d) {
+  Steps s(d);
+  if (d.boolean("train")) return d.reject("dropping features at random is for training");
+  return s.give(d.tensor("input"));
+}
+
+// ---- arithmetic
+
+// Another spelling of an operator with the same arguments.
+template <const char* target>
+Status same_as(Decomposition& d) {
+  Steps s(d);
+  return s.give(d.op(target, d.node().args, d.result_type()));
+}
+
+constexpr char kMul[] = "aten.mul.Tensor", kSub[] = "aten.sub.Tensor", kDiv[] = "aten.div.Tensor", kDivScalar[] = "aten.div.Scalar";
+constexpr char kAnd[] = "aten.bitwise_and.Tensor", kOr[] = "aten.bitwise_or.Tensor", kXor[] = "aten.bitwise_xor.Tensor";
+constexpr char kAndScalar[] = "aten.bitwise_and.Scalar", kOrScalar[] = "aten.bitwise_or.Scalar", kXorScalar[] = "aten.bitwise_xor.Scalar";
+constexpr char kMaximum[] = "aten.maximum.default", kMinimum[] = "aten.minimum.default", kSign[] = "aten.sign.default";
+constexpr char kClamp[] = "aten.clamp.default", kClampTensor[] = "aten.clamp.Tensor", kNeg[] = "aten.neg.default", kAbs[] = "aten.abs.default";
+constexpr char kGreater[] = "aten.gt.Tensor", kLess[] = "aten.lt.Tensor", kIndex[] = "aten.index.Tensor", kTrunc[] = "aten.trunc.default";
+
+Status clamp_below(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.clamp(d.tensor("self"), d.arg("min"), Arg()));
+}
+
+Status clamp_above(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.clamp(d.tensor("self"), Arg(), d.arg("max")));
+}
+
+Status clamp_below_tensor(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.maximum(d.tensor("self"), d.tensor("min")));
+}
+
+Status clamp_above_tensor(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.minimum(d.tensor("self"), d.tensor("max")));
+}
+
+Status square(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.mul(x, x));
+}
+
+// other - alpha * self.
+Status rsub(Decomposition& d) {
+  Steps s(d);
+  return s.give(d.op("aten.sub.Tensor", {{"self", d.arg("other")}, {"other", d.arg("self")}, {"alpha", d.arg("alpha")}}, d.result_type()));
+}
+
+Status floor_divide_number(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.floor_div(d.tensor("self"), d.arg("other")));
+}
+
+// self + value * tensor1 (* or /) tensor2.
+Status add_product(Decomposition& d, const char* op) {
+  Steps s(d);
+  V x = s.binary(op, d.tensor("tensor1"), d.tensor("tensor2"));
+  const auto value = d.number("value");
+  if (!value || *value != 1) x = s.mul(x, d.arg("value"));
+  return s.give(s.add(d.tensor("self"), x));
+}
+
+Status addcmul(Decomposition& d) { return add_product(d, "mul"); }
+Status addcdiv(Decomposition& d) { return add_product(d, "div"); }
+
+// Of the two ways to write it, the one that is exact at the nearer end.
+Status lerp(Decomposition& d) {
+  Steps s(d);
+  const V start = d.tensor("self"), end = d.tensor("end"), weight = d.tensor("weight");
+  const V step = s.sub(end, start);
+  const auto w = d.number("weight");
+  if (w && *w < 0.5) return s.give(s.add(start, s.mul(step, *w)));
+  if (w) return s.give(s.sub(end, s.mul(step, 1 - *w)));
+  if (!weight) return d.reject("the weight must be a number or a tensor");
+  const V rest = s.add(s.unary("neg", weight), 1.0);
+  const V low = s.add(start, s.mul(step, weight)), high = s.sub(end, s.mul(step, rest));
+  return s.give(s.where(s.compare("lt", s.unary("abs", weight), 0.5), low, high, s.dtype(low)));
+}
+
+Status where_number(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.where(d.tensor("condition"), d.arg("self"), d.arg("other"), d.result_type().dtype));
+}
+
+Status masked_fill(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.where(d.tensor("mask"), d.tensor("value"), d.tensor("self"), d.result_type().dtype));
+}
+
+Status exp2(Decomposition& d) {
+  Steps s(d);
+  const V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  return s.give(d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", x}}, d.type(x)));
+}
+
+Status erfc(Decomposition& d) {
+  Steps s(d);
+  const V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  return s.give(s.add(s.unary("neg", s.unary("erf", x)), 1.0));
+}
+
+Status frac(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.sub(x, s.unary("trunc", x)));
+}
+
+Status signbit(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  if (is_float(s.dtype(x))) return d.reject("no kernel tells -0.0 from 0.0");
+  return s.give(s.compare("lt", x, int64_t{0}));
+}
+
+Status isfinite(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(s.negate(s.either(s.unary("isnan", x, DType::Bool), s.unary("isinf", x, DType::Bool))));
+}
+
+double largest(DType t) {
+  switch (t) {
+    case DType::F16: return 65504.0;
+    case DType::BF16: return 3.3895313892515355e38;
+    case DType::F64: return std::numeric_limits<double>::max();
+    default: return std::numeric_limits<float>::max();
+  }
+}
+
+Status nan_to_num(Decomposition& d) {
+  Steps s(d);
+  V x = d.tensor("self");
+  const DType t = s.dtype(x);
+  if (!is_float(t)) return s.give(x);
+  const double infinity = std::numeric_limits<double>::infinity();
+  const V positive = s.compare("eq", x, infinity), negative = s.compare("eq", x, -infinity);
+  x = s.where(s.unary("isnan", x, DType::Bool), d.number("nan").value_or(0), x, t);
+  x = s.where(positive, d.number("posinf").value_or(largest(t)), x, t);
+  return s.give(s.where(negative, d.number("neginf").value_or(-largest(t)), x, t));
+}
+
+// maximum or minimum, but a number beats NaN.
+Status ignore_nan(Decomposition& d, bool max) {
+  Steps s(d);
+  const V a = d.tensor("self"), b = d.tensor("other");
+  const V both = max ? s.maximum(a, b) : s.minimum(a, b);
+  const DType t = s.dtype(both);
+  const V without_b = s.where(s.unary("isnan", b, DType::Bool), a, both, t);
+  return s.give(s.where(s.unary("isnan", a, DType::Bool), b, without_b, t));
+}
+
+Status fmax(Decomposition& d) { return ignore_nan(d, true); }
+Status fmin(Decomposition& d) { return ignore_nan(d, false); }
+
+// |a - b| <= atol + rtol |b|, and infinities equal to themselves.
+Status isclose(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("self"), b = d.tensor("other");
+  const auto rtol = d.number("rtol"), atol = d.number("atol");
+  if (!rtol || !atol) return d.reject("the tolerances must be numbers");
+  V close = s.compare("eq", a, b);
+  if (is_float(s.dtype(a))) {
+    const V gap = s.unary("abs", s.sub(a, b)), allowed = s.add(s.mul(s.unary("abs", b), *rtol), *atol);
+    const V finite = s.negate(s.unary("isinf", gap, DType::Bool));
+    close = s.either(close, s.both(finite, s.compare("le", gap, allowed)));
+    if (d.boolean("equal_nan")) close = s.either(close, s.both(s.unary("isnan", a, DType::Bool), s.unary("isnan", b, DType::Bool)));
+  } else if (*rtol != 0 || *atol >= 1) {
+    return d.reject("integers are close when they are equal");
+  }
+  return s.give(close);
+}
+
+Status heaviside(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const DType t = d.result_type().dtype;
+  return s.give(s.where(s.compare("eq", x, int64_t{0}), d.tensor("values"), s.cast(s.compare("gt", x, int64_t{0}), t), t));
+}
+
+Status copysign(Decomposition& d) {
+  Steps s(d);
+  const DType t = d.result_type().dtype;
+  const V size = s.unary("abs", s.cast(d.tensor("self"), t));
+  return s.give(s.where(s.compare("lt", d.tensor("other"), int64_t{0}), s.unary("neg", size), size, t));
+}
+
+Status hypot(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("self"), b = d.tensor("other");
+  return s.give(s.unary("sqrt", s.add(s.mul(a, a), s.mul(b, b))));
+}
+
+// max(a, b) + log(1 + exp(-|a - b|)); equal infinities are their own result.
+Status logaddexp(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("self"), b = d.tensor("other");
+  const V tail = s.unary("log1p", s.unary("exp", s.unary("neg", s.unary("abs", s.sub(a, b)))));
+  const V same = s.both(s.compare("eq", a, b), s.unary("isinf", a, DType::Bool));
+  return s.give(s.where(same, a, s.add(s.maximum(a, b), tail), d.result_type().dtype));
+}
+
+Status xlogy(Decomposition& d) {
+  Steps s(d);
+  const DType t = d.result_type().dtype;
+  const V a = s.cast(d.tensor("self"), t), b = s.cast(d.tensor("other"), t);
+  const V zero = s.both(s.compare("eq", a, 0.0), s.negate(s.unary("isnan", b, DType::Bool)));
+  return s.give(s.where(zero, 0.0, s.mul(a, s.unary("log", b)), t));
+}
+
+Status ldexp(Decomposition& d) {
+  Steps s(d);
+  const DType t = d.result_type().dtype;
+  const V b = s.cast(d.tensor("other"), t);
+  return s.give(s.mul(s.cast(d.tensor("self"), t), d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", b}}, d.type(b))));
+}
+
+Status sinc(Decomposition& d) {
+  Steps s(d);
+  const V x = s.mul(s.cast(d.tensor("self"), d.result_type().dtype), std::numbers::pi);
+  return s.give(s.where(s.compare("eq", x, 0.0), 1.0, s.div(s.unary("sin", x), x), s.dtype(x)));
+}
+
+Status scaled(Decomposition& d, double factor) {
+  Steps s(d);
+  return s.give(s.mul(d.tensor("self"), factor));
+}
+
+Status deg2rad(Decomposition& d) { return scaled(d, std::numbers::pi / 180); }
+Status rad2deg(Decomposition& d) { return scaled(d, 180 / std::numbers::pi); }
+
+Status round_decimals(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto decimals = d.integer("decimals");
+  if (!decimals || std::abs(*decimals) > 30 || !is_float(s.dtype(x))) return d.reject("a float tensor and few decimals are expected");
+  const double factor = std::pow(10.0, static_cast<double>(std::abs(*decimals)));
+  const V moved = s.unary("round", *decimals >= 0 ? s.mul(x, factor) : s.div(x, factor));
+  return s.give(*decimals >= 0 ? s.div(moved, factor) : s.mul(moved, factor));
+}
+
+Status isin(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("elements"), set = d.tensor("test_elements");
+  if (!x || !set) return d.reject("tensors are expected");
+  const V flat = s.view(set, {s.product(s.shape(set))});
+  const V equal = s.compare("eq", s.unsqueeze(x, s.rank(x)), flat);
+  const V found = s.any(equal, {s.rank(x)}, false);
+  return s.give(d.boolean("invert") ? s.negate(found) : found);
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::silu(Tensor self) -> Tensor",
+     .decompose = silu},
+    {.schema = "aten::hardswish(Tensor self) -> Tensor",
+     .decompose = hardswish},
+    {.schema = "aten::hardsigmoid(Tensor self) -> Tensor",
+     .decompose = hardsigmoid},
+    {.schema = "aten::mish(Tensor self) -> Tensor",
+     .decompose = mish},
+    {.schema = "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor",
+     .decompose = softplus},
+    {.schema = "aten::prelu(Tensor self, Tensor weight) -> Tensor",
+     .decompose = prelu},
+    {.schema = "aten::selu(Tensor self) -> Tensor",
+     .decompose = selu},
+    {.schema = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor",
+     .decompose = celu},
+    {.schema = "aten::log_sigmoid(Tensor self) -> Tensor",
+     .decompose = log_sigmoid},
+    {.schema = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
+     .decompose = softshrink},
+    {.schema = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
+     .decompose = hardshrink},
+    {.schema = "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor",
+     .decompose = threshold},
+    {.schema = "aten::relu6(Tensor self) -> Tensor",
+     .decompose = relu6},
+    {.schema = "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor",
+     .decompose = rrelu},
+    {.schema = "aten::dropout(Tensor input, float p, bool train) -> Tensor",
+     .decompose = dropout},
+    {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor",
+     .decompose = evaluated_dropout},
+    {.schema = "aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor",
+     .decompose = evaluated_dropout},
+    {.schema = "aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kMul>},
+    {.schema = "aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+     .decompose = same_as<kSub>},
+    {.schema = "aten::divide.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kDiv>},
+    {.schema = "aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kDiv>},
+    {.schema = "aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kDivScalar>},
+    {.schema = "aten::__and__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kAnd>},
+    {.schema = "aten::__and__.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kAndScalar>},
+    {.schema = "aten::__or__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kOr>},
+    {.schema = "aten::__or__.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kOrScalar>},
+    {.schema = "aten::__xor__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kXor>},
+    {.schema = "aten::__xor__.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kXorScalar>},
+    {.schema = "aten::max.other(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kMaximum>},
+    {.schema = "aten::min.other(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kMinimum>},
+    {.schema = "aten::sgn(Tensor self) -> Tensor",
+     .decompose = same_as<kSign>},
+    {.schema = "aten::negative(Tensor self) -> Tensor",
+     .decompose = same_as<kNeg>},
+    {.schema = "aten::absolute(Tensor self) -> Tensor",
+     .decompose = same_as<kAbs>},
+    {.schema = "aten::fix(Tensor self) -> Tensor",
+     .decompose = same_as<kTrunc>},
+    {.schema = "aten::greater.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kGreater>},
+    {.schema = "aten::less.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kLess>},
+    {.schema = "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
+     .decompose = same_as<kClamp>},
+    {.schema = "aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
+     .decompose = same_as<kClampTensor>},
+    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor",
+     .decompose = same_as<kIndex>},
+    {.schema = "aten::clamp_min(Tensor self, Scalar min) -> Tensor",
+     .decompose = clamp_below},
+    {.schema = "aten::clamp_max(Tensor self, Scalar max) -> Tensor",
+     .decompose = clamp_above},
+    {.schema = "aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor",
+     .decompose = clamp_below_tensor},
+    {.schema = "aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor",
+     .decompose = clamp_above_tensor},
+    {.schema = "aten::square(Tensor self) -> Tensor",
+     .decompose = square},
+    {.schema = "aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+     .decompose = rsub},
+    {.schema = "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = floor_divide_number},
+    {.schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+     .decompose = addcmul},
+    {.schema = "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+     .decompose = addcdiv},
+    {.schema = "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor",
+     .decompose = lerp},
+    {.schema = "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor",
+     .decompose = lerp},
+    {.schema = "aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor",
+     .decompose = where_number},
+    {.schema = "aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor",
+     .decompose = where_number},
+    {.schema = "aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor",
+     .decompose = where_number},
+    {.schema = "aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor",
+     .decompose = masked_fill},
+    {.schema = "aten::exp2(Tensor self) -> Tensor",
+     .decompose = exp2},
+    {.schema = "aten::erfc(Tensor self) -> Tensor",
+     .decompose = erfc},
+    {.schema = "aten::frac(Tensor self) -> Tensor",
+     .decompose = frac},
+    {.schema = "aten::signbit(Tensor self) -> Tensor",
+     .decompose = signbit},
+    {.schema = "aten::isfinite(Tensor self) -> Tensor",
+     .decompose = isfinite},
+    {.schema = "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
+     .decompose = nan_to_num},
+    {.schema = "aten::fmax(Tensor self, Tensor other) -> Tensor",
+     .decompose = fmax},
+    {.schema = "aten::fmin(Tensor self, Tensor other) -> Tensor",
+     .decompose = fmin},
+    {.schema = "aten::isclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+     .decompose = isclose},
+    {.schema = "aten::heaviside(Tensor self, Tensor values) -> Tensor",
+     .decompose = heaviside},
+    {.schema = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = copysign},
+    {.schema = "aten::hypot(Tensor self, Tensor other) -> Tensor",
+     .decompose = hypot},
+    {.schema = "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
+     .decompose = logaddexp},
+    {.schema = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = xlogy},
+    {.schema = "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = ldexp},
+    {.schema = "aten::sinc(Tensor self) -> Tensor",
+     .decompose = sinc},
+    {.schema = "aten::deg2rad(Tensor self) -> Tensor",
+     .decompose = deg2rad},
+    {.schema = "aten::rad2deg(Tensor self) -> Tensor",
+     .decompose = rad2deg},
+    {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor",
+     .decompose = round_decimals},
+    {.schema = "aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor",
+     .decompose = isin},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kPointwiseDecompositions;
+const std::span<const TorchOp> kPointwiseDecompositions = kTable;
+
+}  // namespace cortland::torch_ops

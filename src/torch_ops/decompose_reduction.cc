@@ -1,0 +1,464 @@
+// Reductions, norms, orders and losses, in terms of operators with a CPU kernel.
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "torch_ops/op.h"
+#include "torch_ops/steps.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+using V = Steps::V;
+using Dims = std::vector<int64_t>;
+using torch::Arg;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+Dims all_dims(int rank) {
+  Dims dims(static_cast<size_t>(rank));
+  std::iota(dims.begin(), dims.end(), 0);
+  return dims;
+}
+
+bool keeps(Decomposition& d) { return d.node().find("keepdim") && d.boolean("keepdim"); }
+
+std::optional<DType> asked_dtype(Decomposition& d) {
+  const Arg* arg = d.node().find("dtype");
+  const auto* dtype = arg ? arg->as<DType>() : nullptr;
+  return dtype ? std::optional(*dtype) : std::nullopt;
+}
+
+// ---- sums and means
+
+Status sum_all(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  return s.give(d.op("aten.sum.dim_IntList", {{"self", x}, {"dim", Steps::list(Dims{})}, {"dtype", d.result_type().dtype}}, d.result_type()));
+}
+
+// Sums (or means) of what is not NaN.
+Status sum_without_nan(Decomposition& d, bool mean) {
+  Steps s(d);
+  V x = d.tensor("self");
+  const auto dims = s.axes("dim", s.rank(x));
+  if (!dims) return d.reject("dimensions must be numbers");
+  x = s.cast(x, d.result_type().dtype);
+  const V missing = s.unary("isnan", x, DType::Bool);
+  const V sum = s.reduce("sum", s.where(missing, 0.0, x, s.dtype(x)), *dims, keeps(d));
+  if (!mean) return s.give(sum);
+  return s.give(s.div(sum, s.cast(s.reduce("sum", s.negate(missing), *dims, keeps(d)), s.dtype(x))));
+}
+
+Status nansum(Decomposition& d) { return sum_without_nan(d, false); }
+Status nanmean(Decomposition& d) { return sum_without_nan(d, true); }
+
+Status count_nonzero(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dims = s.axes("dim", s.rank(x));
+  if (!dims) return d.reject("dimensions must be numbers");
+  return s.give(s.reduce("sum", s.compare("ne", x, int64_t{0}), *dims, false));
+}
+
+// ---- spread
+
+struct Spread {
+  Dims dims;
+  Arg correction;
+};
+
+std::optional<Spread> spread_of(Steps& s) {
+  Decomposition& d = s.d;
+  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(d.tensor("self"))) : all_dims(s.rank(d.tensor("self")));
+  if (!dims) return std::nullopt;
+  const Arg* correction = d.node().find("correction");
+  if (correction && !correction->is_none()) return Spread{*dims, *correction};
+  // The default of both spellings is one degree of freedom less than elements.
+  const Arg* unbiased = d.node().find("unbiased");
+  const auto* flag = unbiased ? unbiased->as<bool>() : nullptr;
+  return Spread{*dims, int64_t{flag && !*flag ? 0 : 1}};
+}
+
+V variance(Steps& s, const Spread& spread) {
+  const V x = s.d.tensor("self");
+  return s.d.op("aten.var.correction", {{"self", x}, {"dim", Steps::list(spread.dims)}, {"correction", spread.correction}, {"keepdim", keeps(s.d)}},
+                {s.dtype(x), s.reduced(x, spread.dims, keeps(s.d))});
+}
+
+Status var(Decomposition& d) {
+  Steps s(d);
+  const auto spread = spread_of(s);
+  return spread ? s.give(variance(s, *spread)) : Status(d.reject("dimensions must be numbers"));
+}
+
+Status std_deviation(Decomposition& d) {
+  Steps s(d);
+  const auto spread = spread_of(s);
+  return spread ? s.give(s.unary("sqrt", variance(s, *spread))) : Status(d.reject("dimensions must be numbers"));
+}
+
+Status with_mean(Decomposition& d, bool root) {
+  Steps s(d);
+  const auto spread = spread_of(s);
+  if (!spread) return d.reject("dimensions must be numbers");
+  const V v = variance(s, *spread);
+  TRY_DO(s.give(0, root ? s.unary("sqrt", v) : v));
+  return s.give(1, s.reduce("mean", d.tensor("self"), spread->dims, keeps(d)));
+}
+
+Status var_mean(Decomposition& d) { return with_mean(d, false); }
+Status std_mean(Decomposition& d) { return with_mean(d, true); }
+
+// ---- logic
+
+Status all(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  if (!dims) return d.reject("dimensions must be numbers");
+  return s.give(s.negate(s.any(s.negate(x), *dims, keeps(d))));
+}
+
+// ---- norms
+
+// The p-norm over `dims`.
+V norm_of(Steps& s, V x, double p, const Dims& dims, bool keep) {
+  const V size = s.unary("abs", x);
+  if (p == kInfinity) return s.extreme("amax", size, dims, keep);
+  if (p == -kInfinity) return s.extreme("amin", size, dims, keep);
+  if (p == 0) return s.cast(s.reduce("sum", s.compare("ne", x, 0.0), dims, keep), s.dtype(x));
+  if (p == 1) return s.reduce("sum", size, dims, keep);
+  if (p == 2) return s.unary("sqrt", s.reduce("sum", s.mul(x, x), dims, keep));
+  return s.pow(s.reduce("sum", s.pow(size, p), dims, keep), 1 / p);
+}
+
+Status norm(Decomposition& d, const char* p_name) {
+  Steps s(d);
+  V x = d.tensor("self");
+  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  const bool given = *p_name && d.has(p_name);
+  const auto p = given ? d.number(p_name) : std::optional(2.0);
+  if (!dims || !p) return d.reject("the order and the dimensions must be numbers");
+  x = s.cast(x, asked_dtype(d).value_or(d.result_type().dtype));
+  return s.give(norm_of(s, x, *p, *dims, keeps(d)));
+}
+
+Status vector_norm(Decomposition& d) { return norm(d, "ord"); }
+Status p_norm(Decomposition& d) { return norm(d, "p"); }
+Status frobenius_norm(Decomposition& d) { return norm(d, ""); }
+
+// linalg.norm without an order, or with one for vectors.
+Status linalg_norm(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dims = d.has("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  if (d.has("ord") && (!dims || dims->size() != 1)) return d.reject("norms of matrices other than the default have no kernel");
+  return norm(d, "ord");
+}
+
+Status matrix_norm(Decomposition& d) {
+  if (d.str("ord") != "fro") return d.reject("norms of matrices other than 'fro' have no kernel");
+  return norm(d, "");
+}
+
+Status cosine_similarity(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("x1"), b = d.tensor("x2");
+  const auto eps = d.number("eps");
+  const int rank = std::max(s.rank(a), s.rank(b));
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), rank);
+  if (!eps || !dim) return d.reject("dim and eps must be numbers");
+  const Shape to = s.broadcast(s.shape(a), s.shape(b));
+  const V x = s.expand(a, to), y = s.expand(b, to);
+  auto unit = [&](V v) { return s.div(v, s.clamp(norm_of(s, v, 2, {*dim}, true), *eps, Arg())); };
+  return s.give(s.reduce("sum", s.mul(unit(x), unit(y)), {*dim}, false));
+}
+
+Status pairwise_distance(Decomposition& d) {
+  Steps s(d);
+  const auto p = d.number("p"), eps = d.number("eps");
+  if (!p || !eps) return d.reject("p and eps must be numbers");
+  const V gap = s.add(s.sub(d.tensor("x1"), d.tensor("x2")), *eps);
+  if (s.rank(gap) == 0) return d.reject("vectors are expected");
+  return s.give(norm_of(s, gap, *p, {s.rank(gap) - 1}, d.boolean("keepdim")));
+}
+
+Status cdist(Decomposition& d) {
+  Steps s(d);
+  return s.give(d.op("aten._cdist_forward.default", {{"x1", d.arg("x1")}, {"x2", d.arg("x2")}, {"p", d.arg("p")}}, d.result_type()));
+}
+
+// ---- softmax and its relatives
+
+Status softmax(Decomposition& d, const char* target) {
+  Steps s(d);
+  const V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  return s.give(d.op(target, {{"self", x}, {"dim", d.arg("dim")}, {"half_to_float", false}}, d.result_type()));
+}
+
+Status softmax_int(Decomposition& d) { return softmax(d, "aten._softmax.default"); }
+Status log_softmax_int(Decomposition& d) { return softmax(d, "aten._log_softmax.default"); }
+
+// m + log(sum(exp(x - m))) with m the largest x, unless that is infinite.
+Status logsumexp(Decomposition& d) {
+  Steps s(d);
+  const V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  const auto dims = s.axes("dim", s.rank(x));
+  if (!dims) return d.reject("dimensions must be numbers");
+  const V top = s.extreme("amax", x, *dims, true);
+  const V base = s.where(s.unary("isinf", top, DType::Bool), 0.0, top, s.dtype(x));
+  const V log = s.unary("log", s.reduce("sum", s.unary("exp", s.sub(x, base)), *dims, true));
+  const V result = s.add(log, base);
+  return s.give(keeps(d) ? result : s.view(result, s.reduced(x, *dims, false)));
+}
+
+// Products of everything so far, one step an element.
+Status cumprod(Decomposition& d) {
+  Steps s(d);
+  constexpr int64_t kMaxSteps = 1024;
+  V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  if (s.rank(x) == 0) return s.give(x);
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!dim || !s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the size along the dimension is not a number");
+  const int64_t size = s.shape(x)[static_cast<size_t>(*dim)].constant();
+  if (size < 1 || size > kMaxSteps) return d.reject("there are too many steps");
+  std::vector<V> parts = {s.slice(x, *dim, 0, 1)};
+  for (int64_t i = 1; i < size; ++i) parts.push_back(s.mul(parts.back(), s.slice(x, *dim, i, i + 1)));
+  return s.give(s.cat(parts, *dim));
+}
+
+// ---- order
+
+struct Ordered {
+  V values, places;
+};
+
+// The first k in the given order, by the topk kernel.
+Ordered first_of(Steps& s, V x, Dim k, int dim, bool descending) {
+  Shape to = s.shape(x);
+  to[static_cast<size_t>(dim)] = k;
+  const auto both = s.d.multi("aten.topk.default",
+                              {{"self", x}, {"k", s.size(k)}, {"dim", int64_t{dim}}, {"largest", descending}, {"sorted", true}},
+                              {{s.dtype(x), to}, {DType::I64, to}});
+  return {both[0], both[1]};
+}
+
+std::optional<Ordered> sorted(Steps& s) {
+  Decomposition& d = s.d;
+  const V x = d.tensor("self");
+  const auto dim = s.axis(d.node().find("dim") || d.arg("dim").as<int64_t>() ? d.integer("dim").value_or(INT64_MAX) : 0, s.rank(x));
+  const Arg* stable = d.node().find("stable");
+  // The kernel keeps no order among equals.
+  const bool wants_stable = stable && stable->as<bool>() && *stable->as<bool>();
+  if (!dim || wants_stable || s.rank(x) == 0 || s.dtype(x) == DType::Bool) return std::nullopt;
+  return first_of(s, x, s.shape(x)[static_cast<size_t>(*dim)], *dim, d.boolean("descending"));
+}
+
+Status sort(Decomposition& d) {
+  Steps s(d);
+  const auto order = sorted(s);
+  if (!order) return d.reject("no kernel keeps equal elements in order");
+  TRY_DO(s.give(0, order->values));
+  return s.give(1, order->places);
+}
+
+Status argsort(Decomposition& d) {
+  Steps s(d);
+  const auto order = sorted(s);
+  return order ? s.give(order->places) : Status(d.reject("no kernel keeps equal elements in order"));
+}
+
+Status msort(Decomposition& d) {
+  Steps s(d);
+  const auto order = sorted(s);
+  return order ? s.give(order->values) : Status(d.reject("a tensor of numbers is expected"));
+}
+
+// The k-th smallest; NaN is larger than everything.
+Status smallest(Steps& s, V x, int64_t k, int dim, bool keep) {
+  const Ordered order = first_of(s, x, k, dim, false);
+  V value = s.slice(order.values, dim, k - 1, k), place = s.slice(order.places, dim, k - 1, k);
+  if (!keep) value = s.squeeze(value, dim), place = s.squeeze(place, dim);
+  TRY_DO(s.give(0, value));
+  return s.d.node().results.size() > 1 ? s.give(1, place) : Status();
+}
+
+Status kthvalue(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto k = d.integer("k");
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!k || *k < 1 || !dim || s.rank(x) == 0) return d.reject("k and dim must be numbers");
+  return smallest(s, x, *k, *dim, d.boolean("keepdim"));
+}
+
+// The lower one of the two in the middle. A NaN anywhere is the median, and is found last by the order.
+Status median(Decomposition& d) {
+  Steps s(d);
+  V x = d.tensor("self");
+  const bool flat = !d.node().find("dim");
+  if (flat) x = s.view(x, {s.product(s.shape(x))});
+  const auto dim = flat ? std::optional(0) : s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!dim || s.rank(x) == 0 || !s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the number of elements must be known");
+  const int64_t size = s.shape(x)[static_cast<size_t>(*dim)].constant();
+  if (size < 1) return d.reject("there is nothing to choose from");
+  if (!is_float(s.dtype(x))) return smallest(s, x, (size + 1) / 2, *dim, !flat && keeps(d));
+  const Ordered order = first_of(s, x, size, *dim, false);
+  const int64_t middle = (size - 1) / 2;
+  const V missing = s.unary("isnan", s.slice(order.values, *dim, size - 1, size), DType::Bool);
+  V value = s.where(missing, s.slice(order.values, *dim, size - 1, size), s.slice(order.values, *dim, middle, middle + 1), s.dtype(x));
+  V place = s.where(missing, s.slice(order.places, *dim, size - 1, size), s.slice(order.places, *dim, middle, middle + 1), DType::I64);
+  if (flat || !keeps(d)) value = s.squeeze(value, *dim), place = s.squeeze(place, *dim);
+  TRY_DO(s.give(0, value));
+  return d.node().results.size() > 1 ? s.give(1, place) : Status();
+}
+
+Status aminmax(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dims = s.axes("dim", s.rank(x));
+  if (!dims) return d.reject("the dimension must be a number");
+  TRY_DO(s.give(0, s.extreme("amin", x, *dims, keeps(d))));
+  return s.give(1, s.extreme("amax", x, *dims, keeps(d)));
+}
+
+// ---- losses
+
+Status reduced_loss(Steps& s, V loss) {
+  const auto reduction = s.d.integer("reduction");
+  if (!reduction || *reduction < 0 || *reduction > 2) return s.d.reject("the reduction must be none, mean or sum");
+  if (*reduction == 0) return s.give(loss);
+  return s.give(s.reduce(*reduction == 1 ? "mean" : "sum", loss, all_dims(s.rank(loss)), false));
+}
+
+Status mse_loss(Decomposition& d) {
+  Steps s(d);
+  const V gap = s.sub(d.tensor("self"), d.tensor("target"));
+  return reduced_loss(s, s.mul(gap, gap));
+}
+
+Status l1_loss(Decomposition& d) {
+  Steps s(d);
+  return reduced_loss(s, s.unary("abs", s.sub(d.tensor("self"), d.tensor("target"))));
+}
+
+// gap^2 / 2 near zero, linear beyond; `scale` divides (smooth L1) or multiplies (Huber).
+Status rounded_l1(Decomposition& d, const char* name, bool huber) {
+  Steps s(d);
+  const auto edge = d.number(name);
+  if (!edge || *edge <= 0) return d.reject("the edge must be a positive number");
+  const V gap = s.unary("abs", s.sub(d.tensor("self"), d.tensor("target")));
+  const V round = s.mul(s.mul(gap, gap), huber ? 0.5 : 0.5 / *edge);
+  const V line = huber ? s.mul(s.sub(gap, 0.5 * *edge), *edge) : s.sub(gap, 0.5 * *edge);
+  return reduced_loss(s, s.where(s.compare("lt", gap, *edge), round, line, s.dtype(gap)));
+}
+
+Status smooth_l1_loss(Decomposition& d) { return rounded_l1(d, "beta", false); }
+Status huber_loss(Decomposition& d) { return rounded_l1(d, "delta", true); }
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = sum_all},
+    {.schema = "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = nansum},
+    {.schema = "aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = nanmean},
+    {.schema = "aten::count_nonzero(Tensor self, int? dim=None) -> Tensor",
+     .decompose = count_nonzero},
+    {.schema = "aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor",
+     .decompose = count_nonzero},
+    {.schema = "aten::var(Tensor self, bool unbiased=True) -> Tensor",
+     .decompose = var},
+    {.schema = "aten::var.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",
+     .decompose = var},
+    {.schema = "aten::std(Tensor self, bool unbiased=True) -> Tensor",
+     .decompose = std_deviation},
+    {.schema = "aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",
+     .decompose = std_deviation},
+    {.schema = "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor",
+     .decompose = std_deviation},
+    {.schema = "aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)",
+     .decompose = var_mean},
+    {.schema = "aten::var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)",
+     .decompose = var_mean},
+    {.schema = "aten::std_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)",
+     .decompose = std_mean},
+    {.schema = "aten::std_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)",
+     .decompose = std_mean},
+    {.schema = "aten::std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)",
+     .decompose = std_mean},
+    {.schema = "aten::all(Tensor self) -> Tensor",
+     .decompose = all},
+    {.schema = "aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor",
+     .decompose = all},
+    {.schema = "aten::all.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
+     .decompose = all},
+    {.schema = "aten::_is_all_true(Tensor self) -> Tensor",
+     .decompose = all},
+    {.schema = "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = vector_norm},
+    {.schema = "aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = linalg_norm},
+    {.schema = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = matrix_norm},
+    {.schema = "aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor",
+     .decompose = p_norm},
+    {.schema = "aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor",
+     .decompose = p_norm},
+    {.schema = "aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor",
+     .decompose = p_norm},
+    {.schema = "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
+     .decompose = frobenius_norm},
+    {.schema = "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor",
+     .decompose = cosine_similarity},
+    {.schema = "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) -> Tensor",
+     .decompose = pairwise_distance},
+    {.schema = "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor",
+     .decompose = cdist},
+    {.schema = "aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+     .decompose = softmax_int},
+    {.schema = "aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+     .decompose = log_softmax_int},
+    {.schema = "aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+     .decompose = softmax_int},
+    {.schema = "aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = log_softmax_int},
+    {.schema = "aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
+     .decompose = logsumexp},
+    {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+     .decompose = cumprod},
+    {.schema = "aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
+     .decompose = sort},
+    {.schema = "aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
+     .decompose = sort},
+    {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor",
+     .decompose = argsort},
+    {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
+     .decompose = argsort},
+    {.schema = "aten::msort(Tensor self) -> Tensor",
+     .decompose = msort},
+    {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .decompose = kthvalue},
+    {.schema = "aten::median(Tensor self) -> Tensor",
+     .decompose = median},
+    {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .decompose = median},
+    {.schema = "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
+     .decompose = aminmax},
+    {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
+     .decompose = mse_loss},
+    {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
+     .decompose = l1_loss},
+    {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor",
+     .decompose = smooth_l1_loss},
+    {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor",
+     .decompose = huber_loss},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kReductionDecompositions;
+const std::span<const TorchOp> kReductionDecompositions = kTable;
+
+}  // namespace cortland::torch_ops
