@@ -46,7 +46,7 @@ class FunctionWriter {
   // Writes `const` ops for what `op` and its blocks read by name, unless they are there already.
   Status write_constants_of(mil::OpId id, milspec::Block* out);
   Status need_constant(mil::ConstId id, const std::string& wanted, milspec::Block* out);
-  std::string const_name(const Op& op, size_t binding) const;
+  std::string const_name(mil::OpId id, size_t binding) const;
   std::string name_of(Operand operand) const;
   Diagnostic in_op(Diagnostic error, const Op& op) const;
 
@@ -70,12 +70,13 @@ Diagnostic FunctionWriter::in_op(Diagnostic error, const Op& op) const {
 }
 
 // "conv_0_weight"; with a number for the values of a variadic parameter.
-std::string FunctionWriter::const_name(const Op& op, size_t binding) const {
+std::string FunctionWriter::const_name(mil::OpId id, size_t binding) const {
+  const Op& op = program_.ops[id];
   const size_t slot = op.operands[binding].slot;
   const mil::Input& input = op.def->inputs[slot];
   size_t first = binding;
   while (first > 0 && op.operands[first - 1].slot == slot) --first;
-  const std::string name = fmt::format("{}_{}", op.name, input.name);
+  const std::string name = fmt::format("{}_{}", names_.op(id), input.name);
   return input.need == mil::Need::Variadic ? fmt::format("{}_{}", name, binding - first) : name;
 }
 
@@ -102,12 +103,12 @@ Status FunctionWriter::write_constants_of(mil::OpId id, milspec::Block* out) {
   for (size_t i = 0; i < op.operands.size(); ++i) {
     const auto [slot, operand] = op.operands[i];
     if (!operand.is_const() || place_of(*op.def, op.def->inputs[slot].name, program_.target) != Place::ByName) continue;
-    if (Status status = need_constant(operand.constant(), const_name(op, i), out); !status.ok()) return in_op(std::move(status).error(), op);
+    if (Status status = need_constant(operand.constant(), const_name(id, i), out); !status.ok()) return in_op(std::move(status).error(), op);
   }
   for (mil::BlockId nested : op.blocks) {
     for (mil::OpId inner : program_.blocks[nested].ops) TRY_DO(write_constants_of(inner, out));
     for (Operand o : program_.blocks[nested].outputs)
-      if (o.is_const()) TRY_DO(need_constant(o.constant(), op.name + "_output", out));
+      if (o.is_const()) TRY_DO(need_constant(o.constant(), names_.op(id) + "_output", out));
   }
   return {};
 }
@@ -181,7 +182,7 @@ void FunctionWriter::write_unused_inputs(milspec::Block* out) {
   for (mil::ValueId v : function_.inputs) {
     const mil::Value& value = program_.values[v];
     if (value.type.kind == mil::Type::Kind::Tensor && value.uses.empty() && !program_.is_output(v))
-      write_copy(v, names_.fresh_value(value.name + "_tmp"), out);
+      write_copy(v, names_.fresh_value(names_.value(v) + "_tmp"), out);
   }
 }
 

@@ -116,7 +116,7 @@ TEST(PackageWriter, MakesNamesLegalAndUnique) {
   const ValueId x = b.input("input.1", DType::F32, {2});
   const ValueId a = b.op("relu", {{"x", x}}, "3/a");
   const ValueId c = b.op("relu", {{"x", a}}, "3/a");
-  const ValueId d = b.op("add", {{"x", c}, {"y", x}}, "y");
+  const ValueId d = b.op("add", {{"x", c}, {"y", program.constant(1.0f)}}, "3/a");
   b.output("tensor", b.op("relu", {{"x", d}}, "last"));
   b.output("y", a);
   b.finish();
@@ -128,7 +128,7 @@ TEST(PackageWriter, MakesNamesLegalAndUnique) {
   const auto& body = body_of(model);
   std::vector<std::string> names;
   for (const auto& op : body.operations()) names.push_back(op.outputs(0).name());
-  EXPECT_THAT(names, ElementsAre("y", "var_3_a", "y_1", "tensor_workaround"));
+  EXPECT_THAT(names, ElementsAre("y", "var_3_a", "op_3_a_2_y", "var_3_a_1", "tensor_workaround"));
   expect_round_trip(program);
 }
 
