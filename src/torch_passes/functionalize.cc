@@ -75,6 +75,9 @@ class Functionalizer {
         node.args[0].name = functional == "aten.detach.default" ? "self" : "input";
       }
       graph_.order.push_back(id);
+      // Whose memory a result shows is settled now: later it would be taken to hold what was written since.
+      for (size_t i = 0; i < graph_.nodes[id].results.size(); ++i)
+        if (const ValueId v = graph_.nodes[id].results[i]; v && graph_.values[v].kind == torch::Value::Kind::Tensor) place_of(v);
       return {};
     }
     return write(id, functional);
@@ -117,10 +120,6 @@ class Functionalizer {
   }
 
   Result<ValueId> read(ValueId v) {
-    if (written_.empty()) {
-      note_view(v);
-      return v;
-    }
     const Place place = place_of(v);
     const Storage& storage = storages_[place.storage];
     if (place.version == storage.version) return place.content;
@@ -133,8 +132,6 @@ class Functionalizer {
     origins_[content] = v;
     return content;
   }
-
-  void note_view(ValueId v) { place_of(v); }
 
   Status write(NodeId id, const std::string& functional) {
     const auto* self = graph_.nodes[id].args.empty() ? nullptr : graph_.nodes[id].args[0].arg.as<ValueId>();
