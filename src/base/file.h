@@ -32,6 +32,8 @@ class MappedFile {
 
   Bytes bytes() const { return bytes_; }
   const std::string& name() const { return name_; }
+  // Says that these bytes are not needed soon, so that they need not stay in memory. They can still be read.
+  void forget(Bytes part) const;
 
  private:
   MappedFile() = default;

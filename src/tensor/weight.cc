@@ -309,6 +309,22 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
   }
 }
 
+void Weight::forget(int64_t first, int64_t count) const {
+  const Node& n = *node_;
+  switch (n.kind) {
+    case Node::Kind::View:
+      if (is_dense(n.shape, n.strides))
+        n.file->forget(dense_bytes().subspan(static_cast<size_t>(cortland::byte_size(n.dtype, first)),
+                                             static_cast<size_t>(cortland::byte_size(n.dtype, count))));
+      return;
+    case Node::Kind::Cast:
+    case Node::Kind::Reshape:
+    case Node::Kind::Scale: return n.sources[0].forget(first, count);
+    case Node::Kind::Gather:
+    case Node::Kind::Concat: return;  // runs of these are scattered over their sources
+  }
+}
+
 Bytes Weight::dense_bytes() const {
   const Node& n = *node_;
   if (n.kind == Node::Kind::Reshape) return n.sources[0].dense_bytes();

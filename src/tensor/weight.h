@@ -48,6 +48,8 @@ class Weight {
 
   // Elements [first, first + count) in row-major order. Sub-byte types: first and count are multiples of 8.
   void read(int64_t first, int64_t count, std::byte* out) const;
+  // Lets go of the memory that read(first, count) brought in from a mapped file.
+  void forget(int64_t first, int64_t count) const;
   // The bytes themselves where they already lie dense in a file or in memory, else empty.
   Bytes dense_bytes() const;
   std::string bytes() const;  // all of it; for weights known to be small, or about to be used whole
