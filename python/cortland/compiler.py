@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
-from . import _cortland
+from . import _cortland, enumerated_shapes as shapes
 from .enums import ComputeUnit, compute_unit_name, precision, precision_name, target_version
 
 
@@ -27,6 +27,11 @@ class COMPILE_SPEC_KEYS(Enum):
     MULTIMETHOD_WEIGHT_SHARING_STRATEGY = "multimethod_weight_sharing_strategy"
 
 
+class MULTIMETHOD_WEIGHT_SHARING_STRATEGY(Enum):
+    DISABLED = "disabled"
+    POSITIONAL = "positional"
+
+
 class CoreMLBackend:
     class MODEL_TYPE(Enum):
         MODEL = "model"
@@ -46,3 +51,41 @@ class CoreMLBackend:
             quantizer_config=None if op_linear_quantizer_config is None else json.dumps(op_linear_quantizer_config),
             pass_names=None if pass_names is None else list(pass_names))
         return [CompileSpec(key, value) for key, value in pairs]
+
+    @staticmethod
+    def generate_enumerated_shapes_compile_spec(ep, enumerated_shapes):
+        """The shapes that inputs of the ExportedProgram may take: {"x": [[1, 8], [4, 8]], ...}, matched by position. Needs
+        CoreMLPartitioner(lower_full_graph=True)."""
+        return CompileSpec(COMPILE_SPEC_KEYS.ENUMERATED_SHAPES.value, shapes.spec_value(ep, enumerated_shapes))
+
+    @staticmethod
+    def generate_compute_unit_compile_spec(compute_unit):
+        return _one(COMPILE_SPEC_KEYS.COMPUTE_UNITS, compute_unit=compute_unit)
+
+    @staticmethod
+    def generate_minimum_deployment_target_compile_spec(min_deployment_target):
+        return _one(COMPILE_SPEC_KEYS.MIN_DEPLOYMENT_TARGET, minimum_deployment_target=min_deployment_target)
+
+    @staticmethod
+    def generate_compute_precision_compile_spec(compute_precision):
+        return _one(COMPILE_SPEC_KEYS.MODEL_COMPUTE_PRECISION, compute_precision=compute_precision)
+
+    @staticmethod
+    def generate_model_type_compile_spec(model_type):
+        return _one(COMPILE_SPEC_KEYS.MODEL_TYPE, model_type=model_type)
+
+    @staticmethod
+    def generate_op_linear_quantizer_config_compile_spec(op_linear_quantizer_config):
+        return _one(COMPILE_SPEC_KEYS.OP_LINEAR_QUANTIZER_CONFIG, op_linear_quantizer_config=op_linear_quantizer_config)
+
+    @staticmethod
+    def generate_pass_pipeline_compile_spec(pass_names):
+        return _one(COMPILE_SPEC_KEYS.PASS_PIPELINE, pass_names=pass_names)
+
+    @staticmethod
+    def generate_multimethod_weight_sharing_strategy_compile_spec(strategy):
+        return CompileSpec(COMPILE_SPEC_KEYS.MULTIMETHOD_WEIGHT_SHARING_STRATEGY.value, strategy.value.encode())
+
+
+def _one(key, **options):
+    return next(spec for spec in CoreMLBackend.generate_compile_specs(**options) if spec.key == key.value)

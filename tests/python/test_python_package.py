@@ -214,9 +214,88 @@ def test_what_cannot_be_done_is_refused_by_name(small, options, kind, says):
     assert caught.value.kind == kind and caught.value.help
 
 
-def test_enumerated_shapes_are_refused_by_name(small):
+class TwoInputs(torch.nn.Module):
+    """The page's example of enumerated shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear1 = torch.nn.Linear(10, 5)
+        self.linear2 = torch.nn.Linear(11, 5)
+
+    def forward(self, x, y):
+        return self.linear1(x).sum() + self.linear2(y)
+
+
+@pytest.fixture(scope="module")
+def two_inputs():
+    auto = torch.export.Dim.AUTO
+    return torch.export.export(TwoInputs().eval(), (torch.randn(4, 6, 10), torch.randn(5, 11)),
+                               dynamic_shapes=[{0: auto(min=1, max=4), 1: auto(min=5, max=6)}, {0: auto(min=3, max=5)}])
+
+
+PAGE_SHAPES = {"x": [[1, 5, 10], [4, 6, 10]], "y": [[3, 11], [5, 11]]}
+
+
+def test_the_spec_of_enumerated_shapes_is_upstreams_bytes(two_inputs):
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend as Upstream
+
+    def same(program, shapes):
+        theirs = Upstream.generate_enumerated_shapes_compile_spec(program, shapes)
+        ours = CoreMLBackend.generate_enumerated_shapes_compile_spec(program, shapes)
+        assert (ours.key, ours.value) == (theirs.key, theirs.value)
+
+    same(two_inputs, PAGE_SHAPES)
+
+    class Add(torch.nn.Module):
+        def forward(self, a, b, c):
+            return a + b + c
+
+    n = torch.export.Dim("n", min=2)  # no upper bound, shared by two inputs; the third is static
+    same(torch.export.export(Add(), (torch.randn(3, 4), torch.randn(3, 4), torch.randn(1, 4)), dynamic_shapes=({0: n}, {0: n}, None)),
+         {"a": [[1, 4], [70, 4]], "b": [[1, 4], [70, 4]]})
+
+
+@pytest.mark.parametrize("shapes, says", [
+    ({}, "none"),
+    ({"x": PAGE_SHAPES["x"]}, "'y' has dynamic dimensions"),
+    (PAGE_SHAPES | {"z": [[1], [2]]}, "no tensor input 'z'"),
+    (PAGE_SHAPES | {"y": [[3, 11]]}, "differ in length"),
+    ({"x": [[1, 5, 10]], "y": [[3, 11]]}, "two shapes"),
+    (PAGE_SHAPES | {"y": [[3, 11], [5, 11, 1]]}, "rank 3"),
+    (PAGE_SHAPES | {"y": [[3, 11], [6, 11]]}, "6, but the export allows 3 to 5"),
+    (PAGE_SHAPES | {"y": [[2, 11], [5, 11]]}, "2, but the export allows 3 to 5"),
+    (PAGE_SHAPES | {"y": [[3, 11], [5, 12]]}, "dimension 1 is 11"),
+    (PAGE_SHAPES | {"y": [[3, 11], [5.0, 11]]}, "5.0"),
+    (PAGE_SHAPES | {"x": [[0, 5, 10], [4, 6, 10]]}, "not 0"),
+])
+def test_wrong_enumerated_shapes(two_inputs, shapes, says):
+    with pytest.raises(ct.LoweringError, match=says):
+        CoreMLBackend.generate_enumerated_shapes_compile_spec(two_inputs, shapes)
+
+
+def test_enumerated_shapes_of_a_static_input(small):
+    with pytest.raises(ct.LoweringError, match="fixed shape"):
+        CoreMLBackend.generate_enumerated_shapes_compile_spec(small[0], {"x": [[3, 8], [4, 8]]})
+
+
+def test_enumerated_shapes_are_refused_by_name(two_inputs):
+    specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS18)
+    specs.append(CoreMLBackend.generate_enumerated_shapes_compile_spec(two_inputs, PAGE_SHAPES))
     with pytest.raises(ct.LoweringError, match="enumerated_shapes"):
-        lower(small[0], compile_specs=[ct.CompileSpec("enumerated_shapes", b"[]")], lower_full_graph=True)
+        lower(two_inputs, compile_specs=specs, lower_full_graph=True)
+
+
+def test_single_specs_are_upstreams():
+    import coremltools
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend as Upstream
+
+    for name, value in [("compute_unit", coremltools.ComputeUnit.CPU_AND_NE), ("minimum_deployment_target", coremltools.target.iOS17),
+                        ("minimum_deployment_target", None), ("compute_precision", coremltools.precision.FLOAT32),
+                        ("model_type", Upstream.MODEL_TYPE.COMPILED_MODEL), ("op_linear_quantizer_config", {"dtype": "int4"}),
+                        ("pass_pipeline", ["common::dead_code_elimination"]),
+                        ("multimethod_weight_sharing_strategy", ct.compiler.MULTIMETHOD_WEIGHT_SHARING_STRATEGY.DISABLED)]:
+        ours, theirs = (getattr(b, f"generate_{name}_compile_spec")(value) for b in (CoreMLBackend, Upstream))
+        assert (ours.key, ours.value) == (theirs.key, theirs.value)
 
 
 @pytest.mark.parametrize("options", [dict(compute_unit="ALL"), dict(minimum_deployment_target=9), dict(compute_precision="float16"),
