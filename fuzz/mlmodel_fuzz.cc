@@ -14,7 +14,8 @@ Result<mil::Program> read(std::string_view model, std::string_view weights) {
   auto file = [](std::string_view path, std::string_view bytes) {
     return PackageFile{std::string(path), MappedFile::from_bytes(std::string(bytes), std::string(path))};
   };
-  const PackageFile files[] = {file(kManifestPath, write_manifest(model, true)), file(kModelPath, model), file(kWeightPath, weights)};
+  const PackageFile files[] = {file(kManifestPath, write_manifest(model, true)), file(kModelPath, model),
+                               file(kWeightPath, weights)};
   return read_package(files);
 }
 

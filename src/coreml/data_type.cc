@@ -53,10 +53,14 @@ std::optional<mil::Target> interface_since(DType type) {
   switch (type) {
     case DType::F32:
     case DType::F64:
-    case DType::I32: return mil::Target::iOS15;
-    case DType::F16: return mil::Target::iOS16;
-    case DType::I8: return mil::Target::iOS26;
-    default: return std::nullopt;
+    case DType::I32:
+      return mil::Target::iOS15;
+    case DType::F16:
+      return mil::Target::iOS16;
+    case DType::I8:
+      return mil::Target::iOS26;
+    default:
+      return std::nullopt;
   }
 }
 

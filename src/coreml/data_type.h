@@ -15,10 +15,10 @@ enum class Immediate : uint8_t { None, Floats, Ints, Bools, Strings, LongInts, D
 
 struct DataTypeInfo {
   DType type = DType::Unknown;
-  int program = 0;                        // MILSpec.DataType; 0: not in MIL
+  int program = 0;  // MILSpec.DataType; 0: not in MIL
   Immediate immediate = Immediate::None;
-  uint32_t blob = 0;                      // number in weight.bin; 0: never there
-  int array = 0;                          // ArrayFeatureType.ArrayDataType; 0: not on the interface
+  uint32_t blob = 0;  // number in weight.bin; 0: never there
+  int array = 0;      // ArrayFeatureType.ArrayDataType; 0: not on the interface
 };
 
 const DataTypeInfo& data_type(DType type);

@@ -16,30 +16,41 @@ constexpr int64_t kMaxSize = int64_t{1} << 40;
 Status check_interface_type(const std::string& name, DType dtype, mil::Target target) {
   const auto since = interface_since(dtype);
   if (!since)
-    return diag(DiagKind::UnsupportedDtype, fmt::format("'{}' is {}, which a Core ML model cannot take or return", name, mil_name(dtype)),
+    return diag(DiagKind::UnsupportedDtype,
+                fmt::format("'{}' is {}, which a Core ML model cannot take or return", name, mil_name(dtype)),
                 "cast it inside the model; fp16, fp32 and int32 are allowed");
   if (*since > target)
-    return diag(DiagKind::UnsupportedTarget, fmt::format("'{}' is {}, which needs {} on a model's interface, but the target is {}", name,
-                                                         mil_name(dtype), mil::target_name(*since), mil::target_name(target)));
+    return diag(DiagKind::UnsupportedTarget,
+                fmt::format("'{}' is {}, which needs {} on a model's interface, but the target is {}", name, mil_name(dtype),
+                            mil::target_name(*since), mil::target_name(target)));
   return {};
 }
 
-void set_array_type(const TensorType& type, Array* out) { out->set_datatype(static_cast<Array::ArrayDataType>(data_type(type.dtype).array)); }
+void set_array_type(const TensorType& type, Array* out) {
+  out->set_datatype(static_cast<Array::ArrayDataType>(data_type(type.dtype).array));
+}
 
-Status encode_enumerated(const std::string& name, const TensorType& type, const ShapeList& shapes, mil::Target target, Array* out) {
-  auto bad = [&](std::string why) { return diag(DiagKind::UnsupportedShape, fmt::format("the enumerated shapes of '{}' {}", name, why)); };
+Status encode_enumerated(const std::string& name, const TensorType& type, const ShapeList& shapes, mil::Target target,
+                         Array* out) {
+  auto bad = [&](std::string why) {
+    return diag(DiagKind::UnsupportedShape, fmt::format("the enumerated shapes of '{}' {}", name, why));
+  };
   ShapeList listed;
   for (const auto& shape : shapes) {
-    if (shape.empty() || static_cast<int>(shape.size()) != type.rank()) return bad(fmt::format("are not all of rank {}", type.rank()));
+    if (shape.empty() || static_cast<int>(shape.size()) != type.rank())
+      return bad(fmt::format("are not all of rank {}", type.rank()));
     for (size_t i = 0; i < shape.size(); ++i)
       if (type.shape[i].is_constant() && type.shape[i].constant() != shape[i])
-        return bad(fmt::format("have {} in dimension {}, which the program fixes to {}", shape[i], i, type.shape[i].constant()));
+        return bad(
+            fmt::format("have {} in dimension {}, which the program fixes to {}", shape[i], i, type.shape[i].constant()));
     // From iOS18 on a repeated shape counts: position ties several inputs together.
-    if (target >= mil::Target::iOS18 || std::find(listed.begin(), listed.end(), shape) == listed.end()) listed.push_back(shape);
+    if (target >= mil::Target::iOS18 || std::find(listed.begin(), listed.end(), shape) == listed.end())
+      listed.push_back(shape);
   }
   if (listed.empty()) return bad("are none");
   out->mutable_shape()->Add(listed[0].begin(), listed[0].end());
-  for (const auto& shape : listed) out->mutable_enumeratedshapes()->add_shapes()->mutable_shape()->Add(shape.begin(), shape.end());
+  for (const auto& shape : listed)
+    out->mutable_enumeratedshapes()->add_shapes()->mutable_shape()->Add(shape.begin(), shape.end());
   return {};
 }
 
@@ -79,8 +90,10 @@ Result<FlexibleShape> decode_image(const spec::FeatureDescription& in, const Ten
   }
   for (const auto& size : image.enumeratedsizes().sizes()) {
     if (size.height() > kMaxSize || size.width() > kMaxSize) return bad_feature(in, "has an image size that is too large");
-    if (!type.shape[0].is_constant() || !type.shape[1].is_constant()) return bad_feature(in, "has an open number of channels");
-    out.enumerated.push_back({type.shape[0].constant(), type.shape[1].constant(), static_cast<int64_t>(size.height()), static_cast<int64_t>(size.width())});
+    if (!type.shape[0].is_constant() || !type.shape[1].is_constant())
+      return bad_feature(in, "has an open number of channels");
+    out.enumerated.push_back({type.shape[0].constant(), type.shape[1].constant(), static_cast<int64_t>(size.height()),
+                              static_cast<int64_t>(size.width())});
   }
   return out;
 }
@@ -89,7 +102,8 @@ Result<FlexibleShape> decode_image(const spec::FeatureDescription& in, const Ten
 
 Status encode_input(const std::string& name, const mil::Type& type, const ShapeList* enumerated, const DimTable& dims,
                     mil::Target target, spec::FeatureDescription* out) {
-  if (type.kind != mil::Type::Kind::Tensor) return diag(DiagKind::BadMil, fmt::format("the input '{}' is not a tensor", name));
+  if (type.kind != mil::Type::Kind::Tensor)
+    return diag(DiagKind::BadMil, fmt::format("the input '{}' is not a tensor", name));
   TRY_DO(check_interface_type(name, type.dtype(), target));
   out->set_name(name);
   Array* array = out->mutable_type()->mutable_multiarraytype();
@@ -114,7 +128,8 @@ Status encode_output(const std::string& name, const mil::Type& type, mil::Target
       feature->mutable_dictionarytype()->mutable_int64keytype();
     return {};
   }
-  if (type.kind != mil::Type::Kind::Tensor) return diag(DiagKind::BadMil, fmt::format("the output '{}' is not a tensor", name));
+  if (type.kind != mil::Type::Kind::Tensor)
+    return diag(DiagKind::BadMil, fmt::format("the output '{}' is not a tensor", name));
   if (type.rank() == 0 && type.dtype() == DType::String) return feature->mutable_stringtype(), Status();
   if (type.rank() == 0 && type.dtype() == DType::I64) return feature->mutable_int64type(), Status();
   TRY_DO(check_interface_type(name, type.dtype(), target));
@@ -128,7 +143,8 @@ Status encode_output(const std::string& name, const mil::Type& type, mil::Target
 
 Status encode_state(const std::string& name, const mil::Type& type, spec::FeatureDescription* out) {
   if (data_type(type.dtype()).array == 0 || !type.tensor.is_static() || type.rank() == 0)
-    return diag(DiagKind::UnsupportedDtype, fmt::format("the state '{}' is {}, but a state is an array of fixed size", name, mil_name(type.dtype())),
+    return diag(DiagKind::UnsupportedDtype,
+                fmt::format("the state '{}' is {}, but a state is an array of fixed size", name, mil_name(type.dtype())),
                 "states hold fp16");
   out->set_name(name);
   Array* array = out->mutable_type()->mutable_statetype()->mutable_arraytype();
@@ -143,7 +159,8 @@ Result<FlexibleShape> decode_shape(const spec::FeatureDescription& in, const Ten
   const Array& array = in.type().multiarraytype();
   if (array.has_shaperange()) {
     if (array.shaperange().sizeranges_size() != type.rank())
-      return bad_feature(in, fmt::format("has {} size ranges for a tensor of rank {}", array.shaperange().sizeranges_size(), type.rank()));
+      return bad_feature(
+          in, fmt::format("has {} size ranges for a tensor of rank {}", array.shaperange().sizeranges_size(), type.rank()));
     for (const auto& size : array.shaperange().sizeranges()) {
       TRY(DimRange range, decode_range(in, size));
       out.ranges.push_back(range);
@@ -151,7 +168,8 @@ Result<FlexibleShape> decode_shape(const spec::FeatureDescription& in, const Ten
   }
   for (const auto& shape : array.enumeratedshapes().shapes()) {
     if (shape.shape_size() != type.rank())
-      return bad_feature(in, fmt::format("lists a shape of {} sizes for a tensor of rank {}", shape.shape_size(), type.rank()));
+      return bad_feature(in,
+                         fmt::format("lists a shape of {} sizes for a tensor of rank {}", shape.shape_size(), type.rank()));
     std::vector<int64_t> sizes(shape.shape().begin(), shape.shape().end());
     for (int64_t size : sizes)
       if (size < 0 || size > kMaxSize) return bad_feature(in, fmt::format("lists a shape with the size {}", size));

@@ -14,7 +14,10 @@ namespace {
 using nlohmann::json;
 
 json item(std::string_view name, std::string_view description) {
-  return {{"author", "com.apple.CoreML"}, {"name", name}, {"path", fmt::format("com.apple.CoreML/{}", name)}, {"description", description}};
+  return {{"author", "com.apple.CoreML"},
+          {"name", name},
+          {"path", fmt::format("com.apple.CoreML/{}", name)},
+          {"description", description}};
 }
 
 std::string identifier(std::string_view model, std::string_view name) {
@@ -28,7 +31,8 @@ std::string identifier(std::string_view model, std::string_view name) {
 bool known_version(const std::string& version) {
   unsigned major = 0, minor = 0, patch = 0;
   int length = 0;
-  if (std::sscanf(version.c_str(), "%5u.%5u.%5u%n", &major, &minor, &patch, &length) != 3 || static_cast<size_t>(length) != version.size())
+  if (std::sscanf(version.c_str(), "%5u.%5u.%5u%n", &major, &minor, &patch, &length) != 3 ||
+      static_cast<size_t>(length) != version.size())
     return false;
   return major == 0 || (major == 1 && minor == 0 && patch == 0);
 }

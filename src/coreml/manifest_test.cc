@@ -16,7 +16,8 @@ std::string path_in(const std::string& text) {
 }
 
 std::string manifest(const std::string& version, const std::string& path) {
-  return R"({"fileFormatVersion": ")" + version + R"(", "itemInfoEntries": {"0": {"path": ")" + path + R"("}}, "rootModelIdentifier": "0"})";
+  return R"({"fileFormatVersion": ")" + version + R"(", "itemInfoEntries": {"0": {"path": ")" + path +
+         R"("}}, "rootModelIdentifier": "0"})";
 }
 
 TEST(Manifest, NamesModelAndWeights) {
@@ -25,7 +26,8 @@ TEST(Manifest, NamesModelAndWeights) {
   EXPECT_EQ(json["fileFormatVersion"], "1.0.0");
   ASSERT_EQ(json["itemInfoEntries"].size(), 2u);
   for (const auto& [key, item] : json["itemInfoEntries"].items()) {
-    EXPECT_TRUE(std::regex_match(key, std::regex("[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"))) << key;
+    EXPECT_TRUE(std::regex_match(key, std::regex("[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")))
+        << key;
     EXPECT_EQ(item.size(), 4u);
     EXPECT_EQ(item["path"], item["author"].get<std::string>() + "/" + item["name"].get<std::string>());
   }
@@ -38,11 +40,13 @@ TEST(Manifest, NamesModelAndWeights) {
 TEST(Manifest, AcceptsVersionsUpToOne) {
   EXPECT_EQ(path_in(manifest("1.0.0", "a/b")), "Data/a/b");
   EXPECT_EQ(path_in(manifest("0.9.0", "a/b")), "Data/a/b");
-  for (const char* version : {"1.0.1", "1.1.0", "2.0.0", "1.0", "1.0.0x", "", "-1.0.0"}) EXPECT_THAT(path_in(manifest(version, "a/b")), HasSubstr("format version"));
+  for (const char* version : {"1.0.1", "1.1.0", "2.0.0", "1.0", "1.0.0x", "", "-1.0.0"})
+    EXPECT_THAT(path_in(manifest(version, "a/b")), HasSubstr("format version"));
 }
 
 TEST(Manifest, KeepsThePathInside) {
-  for (const char* path : {"", "/etc/passwd", "../x", "a/../../x", "a/./b", "a/"}) EXPECT_THAT(path_in(manifest("1.0.0", path)), HasSubstr("not inside the package"));
+  for (const char* path : {"", "/etc/passwd", "../x", "a/../../x", "a/./b", "a/"})
+    EXPECT_THAT(path_in(manifest("1.0.0", path)), HasSubstr("not inside the package"));
 }
 
 TEST(Manifest, RefusesOtherThings) {

@@ -61,11 +61,13 @@ class FunctionReader {
  public:
   FunctionReader(mil::Program& program, const WeightFiles& files) : program_(program), files_(files) {}
 
-  Result<mil::Function> read(const std::string& name, const milspec::Function& in, const spec::FunctionDescription& description);
+  Result<mil::Function> read(const std::string& name, const milspec::Function& in,
+                             const spec::FunctionDescription& description);
 
  private:
   Status read_inputs(const milspec::Function& in, const spec::FunctionDescription& description, mil::Function& function);
-  Status flex_input(const spec::FeatureDescription& feature, const std::string& name, mil::Type& type, mil::Function& function);
+  Status flex_input(const spec::FeatureDescription& feature, const std::string& name, mil::Type& type,
+                    mil::Function& function);
   Status read_outputs(const milspec::Block& in, const spec::FunctionDescription& description, mil::Function& function);
   Status read_ops(const milspec::Block& in, mil::BlockId block);
   Status read_op(const milspec::Operation& in, mil::BlockId block);
@@ -107,8 +109,9 @@ Result<const mil::MilOp*> FunctionReader::find_op(const std::string& type) const
   if (!mil_ops::exists(type))
     return diag(DiagKind::UnknownOp, fmt::format("the program uses '{}', which is not a known MIL operation", type),
                 "custom layers and operations newer than this version cannot be read");
-  return diag(DiagKind::UnsupportedTarget, fmt::format("the program uses '{}', which needs {}, but it was written for {}", type,
-                                                       mil::target_name(mil_ops::introduced(type)), mil::target_name(program_.target)));
+  return diag(DiagKind::UnsupportedTarget,
+              fmt::format("the program uses '{}', which needs {}, but it was written for {}", type,
+                          mil::target_name(mil_ops::introduced(type)), mil::target_name(program_.target)));
 }
 
 Result<std::vector<mil::Binding>> FunctionReader::read_operands(const milspec::Operation& in, const mil::MilOp& def) {
@@ -119,7 +122,8 @@ Result<std::vector<mil::Binding>> FunctionReader::read_operands(const milspec::O
     const std::string name(input.name);
     const auto argument = in.inputs().find(name);
     const auto attribute = def.constexpr_op ? in.attributes().find(name) : in.attributes().end();
-    if (argument != in.inputs().end() && attribute != in.attributes().end()) return bad(fmt::format("'{}' is given twice", name));
+    if (argument != in.inputs().end() && attribute != in.attributes().end())
+      return bad(fmt::format("'{}' is given twice", name));
     if (attribute != in.attributes().end()) {
       TRY(mil::ConstId value, decode_value(attribute->second, program_, files_));
       operands.push_back({static_cast<uint8_t>(slot), value});
@@ -136,7 +140,8 @@ Result<std::vector<mil::Binding>> FunctionReader::read_operands(const milspec::O
         }
       }
       const int count = argument->second.arguments_size();
-      if (count == 0 || (count > 1 && input.need != mil::Need::Variadic)) return bad(fmt::format("'{}' has {} values", name, count));
+      if (count == 0 || (count > 1 && input.need != mil::Need::Variadic))
+        return bad(fmt::format("'{}' has {} values", name, count));
     }
     const bool given = !operands.empty() && operands.back().slot == slot;
     if (!given && input.need != mil::Need::Optional) return bad(fmt::format("'{}' is missing", name));
@@ -160,7 +165,8 @@ void FunctionReader::infer_open_sizes(const mil::MilOp& def, std::span<const mil
                                       std::span<const mil::BlockId> blocks, std::vector<mil::Type>& types) {
   bool applies = def.infer && std::any_of(types.begin(), types.end(), is_open);
   for (const mil::Binding& b : operands)
-    if (const mil::Type& type = program_.type(b.operand); type.kind == mil::Type::Kind::Tensor && !def.inputs[b.slot].types.has(type.dtype()))
+    if (const mil::Type& type = program_.type(b.operand);
+        type.kind == mil::Type::Kind::Tensor && !def.inputs[b.slot].types.has(type.dtype()))
       applies = false;
   if (applies) {
     mil::InferContext context(def, operands, program_, blocks);
@@ -179,7 +185,8 @@ void FunctionReader::infer_open_sizes(const mil::MilOp& def, std::span<const mil
 Status FunctionReader::read_const(const milspec::Operation& in) {
   const auto value = in.attributes().find("val");
   if (value == in.attributes().end()) return bad("a constant has no value");
-  if (in.outputs_size() != 1 || in.blocks_size() != 0 || !in.inputs().empty()) return bad("a constant must have one result and nothing else");
+  if (in.outputs_size() != 1 || in.blocks_size() != 0 || !in.inputs().empty())
+    return bad("a constant must have one result and nothing else");
   TRY(mil::ConstId id, decode_value(value->second, program_, files_));
   return scope_.define(in.outputs(0).name(), id);
 }
@@ -218,7 +225,8 @@ Status FunctionReader::read_op(const milspec::Operation& in, mil::BlockId block)
   if (const auto attribute = in.attributes().find("name"); attribute != in.attributes().end())
     for (const std::string& text : attribute->second.immediatevalue().tensor().strings().values()) name = text;
   if (name.empty() && in.outputs_size() > 0) name = in.outputs(0).name();
-  const mil::OpId id = program_.add_typed_op(block, *def, std::move(operands), std::move(types), std::move(name), std::move(nested));
+  const mil::OpId id =
+      program_.add_typed_op(block, *def, std::move(operands), std::move(types), std::move(name), std::move(nested));
   for (int i = 0; i < in.outputs_size(); ++i) {
     const mil::ValueId v = program_.ops[id].results[static_cast<size_t>(i)];
     program_.values[v].name = in.outputs(i).name();
@@ -233,7 +241,8 @@ Status FunctionReader::read_ops(const milspec::Block& in, mil::BlockId block) {
   return {};
 }
 
-Status FunctionReader::flex_input(const spec::FeatureDescription& feature, const std::string& name, mil::Type& type, mil::Function& function) {
+Status FunctionReader::flex_input(const spec::FeatureDescription& feature, const std::string& name, mil::Type& type,
+                                  mil::Function& function) {
   TRY(FlexibleShape flexible, decode_shape(feature, type.tensor));
   if (!flexible.enumerated.empty()) function.enumerated_shapes[name] = flexible.enumerated;
   for (size_t i = 0; i < flexible.ranges.size(); ++i) {
@@ -242,13 +251,15 @@ Status FunctionReader::flex_input(const spec::FeatureDescription& feature, const
     if (d == open_dim()) {
       d = program_.dims->unknown(range);
     } else if (range.low > d.constant() || range.high < d.constant()) {
-      return bad(fmt::format("the description lets dimension {} of '{}' be {} to {}, but the program fixes it to {}", i, name, range.low, range.high, d.constant()));
+      return bad(fmt::format("the description lets dimension {} of '{}' be {} to {}, but the program fixes it to {}", i,
+                             name, range.low, range.high, d.constant()));
     }
   }
   return {};
 }
 
-Status FunctionReader::read_inputs(const milspec::Function& in, const spec::FunctionDescription& description, mil::Function& function) {
+Status FunctionReader::read_inputs(const milspec::Function& in, const spec::FunctionDescription& description,
+                                   mil::Function& function) {
   for (const auto& input : in.inputs()) {
     TRY(mil::Type type, decode_type(input.type()));
     if (type.kind == mil::Type::Kind::Tensor) {
@@ -266,22 +277,27 @@ Status FunctionReader::read_inputs(const milspec::Function& in, const spec::Func
   return {};
 }
 
-Status FunctionReader::read_outputs(const milspec::Block& in, const spec::FunctionDescription& description, mil::Function& function) {
+Status FunctionReader::read_outputs(const milspec::Block& in, const spec::FunctionDescription& description,
+                                    mil::Function& function) {
   for (const std::string& name : in.outputs()) {
     TRY(Operand operand, scope_.find(name));
-    if (!find_feature(description.output(), name)) return bad(fmt::format("the program returns '{}', which the description does not list", name));
+    if (!find_feature(description.output(), name))
+      return bad(fmt::format("the program returns '{}', which the description does not list", name));
     function.outputs.push_back({name, operand});
   }
   if (in.outputs_size() != description.output_size())
-    return bad(fmt::format("the program returns {} values, but the description lists {}", in.outputs_size(), description.output_size()));
+    return bad(fmt::format("the program returns {} values, but the description lists {}", in.outputs_size(),
+                           description.output_size()));
   return {};
 }
 
-Result<mil::Function> FunctionReader::read(const std::string& name, const milspec::Function& in, const spec::FunctionDescription& description) {
+Result<mil::Function> FunctionReader::read(const std::string& name, const milspec::Function& in,
+                                           const spec::FunctionDescription& description) {
   mil::Function function;
   function.name = name;
   const auto body = in.block_specializations().find(in.opset());
-  if (body == in.block_specializations().end()) return bad(fmt::format("the function '{}' has no block for its op set '{}'", name, in.opset()));
+  if (body == in.block_specializations().end())
+    return bad(fmt::format("the function '{}' has no block for its op set '{}'", name, in.opset()));
   TRY_DO(read_inputs(in, description, function));
   function.body = program_.add_block();
   TRY_DO(read_ops(body->second, function.body));
@@ -295,7 +311,8 @@ Result<std::vector<spec::FunctionDescription>> function_descriptions(const spec:
   std::vector<spec::FunctionDescription> out;
   if (description.functions_size() == 0) {
     if (model.mlprogram().functions().size() != 1)
-      return bad(fmt::format("the model has {} functions, but its description names none", model.mlprogram().functions().size()));
+      return bad(
+          fmt::format("the model has {} functions, but its description names none", model.mlprogram().functions().size()));
     spec::FunctionDescription& only = out.emplace_back();
     only.set_name(model.mlprogram().functions().begin()->first);
     *only.mutable_input() = description.input();
@@ -313,17 +330,20 @@ Result<std::vector<spec::FunctionDescription>> function_descriptions(const spec:
 Result<mil::Target> target_of(const milspec::Program& program) {
   std::string opset;
   for (const auto& [name, function] : program.functions()) {
-    if (!opset.empty() && opset != function.opset()) return bad(fmt::format("its functions use the op sets '{}' and '{}'", opset, function.opset()));
+    if (!opset.empty() && opset != function.opset())
+      return bad(fmt::format("its functions use the op sets '{}' and '{}'", opset, function.opset()));
     opset = function.opset();
   }
   if (const auto target = mil::target_from_opset(opset)) return *target;
-  return diag(DiagKind::UnsupportedTarget, fmt::format("the program uses the op set '{}', which is not known", opset), "op sets CoreML5 to CoreML9 can be read");
+  return diag(DiagKind::UnsupportedTarget, fmt::format("the program uses the op set '{}', which is not known", opset),
+              "op sets CoreML5 to CoreML9 can be read");
 }
 
 Status parse(Bytes bytes, spec::Model& model) {
   if (bytes.size() > INT32_MAX) return bad("it is larger than 2 GiB");
   const google::protobuf::LogSilencer quiet;  // it would print about text that is not UTF-8
-  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
   if (!model.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) return bad("it is truncated or damaged");
   if (!model.has_mlprogram()) {
     return diag(DiagKind::BadPackage, model.has_pipeline() ? "it is a pipeline of models" : "it holds no ML Program",
@@ -340,10 +360,12 @@ Result<mil::Program> read_program(const spec::Model& model, const WeightFiles& f
   mil::Program program(target);
   for (const auto& [key, value] : model.description().metadata().userdefined()) program.metadata[key] = value;
   if (descriptions.size() != model.mlprogram().functions().size())
-    return bad(fmt::format("it has {} functions, but its description lists {}", model.mlprogram().functions().size(), descriptions.size()));
+    return bad(fmt::format("it has {} functions, but its description lists {}", model.mlprogram().functions().size(),
+                           descriptions.size()));
   for (const auto& description : descriptions) {
     const auto function = model.mlprogram().functions().find(description.name());
-    if (function == model.mlprogram().functions().end()) return bad(fmt::format("the description lists a function '{}' that the program lacks", description.name()));
+    if (function == model.mlprogram().functions().end())
+      return bad(fmt::format("the description lists a function '{}' that the program lacks", description.name()));
     FunctionReader reader(program, files);
     TRY(mil::Function read, reader.read(description.name(), function->second, description));
     program.functions.push_back(std::move(read));

@@ -103,7 +103,8 @@ Status FunctionWriter::write_constants_of(mil::OpId id, milspec::Block* out) {
   for (size_t i = 0; i < op.operands.size(); ++i) {
     const auto [slot, operand] = op.operands[i];
     if (!operand.is_const() || place_of(*op.def, op.def->inputs[slot].name, program_.target) != Place::ByName) continue;
-    if (Status status = need_constant(operand.constant(), const_name(id, i), out); !status.ok()) return in_op(std::move(status).error(), op);
+    if (Status status = need_constant(operand.constant(), const_name(id, i), out); !status.ok())
+      return in_op(std::move(status).error(), op);
   }
   for (mil::BlockId nested : op.blocks) {
     for (mil::OpId inner : program_.blocks[nested].ops) TRY_DO(write_constants_of(inner, out));
@@ -119,8 +120,10 @@ Status FunctionWriter::bind(const Op& op, const Binding& binding, milspec::Opera
   const Place place = place_of(*op.def, input.name, program_.target);
   if (place == Place::Attribute) {
     if (!binding.operand.is_const())
-      return diag(DiagKind::UnsupportedTarget, fmt::format("'{}' must be a constant before iOS18", name), "raise the minimum deployment target to iOS18");
-    return encode_value(program_.consts[binding.operand.constant()], program_.target, weights_, &(*out->mutable_attributes())[name]);
+      return diag(DiagKind::UnsupportedTarget, fmt::format("'{}' must be a constant before iOS18", name),
+                  "raise the minimum deployment target to iOS18");
+    return encode_value(program_.consts[binding.operand.constant()], program_.target, weights_,
+                        &(*out->mutable_attributes())[name]);
   }
   auto* argument = (*out->mutable_inputs())[name].add_arguments();
   if (binding.operand.is_value() || place == Place::ByName) {
@@ -193,7 +196,8 @@ Status FunctionWriter::write_outputs(milspec::Block* out) {
     if (names_.needs_copy(i)) write_copy(function_.outputs[i].operand, names_.output(i), out);
   }
   for (size_t i = 0; i < function_.outputs.size(); ++i)
-    if (const Operand o = function_.outputs[i].operand; o.is_const()) TRY_DO(write_const(o.constant(), names_.output(i), out));
+    if (const Operand o = function_.outputs[i].operand; o.is_const())
+      TRY_DO(write_const(o.constant(), names_.output(i), out));
   return {};
 }
 
@@ -217,7 +221,8 @@ Status FunctionWriter::describe(spec::FunctionDescription* out) {
     const mil::Value& value = program_.values[v];
     if (value.type.kind == mil::Type::Kind::State) {
       if (program_.target < mil::Target::iOS18)
-        return diag(DiagKind::UnsupportedTarget, fmt::format("the state '{}' needs iOS18, but the target is {}", value.name, mil::target_name(program_.target)));
+        return diag(DiagKind::UnsupportedTarget, fmt::format("the state '{}' needs iOS18, but the target is {}", value.name,
+                                                             mil::target_name(program_.target)));
       TRY_DO(encode_state(names_.value(v), value.type, out->add_state()));
       continue;
     }
@@ -257,7 +262,8 @@ void describe_model(const mil::Program& program, const WriteOptions& options, sp
 }
 
 // A single function `main` is the model; anything else is a list of functions with a default.
-Status place_descriptions(std::vector<spec::FunctionDescription> functions, mil::Target target, spec::ModelDescription* out) {
+Status place_descriptions(std::vector<spec::FunctionDescription> functions, mil::Target target,
+                          spec::ModelDescription* out) {
   if (functions.size() == 1 && functions[0].name() == "main") {
     spec::FunctionDescription& f = functions[0];
     out->mutable_input()->Swap(f.mutable_input());
@@ -268,8 +274,9 @@ Status place_descriptions(std::vector<spec::FunctionDescription> functions, mil:
     return {};
   }
   if (target < mil::Target::iOS18)
-    return diag(DiagKind::UnsupportedTarget, fmt::format("a model with several functions, or one not named 'main', needs iOS18; the target is {}",
-                                                         mil::target_name(target)));
+    return diag(DiagKind::UnsupportedTarget,
+                fmt::format("a model with several functions, or one not named 'main', needs iOS18; the target is {}",
+                            mil::target_name(target)));
   out->set_defaultfunctionname(functions[0].name());
   for (auto& f : functions) *out->add_functions() = std::move(f);
   return {};
@@ -277,7 +284,8 @@ Status place_descriptions(std::vector<spec::FunctionDescription> functions, mil:
 
 Result<std::string> serialize(const spec::Model& model) {
   if (model.ByteSizeLong() > INT32_MAX)
-    return diag(DiagKind::UnsupportedShape, "the program without its weights is larger than 2 GiB, which Core ML cannot read",
+    return diag(DiagKind::UnsupportedShape,
+                "the program without its weights is larger than 2 GiB, which Core ML cannot read",
                 "target iOS18, which keeps integer tables in the weight file");
   std::string bytes;
   {
@@ -302,7 +310,8 @@ Result<std::string> write_model(const mil::Program& program, const WriteOptions&
   if (!options.build_info.empty()) encode_text_map(options.build_info, &(*out->mutable_attributes())["buildInfo"]);
   std::vector<spec::FunctionDescription> descriptions;
   for (const mil::Function& function : program.functions) {
-    if (out->functions().contains(function.name)) return diag(DiagKind::BadMil, fmt::format("two functions are named '{}'", function.name));
+    if (out->functions().contains(function.name))
+      return diag(DiagKind::BadMil, fmt::format("two functions are named '{}'", function.name));
     FunctionWriter writer(program, function, weights);
     TRY_DO(writer.describe(&descriptions.emplace_back()));
     TRY_DO(writer.write(&(*out->mutable_functions())[function.name]));

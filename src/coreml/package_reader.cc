@@ -23,7 +23,8 @@ class WeightFolder {
     if (const auto known = files_.find(name); known != files_.end()) return &known->second;
     constexpr std::string_view kModelFolder = "@model_path/";
     if (name.rfind(kModelFolder, 0) != 0 || name.find("..") != std::string::npos)
-      return diag(DiagKind::BadPackage, fmt::format("the program keeps weights in '{}', which is not inside the package", name));
+      return diag(DiagKind::BadPackage,
+                  fmt::format("the program keeps weights in '{}', which is not inside the package", name));
     TRY(auto mapped, open_(folder_ + name.substr(kModelFolder.size())));
     TRY(WeightFile file, WeightFile::open(std::move(mapped)));
     return &files_.emplace(name, std::move(file)).first->second;
@@ -48,7 +49,8 @@ Result<mil::Program> read(const OpenFile& open) {
 Result<mil::Program> read_package(const std::filesystem::path& directory) {
   std::error_code error;
   if (std::filesystem::is_directory(directory, error) && !std::filesystem::exists(directory / kManifestPath, error))
-    return diag(DiagKind::BadPackage, fmt::format("'{}' has no Manifest.json, so it is not an .mlpackage", directory.string()));
+    return diag(DiagKind::BadPackage,
+                fmt::format("'{}' has no Manifest.json, so it is not an .mlpackage", directory.string()));
   return read([&](const std::string& path) { return MappedFile::open(directory / path); });
 }
 
@@ -56,7 +58,8 @@ Result<mil::Program> read_package(std::span<const PackageFile> files) {
   const PackageFile* manifest = nullptr;
   for (const PackageFile& file : files) {
     if (std::filesystem::path(file.path).filename() != kManifestPath) continue;
-    if (manifest) return diag(DiagKind::BadPackage, fmt::format("there are two packages: '{}' and '{}'", manifest->path, file.path));
+    if (manifest)
+      return diag(DiagKind::BadPackage, fmt::format("there are two packages: '{}' and '{}'", manifest->path, file.path));
     manifest = &file;
   }
   if (!manifest) return diag(DiagKind::BadPackage, "there is no Manifest.json among the files of the model");

@@ -37,12 +37,22 @@ milspec::Block& body(spec::Model& model) {
   return f.mutable_block_specializations()->at(f.opset());
 }
 
+// Of the first constant, of the first op that is not one, and of the first input.
+auto* blob(spec::Model& m) { return body(m).mutable_operations(0)->mutable_attributes()->at("val").mutable_blobfilevalue(); }
+auto* result_type(spec::Model& m) {
+  return body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype();
+}
+auto* ranges(spec::Model& m) {
+  return m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multiarraytype()->mutable_shaperange();
+}
+
 class Theirs : public testing::TestWithParam<const char*> {};
 
 // What coremltools wrote reads, and what we write of it keeps every rule and does not change any more.
 TEST_P(Theirs, RoundTrips) { expect_round_trip(fixture(GetParam())); }
 INSTANTIATE_TEST_SUITE_P(Packages, Theirs,
-                         testing::Values("classifier", "dynamic", "compressed_ios16", "compressed_ios18", "control", "functions"));
+                         testing::Values("classifier", "dynamic", "compressed_ios16", "compressed_ios18", "control",
+                                         "functions"));
 
 TEST(PackageReader, KeepsFlexibleShapes) {
   const Program dynamic = fixture("dynamic");
@@ -100,40 +110,60 @@ TEST(PackageReader, NamesWhatIsWrong) {
     std::string says;
     std::function<void(spec::Model&)> change;
   } cases[] = {
-      {"the program uses 'relu7', which is not a known MIL operation", [](auto& m) { body(m).mutable_operations(2)->set_type("relu7"); }},
-      {"the program uses 'read_state', which needs iOS18, but it was written for iOS17", [](auto& m) { body(m).mutable_operations(2)->set_type("read_state"); }},
+      {"the program uses 'relu7', which is not a known MIL operation",
+       [](auto& m) { body(m).mutable_operations(2)->set_type("relu7"); }},
+      {"the program uses 'read_state', which needs iOS18, but it was written for iOS17",
+       [](auto& m) { body(m).mutable_operations(2)->set_type("read_state"); }},
       {"'weight' is missing", [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->erase("weight"); }},
-      {"'speed' is not a parameter of linear", [](auto& m) { (*body(m).mutable_operations(2)->mutable_inputs())["speed"].add_arguments()->set_name("x"); }},
-      {"'x' has 2 values", [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->at("x").add_arguments()->set_name("x"); }},
+      {"'speed' is not a parameter of linear",
+       [](auto& m) { (*body(m).mutable_operations(2)->mutable_inputs())["speed"].add_arguments()->set_name("x"); }},
+      {"'x' has 2 values",
+       [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->at("x").add_arguments()->set_name("x"); }},
       {"'x' has 0 values", [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->at("x").clear_arguments(); }},
-      {"the program reads 'logits', which nothing before defines", [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->at("x").mutable_arguments(0)->set_name("logits"); }},
+      {"the program reads 'logits', which nothing before defines",
+       [](auto& m) { body(m).mutable_operations(2)->mutable_inputs()->at("x").mutable_arguments(0)->set_name("logits"); }},
       {"the program defines 'x' twice", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->set_name("x"); }},
       {"a value without a name", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->clear_name(); }},
       {"a constant has no value", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->erase("val"); }},
       {"one result and nothing else", [](auto& m) { body(m).mutable_operations(0)->add_outputs(); }},
       {"which the description does not list", [](auto& m) { body(m).set_outputs(0, "logits"); }},
       {"the program returns 1 values, but the description lists 2", [](auto& m) { m.mutable_description()->add_output(); }},
-      {"the program takes 'x', which the description does not list", [](auto& m) { m.mutable_description()->clear_input(); }},
-      {"no block for its op set", [](auto& m) { m.mutable_mlprogram()->mutable_functions()->at("main").mutable_block_specializations()->clear(); }},
-      {"the op set 'CoreML77', which is not known", [](auto& m) { m.mutable_mlprogram()->mutable_functions()->at("main").set_opset("CoreML77"); }},
+      {"the program takes 'x', which the description does not list",
+       [](auto& m) { m.mutable_description()->clear_input(); }},
+      {"no block for its op set",
+       [](auto& m) { m.mutable_mlprogram()->mutable_functions()->at("main").mutable_block_specializations()->clear(); }},
+      {"the op set 'CoreML77', which is not known",
+       [](auto& m) { m.mutable_mlprogram()->mutable_functions()->at("main").set_opset("CoreML77"); }},
       {"program version 2", [](auto& m) { m.mutable_mlprogram()->set_version(2); }},
       {"it has no function", [](auto& m) { m.mutable_mlprogram()->clear_functions(); }},
-      {"its description names none", [](auto& m) { (*m.mutable_mlprogram()->mutable_functions())["other"].set_opset("CoreML7"); }},
+      {"its description names none",
+       [](auto& m) { (*m.mutable_mlprogram()->mutable_functions())["other"].set_opset("CoreML7"); }},
       {"holds no ML Program", [](auto& m) { m.clear_mlprogram(); }},
       {"pipeline", [](auto& m) { m.mutable_pipeline(); }},
-      {"no fixed rank", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype()->set_rank(-1); }},
-      {"of rank 3 but has 2 dimensions", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype()->set_rank(3); }},
-      {"unknown element type", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype()->set_datatype(milspec::DataType(99)); }},
-      {"a variable number of dimensions", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype()->mutable_dimensions(0)->mutable_unknown()->set_variadic(true); }},
-      {"a dimension of size", [](auto& m) { body(m).mutable_operations(2)->mutable_outputs(0)->mutable_type()->mutable_tensortype()->mutable_dimensions(0)->mutable_constant()->set_size(UINT64_MAX); }},
-      {"not inside the package", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").mutable_blobfilevalue()->set_filename("@model_path/../../x"); }},
-      {"not inside the package", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").mutable_blobfilevalue()->set_filename("/etc/passwd"); }},
-      {"the model has no file", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").mutable_blobfilevalue()->set_filename("@model_path/weights/other.bin"); }},
-      {"the blob at 65 does not begin with its mark", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").mutable_blobfilevalue()->set_offset(65); }},
-      {"is neither a tensor nor a list", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").clear_type(); }},
+      {"no fixed rank", [](auto& m) { result_type(m)->set_rank(-1); }},
+      {"of rank 3 but has 2 dimensions", [](auto& m) { result_type(m)->set_rank(3); }},
+      {"unknown element type", [](auto& m) { result_type(m)->set_datatype(milspec::DataType(99)); }},
+      {"a variable number of dimensions",
+       [](auto& m) { result_type(m)->mutable_dimensions(0)->mutable_unknown()->set_variadic(true); }},
+      {"a dimension of size",
+       [](auto& m) { result_type(m)->mutable_dimensions(0)->mutable_constant()->set_size(UINT64_MAX); }},
+      {"not inside the package", [](auto& m) { blob(m)->set_filename("@model_path/../../x"); }},
+      {"not inside the package", [](auto& m) { blob(m)->set_filename("/etc/passwd"); }},
+      {"the model has no file", [](auto& m) { blob(m)->set_filename("@model_path/weights/other.bin"); }},
+      {"the blob at 65 does not begin with its mark", [](auto& m) { blob(m)->set_offset(65); }},
+      {"is neither a tensor nor a list",
+       [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").clear_type(); }},
       {"has no value", [](auto& m) { body(m).mutable_operations(0)->mutable_attributes()->at("val").clear_value(); }},
-      {"2 size ranges for", [](auto& m) { auto* r = m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multiarraytype()->mutable_shaperange(); r->add_sizeranges(), r->add_sizeranges(); body(m); m.mutable_mlprogram()->mutable_functions()->at("main").mutable_inputs(0)->mutable_type()->mutable_tensortype()->set_rank(1); m.mutable_mlprogram()->mutable_functions()->at("main").mutable_inputs(0)->mutable_type()->mutable_tensortype()->mutable_dimensions()->RemoveLast(); }},
-      {"lets dimension 0 of 'x' be 3 to", [](auto& m) { auto* r = m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multiarraytype()->mutable_shaperange(); r->add_sizeranges()->set_lowerbound(3); r->mutable_sizeranges(0)->set_upperbound(4); r->add_sizeranges()->set_upperbound(-1); }},
+      {"1 size ranges for a tensor of rank 2", [](auto& m) { ranges(m)->add_sizeranges(); }},
+      {"lets dimension 0 of 'x' be 3 to 4, but the program fixes it to 2",
+       [](auto& m) {
+         auto* first = ranges(m)->add_sizeranges();
+         first->set_lowerbound(3);
+         first->set_upperbound(4);
+         ranges(m)->add_sizeranges()->set_upperbound(-1);
+       }},
+      {"a size range that ends before it begins",
+       [](auto& m) { ranges(m)->add_sizeranges()->set_lowerbound(1), ranges(m)->add_sizeranges(); }},
   };
   for (const auto& c : cases) EXPECT_THAT(why(reread(good, c.change)), HasSubstr(c.says));
 }
@@ -147,16 +177,26 @@ TEST(PackageReader, ChecksImmediateValues) {
   auto value = [](spec::Model& m, int i) -> milspec::TensorValue* {
     return body(m).mutable_operations(i)->mutable_attributes()->at("val").mutable_immediatevalue()->mutable_tensor();
   };
-  auto type = [](spec::Model& m, int i) { return body(m).mutable_operations(i)->mutable_attributes()->at("val").mutable_type()->mutable_tensortype(); };
+  auto type = [](spec::Model& m, int i) {
+    return body(m).mutable_operations(i)->mutable_attributes()->at("val").mutable_type()->mutable_tensortype();
+  };
   EXPECT_EQ(why(reread(program, [&](auto& m) { CHECK(value(m, 0)->has_ints() && value(m, 2)->has_floats()); })), "fine");
   EXPECT_EQ(why(reread(program, [&](auto& m) { value(m, 2)->mutable_bytes()->set_values(std::string(8, '\0')); })), "fine");
-  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 2)->mutable_bytes()->set_values(std::string(7, '\0')); })), HasSubstr("7 bytes"));
+  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 2)->mutable_bytes()->set_values(std::string(7, '\0')); })),
+              HasSubstr("7 bytes"));
   EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 2)->mutable_floats()->add_values(1); })), HasSubstr("12 bytes"));
-  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_floats()->add_values(1); })), HasSubstr("as another type"));
-  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_strings()->add_values("1"); })), HasSubstr("no value"));
-  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_longints()->add_values(int64_t{1} << 40); })), HasSubstr("cannot hold"));
-  EXPECT_THAT(why(reread(program, [&](auto& m) { type(m, 2)->mutable_dimensions(0)->mutable_unknown(); })), HasSubstr("open size"));
-  EXPECT_THAT(why(reread(program, [&](auto& m) { type(m, 2)->mutable_dimensions(0)->mutable_constant()->set_size(uint64_t{1} << 40); })), HasSubstr("8 bytes"));
+  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_floats()->add_values(1); })),
+              HasSubstr("as another type"));
+  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_strings()->add_values("1"); })),
+              HasSubstr("no value"));
+  EXPECT_THAT(why(reread(program, [&](auto& m) { value(m, 0)->mutable_longints()->add_values(int64_t{1} << 40); })),
+              HasSubstr("cannot hold"));
+  EXPECT_THAT(why(reread(program, [&](auto& m) { type(m, 2)->mutable_dimensions(0)->mutable_unknown(); })),
+              HasSubstr("open size"));
+  EXPECT_THAT(
+      why(reread(program,
+                 [&](auto& m) { type(m, 2)->mutable_dimensions(0)->mutable_constant()->set_size(uint64_t{1} << 40); })),
+      HasSubstr("8 bytes"));
 }
 
 TEST(PackageReader, NeedsEveryFile) {
@@ -184,11 +224,13 @@ TEST(PackageReader, SurvivesDamage) {
     std::string weights;
     if (auto file = MappedFile::open(root / kWeightPath); file.ok()) weights = as_text((*file)->bytes());
     int read = 0;
-    for (size_t n = 0; n < model.size(); n += 7) EXPECT_FALSE(read_package(package_of(manifest, model.substr(0, n), weights).files).ok());
+    for (size_t n = 0; n < model.size(); n += 7)
+      EXPECT_FALSE(read_package(package_of(manifest, model.substr(0, n), weights).files).ok());
     for (int i = 0; i < 500; ++i) {
       std::string changed = model, changed_weights = weights;
       for (int k = 0; k < 1 + i % 3; ++k) changed[random() % changed.size()] = static_cast<char>(random());
-      if (i % 2 && !weights.empty()) changed_weights[random() % std::min<size_t>(512, weights.size())] = static_cast<char>(random());
+      if (i % 2 && !weights.empty())
+        changed_weights[random() % std::min<size_t>(512, weights.size())] = static_cast<char>(random());
       if (auto program = read_package(package_of(manifest, changed, changed_weights).files); program.ok()) {
         ++read;
         (void)mil::print(*program);

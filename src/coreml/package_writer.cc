@@ -25,8 +25,11 @@ Status write_package(const PackagePlan& plan, const std::filesystem::path& desti
   TRY(auto directory, OutputDirectory::create(destination));
   const auto weight_path = directory.path() / kWeightPath;
   std::error_code error;
-  std::filesystem::create_directories(plan.weight_bytes() > 0 ? weight_path.parent_path() : weight_path.parent_path().parent_path(), error);
-  if (error) return diag(DiagKind::FileAccess, fmt::format("cannot create folders in '{}': {}", destination.string(), error.message()));
+  std::filesystem::create_directories(
+      plan.weight_bytes() > 0 ? weight_path.parent_path() : weight_path.parent_path().parent_path(), error);
+  if (error)
+    return diag(DiagKind::FileAccess,
+                fmt::format("cannot create folders in '{}': {}", destination.string(), error.message()));
   TRY_DO(write_file(directory.path() / kManifestPath, as_bytes(plan.manifest)));
   TRY_DO(write_file(directory.path() / kModelPath, as_bytes(plan.model)));
   if (plan.weight_bytes() > 0) {

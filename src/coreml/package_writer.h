@@ -48,6 +48,7 @@ Result<PackagePlan> plan_package(const mil::Program& program, const WriteOptions
 
 // Nothing is left at `destination` on failure, except what was there before.
 Status write_package(const PackagePlan& plan, const std::filesystem::path& destination);
-Status write_package(const mil::Program& program, const std::filesystem::path& destination, const WriteOptions& options = {});
+Status write_package(const mil::Program& program, const std::filesystem::path& destination,
+                     const WriteOptions& options = {});
 
 }  // namespace cortland::coreml

@@ -42,7 +42,8 @@ Program unary(Target target, DType dtype, Shape shape, std::string_view op = "re
 
 TEST(PackageWriter, KeepsEveryRuleOfTheFormat) {
   for (Target target : {Target::iOS16, Target::iOS17, Target::iOS18, Target::iOS26})
-    for (DType dtype : {DType::F16, DType::F32}) EXPECT_THAT(problems_of(mlp(target, dtype)), IsEmpty()) << mil::target_name(target);
+    for (DType dtype : {DType::F16, DType::F32})
+      EXPECT_THAT(problems_of(mlp(target, dtype)), IsEmpty()) << mil::target_name(target);
   EXPECT_THAT(problems_of(mlp(Target::iOS15, DType::F32)), IsEmpty());
 }
 
@@ -70,7 +71,8 @@ TEST(PackageWriter, WritesTheKnownBytes) {
   b.finish();
   const auto cast = model_of(plan(program));
   EXPECT_EQ(hex(cast.mlprogram().functions().at("main").inputs(0).type().SerializeAsString()), "0a08080b10011a021200");
-  EXPECT_EQ(hex(find_op(body_of(cast), "const")->attributes().at("val").SerializeAsString()), "12040a0208021a0a0a0822060a0466703136");
+  EXPECT_EQ(hex(find_op(body_of(cast), "const")->attributes().at("val").SerializeAsString()),
+            "12040a0208021a0a0a0822060a0466703136");
 }
 
 TEST(PackageWriter, ChoosesBetweenProgramAndWeightFile) {
@@ -147,7 +149,8 @@ TEST(PackageWriter, GivesEveryOutputAValueOfItsOwn) {
   const auto model = model_of(plan(program));
   const auto& body = body_of(model);
   EXPECT_EQ(op_types(body), "relu identity identity const const");
-  EXPECT_THAT(std::vector<std::string>(body.outputs().begin(), body.outputs().end()), ElementsAre("a", "b", "x", "d", "d_1", "c"));
+  EXPECT_THAT(std::vector<std::string>(body.outputs().begin(), body.outputs().end()),
+              ElementsAre("a", "b", "x", "d", "d_1", "c"));
   EXPECT_EQ(model.description().output(4).name(), "d_1");
   expect_round_trip(program);
 }
@@ -177,7 +180,8 @@ TEST(PackageWriter, FingerprintSeesWeights) {
   auto with = [](float first) {
     Program program(Target::iOS17);
     Build b(program);
-    b.output("y", b.op("mul", {{"x", b.input("x", DType::F32, {700, 1000})}, {"y", program.constant(ramp(DType::F32, {700, 1000}, first))}}));
+    b.output("y", b.op("mul", {{"x", b.input("x", DType::F32, {700, 1000})},
+                               {"y", program.constant(ramp(DType::F32, {700, 1000}, first))}}));
     b.finish();
     return plan(program);
   };
@@ -257,10 +261,11 @@ TEST_P(Compressed, KeepsParametersInPlace) {
   const ValueId x = b.input("x", DType::F16, {1, 8});
   ValueId w;
   if (by_input) {
-    w = b.op("constexpr_lut_to_dense",
-             {{"indices", program.constant(Weight::dense(DType::U2, {4, 8}, std::string("\x1b\xe4\x1b\xe4\x1b\xe4\x1b\xe4", 8)))},
-              {"lut", program.constant(ramp(DType::F16, {1, 1, 4, 1}))}},
-             "w");
+    w = b.op(
+        "constexpr_lut_to_dense",
+        {{"indices", program.constant(Weight::dense(DType::U2, {4, 8}, std::string("\x1b\xe4\x1b\xe4\x1b\xe4\x1b\xe4", 8)))},
+         {"lut", program.constant(ramp(DType::F16, {1, 1, 4, 1}))}},
+        "w");
   } else {
     w = b.op("constexpr_affine_dequantize",
              {{"quantized_data", program.constant(ramp(DType::I8, {4, 8}, -8, 1))},
@@ -287,14 +292,16 @@ TEST(PackageWriter, WritesClassLabelsInPlace) {
     Program program(Target::iOS16);
     Build b(program);
     const ValueId x = b.input("x", DType::F32, {3});
-    const auto classes = text ? program.constant(std::vector<std::string>{"cat", "dog", "emu"}) : program.constant(Weight::of<int64_t>(DType::I64, {3}, {7, 8, 9}));
+    const auto classes = text ? program.constant(std::vector<std::string>{"cat", "dog", "emu"})
+                              : program.constant(Weight::of<int64_t>(DType::I64, {3}, {7, 8, 9}));
     const auto results = b.ops("classify", {{"probabilities", x}, {"classes", classes}}, "label");
     b.output("label", results.at(0));
     b.output("probabilities", results.at(1));
     b.finish();
     const auto model = model_of(plan(program));
     EXPECT_EQ(op_types(body_of(model)), "classify");
-    EXPECT_EQ(body_of(model).operations(0).inputs().at("classes").arguments(0).value().immediatevalue().list().values_size(), 3);
+    EXPECT_EQ(body_of(model).operations(0).inputs().at("classes").arguments(0).value().immediatevalue().list().values_size(),
+              3);
     EXPECT_EQ(model.description().predictedfeaturename(), "label");
     EXPECT_EQ(model.description().predictedprobabilitiesname(), "probabilities");
     EXPECT_EQ(model.description().output(0).type().has_stringtype(), text);
@@ -305,11 +312,24 @@ TEST(PackageWriter, WritesClassLabelsInPlace) {
 TEST(PackageWriter, WritesMetadata) {
   Program program = mlp(Target::iOS17, DType::F32);
   program.metadata["com.example.key"] = "value";
-  const auto model = model_of(plan(program, {.author = "me", .license = "BSD", .short_description = "what", .version = "1.2", .build_info = {{"tool", "x"}}}));
+  const auto model = model_of(plan(
+      program,
+      {.author = "me", .license = "BSD", .short_description = "what", .version = "1.2", .build_info = {{"tool", "x"}}}));
   const auto& metadata = model.description().metadata();
   EXPECT_EQ(metadata.author() + metadata.license() + metadata.shortdescription() + metadata.versionstring(), "meBSDwhat1.2");
   EXPECT_EQ(metadata.userdefined().at("com.example.key"), "value");
-  EXPECT_EQ(model.mlprogram().attributes().at("buildInfo").immediatevalue().dictionary().values(0).key().immediatevalue().tensor().strings().values(0), "tool");
+  EXPECT_EQ(model.mlprogram()
+                .attributes()
+                .at("buildInfo")
+                .immediatevalue()
+                .dictionary()
+                .values(0)
+                .key()
+                .immediatevalue()
+                .tensor()
+                .strings()
+                .values(0),
+            "tool");
 }
 
 TEST(PackageWriter, PutsTheFilesInPlace) {

@@ -59,7 +59,8 @@ void encode_tensor_type(const TensorType& type, milspec::TensorType* out) {
 
 void encode_type(const mil::Type& type, milspec::ValueType* out) {
   switch (type.kind) {
-    case mil::Type::Kind::Tensor: return encode_tensor_type(type.tensor, out->mutable_tensortype());
+    case mil::Type::Kind::Tensor:
+      return encode_tensor_type(type.tensor, out->mutable_tensortype());
     case mil::Type::Kind::State:
       return encode_tensor_type(type.tensor, out->mutable_statetype()->mutable_wrappedtype()->mutable_tensortype());
     case mil::Type::Kind::List:
@@ -95,7 +96,8 @@ Result<mil::Type> decode_type(const milspec::ValueType& in) {
       type.kind = mil::Type::Kind::Dictionary;
       return type;
     }
-    default: return bad("is neither tensor, list, state nor dictionary");
+    default:
+      return bad("is neither tensor, list, state nor dictionary");
   }
 }
 

@@ -1,8 +1,8 @@
 // MIL types between the IR and the protobuf messages. Free functions.
 #pragma once
 
-#include "mil/program.h"
 #include "mil.pb.h"
+#include "mil/program.h"
 #include "model.pb.h"
 
 namespace cortland::coreml {

@@ -14,7 +14,9 @@ Diagnostic bad(std::string why) { return diag(DiagKind::BadPackage, "a constant 
 
 Status encode_numbers(const Weight& weight, milspec::TensorValue* out) {
   switch (data_type(weight.dtype()).immediate) {
-    case Immediate::Bytes: *out->mutable_bytes()->mutable_values() = weight.bytes(); return {};
+    case Immediate::Bytes:
+      *out->mutable_bytes()->mutable_values() = weight.bytes();
+      return {};
     case Immediate::Floats: {
       const auto values = weight.to_floats();
       out->mutable_floats()->mutable_values()->Add(values.begin(), values.end());
@@ -43,7 +45,9 @@ Status encode_numbers(const Weight& weight, milspec::TensorValue* out) {
       for (char c : raw) values->Add(c != 0);
       return {};
     }
-    default: return diag(DiagKind::UnsupportedDtype, fmt::format("Core ML has no constants of type {}", torch_name(weight.dtype())));
+    default:
+      return diag(DiagKind::UnsupportedDtype,
+                  fmt::format("Core ML has no constants of type {}", torch_name(weight.dtype())));
   }
 }
 
@@ -67,12 +71,18 @@ Result<std::string> narrow(const Values& values) {
 template <class Values>
 Result<std::string> narrow_integers(const Values& values, DType dtype) {
   switch (dtype) {
-    case DType::I8: return narrow<int8_t>(values);
-    case DType::U8: return narrow<uint8_t>(values);
-    case DType::I16: return narrow<int16_t>(values);
-    case DType::U16: return narrow<uint16_t>(values);
-    case DType::I32: return narrow<int32_t>(values);
-    case DType::U32: return narrow<uint32_t>(values);
+    case DType::I8:
+      return narrow<int8_t>(values);
+    case DType::U8:
+      return narrow<uint8_t>(values);
+    case DType::I16:
+      return narrow<int16_t>(values);
+    case DType::U16:
+      return narrow<uint16_t>(values);
+    case DType::I32:
+      return narrow<int32_t>(values);
+    case DType::U32:
+      return narrow<uint32_t>(values);
     case DType::I64:
     case DType::U64: {
       std::string bytes(static_cast<size_t>(values.size()) * 8, '\0');
@@ -82,22 +92,29 @@ Result<std::string> narrow_integers(const Values& values, DType dtype) {
       }
       return bytes;
     }
-    default: return bad(fmt::format("of type {} is stored as integers", mil_name(dtype)));
+    default:
+      return bad(fmt::format("of type {} is stored as integers", mil_name(dtype)));
   }
 }
 
 Result<std::string> decode_numbers(const milspec::TensorValue& in, DType dtype) {
   auto mismatch = [&] { return bad(fmt::format("of type {} is stored as another type", mil_name(dtype))); };
   switch (in.value_case()) {
-    case milspec::TensorValue::kFloats: return dtype == DType::F32 ? narrow<float>(in.floats().values()) : Result<std::string>(mismatch());
-    case milspec::TensorValue::kDoubles: return dtype == DType::F64 ? narrow<double>(in.doubles().values()) : Result<std::string>(mismatch());
-    case milspec::TensorValue::kInts: return narrow_integers(in.ints().values(), dtype);
-    case milspec::TensorValue::kLongInts: return narrow_integers(in.longints().values(), dtype);
-    case milspec::TensorValue::kBools: return dtype == DType::Bool ? narrow<uint8_t>(in.bools().values()) : Result<std::string>(mismatch());
+    case milspec::TensorValue::kFloats:
+      return dtype == DType::F32 ? narrow<float>(in.floats().values()) : Result<std::string>(mismatch());
+    case milspec::TensorValue::kDoubles:
+      return dtype == DType::F64 ? narrow<double>(in.doubles().values()) : Result<std::string>(mismatch());
+    case milspec::TensorValue::kInts:
+      return narrow_integers(in.ints().values(), dtype);
+    case milspec::TensorValue::kLongInts:
+      return narrow_integers(in.longints().values(), dtype);
+    case milspec::TensorValue::kBools:
+      return dtype == DType::Bool ? narrow<uint8_t>(in.bools().values()) : Result<std::string>(mismatch());
     case milspec::TensorValue::kBytes:
       if (dtype == DType::Bool || dtype == DType::String) return mismatch();
       return in.bytes().values();
-    default: return bad(fmt::format("of type {} has no value", mil_name(dtype)));
+    default:
+      return bad(fmt::format("of type {} has no value", mil_name(dtype)));
   }
 }
 
@@ -105,12 +122,14 @@ Result<mil::ConstId> decode_strings(const milspec::TensorValue& in, const Tensor
   if (!in.has_strings()) return bad("of type string is stored as another type");
   const auto& values = in.strings().values();
   if (type.rank() > 1) return bad("is a matrix of strings");
-  if (values.size() != type.elements()) return bad(fmt::format("has {} strings, but its type says {}", values.size(), *type.elements()));
+  if (values.size() != type.elements())
+    return bad(fmt::format("has {} strings, but its type says {}", values.size(), *type.elements()));
   if (type.rank() == 0) return program.constant(values[0]);
   return program.constant(std::vector<std::string>(values.begin(), values.end()));
 }
 
-Result<mil::ConstId> decode_tensor(const milspec::Value& in, const TensorType& type, mil::Program& program, const WeightFiles& files) {
+Result<mil::ConstId> decode_tensor(const milspec::Value& in, const TensorType& type, mil::Program& program,
+                                   const WeightFiles& files) {
   if (!type.is_static()) return bad("has an open size");
   const auto elements = type.elements();
   if (!elements || *elements > (int64_t{1} << 48)) return bad("has too many elements");
@@ -123,7 +142,8 @@ Result<mil::ConstId> decode_tensor(const milspec::Value& in, const TensorType& t
   if (type.dtype == DType::String) return decode_strings(tensor, type, program);
   TRY(std::string bytes, decode_numbers(tensor, type.dtype));
   if (static_cast<int64_t>(bytes.size()) != byte_size(type.dtype, *elements))
-    return bad(fmt::format("has {} bytes of elements, but its type says {}", bytes.size(), byte_size(type.dtype, *elements)));
+    return bad(
+        fmt::format("has {} bytes of elements, but its type says {}", bytes.size(), byte_size(type.dtype, *elements)));
   return program.constant(Weight::dense(type.dtype, sizes(type.shape), std::move(bytes)));
 }
 
@@ -158,7 +178,8 @@ Status encode_value(const mil::Const& value, mil::Target target, WeightPlan& wei
     for (const std::string& s : value.strings) strings->add_values(s);
     return {};
   }
-  if (!stored_as_blob(type.dtype, value.data.elements(), target)) return encode_numbers(value.data, out->mutable_immediatevalue()->mutable_tensor());
+  if (!stored_as_blob(type.dtype, value.data.elements(), target))
+    return encode_numbers(value.data, out->mutable_immediatevalue()->mutable_tensor());
   auto* blob = out->mutable_blobfilevalue();
   blob->set_filename(std::string(kWeightFileName));
   blob->set_offset(weights.add(value.data));

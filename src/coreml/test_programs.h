@@ -27,19 +27,23 @@ struct Build {
     function.name = std::move(name);
     function.body = block;
   }
-  ValueId input(std::string name, DType dtype, Shape shape) { return input(std::move(name), mil::Type(dtype, std::move(shape))); }
+  ValueId input(std::string name, DType dtype, Shape shape) {
+    return input(std::move(name), mil::Type(dtype, std::move(shape)));
+  }
   ValueId input(std::string name, mil::Type type) {
     function.inputs.push_back(program.add_value(std::move(name), std::move(type)));
     return function.inputs.back();
   }
-  std::vector<ValueId> ops(std::string_view type, std::vector<NamedOperand> inputs, std::string name = {}, std::vector<mil::BlockId> blocks = {}) {
+  std::vector<ValueId> ops(std::string_view type, std::vector<NamedOperand> inputs, std::string name = {},
+                           std::vector<mil::BlockId> blocks = {}) {
     const mil::MilOp* def = mil_ops::find(type, program.target);
     CHECK(def, std::string(type));
     auto id = program.add_op(block, *def, std::move(inputs), std::move(name), std::move(blocks));
     CHECK(id.ok(), render(id.error()));
     return program.ops[*id].results;
   }
-  ValueId op(std::string_view type, std::vector<NamedOperand> inputs, std::string name = {}, std::vector<mil::BlockId> blocks = {}) {
+  ValueId op(std::string_view type, std::vector<NamedOperand> inputs, std::string name = {},
+             std::vector<mil::BlockId> blocks = {}) {
     return ops(type, std::move(inputs), std::move(name), std::move(blocks)).at(0);
   }
   void output(std::string name, Operand operand) { function.outputs.push_back({std::move(name), operand}); }
@@ -58,9 +62,15 @@ inline Program mlp(Target target, DType dtype) {
   Program program(target);
   Build b(program);
   const ValueId x = b.input("x", dtype, {2, 8});
-  const ValueId hidden = b.op("linear", {{"x", x}, {"weight", program.constant(ramp(dtype, {16, 8}))}, {"bias", program.constant(ramp(dtype, {16}, 1))}}, "hidden");
+  const ValueId hidden =
+      b.op("linear",
+           {{"x", x}, {"weight", program.constant(ramp(dtype, {16, 8}))}, {"bias", program.constant(ramp(dtype, {16}, 1))}},
+           "hidden");
   const ValueId active = b.op("gelu", {{"x", hidden}, {"mode", program.constant(std::string("EXACT"))}}, "active");
-  const ValueId logits = b.op("linear", {{"x", active}, {"weight", program.constant(ramp(dtype, {4, 16}, -1))}, {"bias", program.constant(ramp(dtype, {4}))}}, "logits");
+  const ValueId logits = b.op(
+      "linear",
+      {{"x", active}, {"weight", program.constant(ramp(dtype, {4, 16}, -1))}, {"bias", program.constant(ramp(dtype, {4}))}},
+      "logits");
   b.output("y", b.op("softmax", {{"x", logits}, {"axis", program.constant(-1)}}, "softmax"));
   b.finish();
   return program;
@@ -74,7 +84,9 @@ inline InMemory package_of(std::string manifest, std::string model, std::string 
   InMemory out;
   out.files.push_back({"m.mlpackage/Manifest.json", MappedFile::from_bytes(std::move(manifest), "Manifest.json")});
   out.files.push_back({"m.mlpackage/" + std::string(kModelPath), MappedFile::from_bytes(std::move(model), "model.mlmodel")});
-  if (!weights.empty()) out.files.push_back({"m.mlpackage/" + std::string(kWeightPath), MappedFile::from_bytes(std::move(weights), "weight.bin")});
+  if (!weights.empty())
+    out.files.push_back(
+        {"m.mlpackage/" + std::string(kWeightPath), MappedFile::from_bytes(std::move(weights), "weight.bin")});
   return out;
 }
 inline InMemory package_of(const PackagePlan& plan) { return package_of(plan.manifest, plan.model, weight_bytes_of(plan)); }
@@ -105,7 +117,8 @@ inline std::string contents(const Program& program) {
   std::string out;
   for (const mil::Op& op : program.ops)
     for (const mil::Binding& b : op.operands)
-      if (b.operand.is_const() && program.consts[b.operand.constant()].data) out += program.consts[b.operand.constant()].data.bytes() + "|";
+      if (b.operand.is_const() && program.consts[b.operand.constant()].data)
+        out += program.consts[b.operand.constant()].data.bytes() + "|";
   return out;
 }
 

@@ -54,7 +54,8 @@ Status for_each_parallel(size_t count, const std::function<Status(size_t)>& work
       next = count;
     }
   };
-  const size_t threads = std::min({kMaxThreads, count, static_cast<size_t>(std::max(1u, std::thread::hardware_concurrency()))});
+  const size_t threads =
+      std::min({kMaxThreads, count, static_cast<size_t>(std::max(1u, std::thread::hardware_concurrency()))});
   std::vector<std::future<void>> others;
   for (size_t t = 1; t < threads; ++t) others.push_back(std::async(std::launch::async, run));
   run();
@@ -94,7 +95,8 @@ uint64_t WeightPlan::add(const Weight& weight) {
 std::vector<WeightPlan::Tile> WeightPlan::tiles_of(const Weight& weight, size_t blob) {
   std::vector<Tile> tiles;
   const int64_t step = kTileBytes * 8 / bit_width(weight.dtype()) / 8 * 8;  // packed types start tiles at whole bytes
-  for (int64_t first = 0; first < weight.elements(); first += step) tiles.push_back({blob, first, std::min(step, weight.elements() - first)});
+  for (int64_t first = 0; first < weight.elements(); first += step)
+    tiles.push_back({blob, first, std::min(step, weight.elements() - first)});
   return tiles;
 }
 
@@ -117,7 +119,8 @@ std::vector<WeightPlan::Tile> WeightPlan::tiles() const {
 Status WeightPlan::write_records(OutputFile& out, uint64_t at) const {
   TRY_DO(out.write_at(at, bytes_of(Header{.count = static_cast<uint32_t>(blobs_.size())})));
   for (const Blob& blob : blobs_) {
-    const uint64_t bits = static_cast<uint64_t>(blob.weight.elements()) * static_cast<uint64_t>(bit_width(blob.weight.dtype()));
+    const uint64_t bits =
+        static_cast<uint64_t>(blob.weight.elements()) * static_cast<uint64_t>(bit_width(blob.weight.dtype()));
     const Record record{.dtype = data_type(blob.weight.dtype()).blob,
                         .bytes = blob.weight.byte_size(),
                         .data_offset = blob.record + sizeof(Record),
@@ -139,7 +142,9 @@ Status WeightPlan::write(OutputFile& out, uint64_t at) const {
     std::string buffer;
     const Bytes bytes = tile_bytes(blob.weight, tile.first, tile.count, buffer);
     const auto skipped = static_cast<uint64_t>(byte_size(blob.weight.dtype(), tile.first));
-    return out.write_at(at + blob.record + sizeof(Record) + skipped, bytes);
+    TRY_DO(out.write_at(at + blob.record + sizeof(Record) + skipped, bytes));
+    blob.weight.forget(tile.first, tile.count);
+    return {};
   });
 }
 
@@ -151,6 +156,7 @@ Status WeightPlan::fingerprint(ContentHash& hash) const {
     ContentHash tile_hash;
     tile_hash.add(tile_bytes(blobs_[work[i].blob].weight, work[i].first, work[i].count, buffer));
     words[i] = tile_hash.word();
+    blobs_[work[i].blob].weight.forget(work[i].first, work[i].count);
     return {};
   }));
   for (uint64_t word : words) hash.add(word);
@@ -160,10 +166,12 @@ Status WeightPlan::fingerprint(ContentHash& hash) const {
 Result<WeightFile> WeightFile::open(std::shared_ptr<const MappedFile> file) {
   const Bytes bytes = file->bytes();
   Header header;
-  if (bytes.size() < sizeof header) return diag(DiagKind::BadPackage, fmt::format("'{}' is too short for a weight file", file->name()));
+  if (bytes.size() < sizeof header)
+    return diag(DiagKind::BadPackage, fmt::format("'{}' is too short for a weight file", file->name()));
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.version != kVersion)
-    return diag(DiagKind::BadPackage, fmt::format("'{}' is of weight file version {}; only {} is known", file->name(), header.version, kVersion));
+    return diag(DiagKind::BadPackage,
+                fmt::format("'{}' is of weight file version {}; only {} is known", file->name(), header.version, kVersion));
   return WeightFile(std::move(file));
 }
 
@@ -178,13 +186,15 @@ Result<Weight> WeightFile::blob(uint64_t offset, DType dtype, const std::vector<
   if (record.sentinel != kSentinel) return bad("does not begin with its mark");
   if (record.dtype == 0 || record.dtype != data_type(dtype).blob)
     return bad(fmt::format("has element type {}, but the program says {}", record.dtype, mil_name(dtype)));
-  if (record.data_offset > bytes.size() || record.bytes > bytes.size() - record.data_offset) return bad("reaches past the end of the file");
+  if (record.data_offset > bytes.size() || record.bytes > bytes.size() - record.data_offset)
+    return bad("reaches past the end of the file");
   if (record.padding_bits > 7) return bad("has more than 7 padding bits");
   __int128 bits = bit_width(dtype);
   for (int64_t d : shape)
     if (bits *= d; bits > static_cast<__int128>(record.bytes) * 8) break;
   if (bits == 0 || bits != static_cast<__int128>(record.bytes) * 8 - static_cast<__int128>(record.padding_bits))
-    return bad(fmt::format("has {} bytes, which is not a tensor {}[{}]", record.bytes, mil_name(dtype), fmt::join(shape, ", ")));
+    return bad(
+        fmt::format("has {} bytes, which is not a tensor {}[{}]", record.bytes, mil_name(dtype), fmt::join(shape, ", ")));
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
   return Weight::view(file_, record.data_offset, record.bytes, dtype, shape, std::move(strides));

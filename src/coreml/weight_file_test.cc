@@ -52,7 +52,11 @@ TEST(WeightFile, CountsPaddingBits) {
     int64_t count;
     std::string bytes;
     char padding;
-  } cases[] = {{DType::I4, 3, "\x78\x0f", 4}, {DType::U1, 9, "\x8d\x01", 7}, {DType::U2, 5, "\x93\x03", 6}, {DType::U3, 7, "\xd1\x58\x1f", 3}, {DType::U6, 3, std::string("\xc1\x1f\x02"), 6}};
+  } cases[] = {{DType::I4, 3, "\x78\x0f", 4},
+               {DType::U1, 9, "\x8d\x01", 7},
+               {DType::U2, 5, "\x93\x03", 6},
+               {DType::U3, 7, "\xd1\x58\x1f", 3},
+               {DType::U6, 3, std::string("\xc1\x1f\x02"), 6}};
   for (const auto& c : cases) {
     WeightPlan plan;
     plan.add(Weight::dense(c.dtype, {c.count}, c.bytes));
@@ -96,7 +100,8 @@ TEST(WeightFile, RefusesDamage) {
   WeightPlan plan;
   plan.add(test::ramp(DType::F16, {10}));
   const std::string good = written(plan);
-  auto why = [&](const std::string& bytes, uint64_t offset = 64, DType dtype = DType::F16, std::vector<int64_t> shape = {10}) {
+  auto why = [&](const std::string& bytes, uint64_t offset = 64, DType dtype = DType::F16,
+                 std::vector<int64_t> shape = {10}) {
     auto result = lookup(bytes, offset, dtype, std::move(shape));
     return result.ok() ? "fine" : result.error().what;
   };

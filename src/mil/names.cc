@@ -8,10 +8,9 @@
 namespace cortland::mil {
 namespace {
 
-constexpr std::string_view kReserved[] = {"any",   "bool",  "program", "func",   "tensor", "list",   "dict",
-                                          "tuple", "true",  "false",   "string", "bf16",   "fp16",   "fp32",
-                                          "fp64",  "int8",  "int16",   "int32",  "int64",  "uint8",  "uint16",
-                                          "uint32", "uint64", "state"};
+constexpr std::string_view kReserved[] = {"any",   "bool",  "program", "func",  "tensor", "list",   "dict",   "tuple",
+                                          "true",  "false", "string",  "bf16",  "fp16",   "fp32",   "fp64",   "int8",
+                                          "int16", "int32", "int64",   "uint8", "uint16", "uint32", "uint64", "state"};
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }

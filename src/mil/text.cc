@@ -60,7 +60,8 @@ class Printer {
 
   std::string run() {
     std::string version(target_name(program_.target));
-    std::transform(version.begin(), version.end(), version.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(version.begin(), version.end(), version.begin(),
+                   [](char c) { return static_cast<char>(std::tolower(c)); });
     line(fmt::format("func {}<{}>({}){} {{", function_.name, version, declarations(function_.inputs), shapes()));
     ops(function_.body);
     line(fmt::format("}} -> ({});", outputs()));
@@ -73,7 +74,9 @@ class Printer {
   std::string operand(Operand o) const {
     return o.is_value() ? names_.value(o.value()) : print(program_.consts[o.constant()], *program_.dims, options_);
   }
-  std::string declaration(ValueId v) const { return fmt::format("{} {}", print(program_.type(v), *program_.dims), names_.value(v)); }
+  std::string declaration(ValueId v) const {
+    return fmt::format("{} {}", print(program_.type(v), *program_.dims), names_.value(v));
+  }
   std::string declarations(const std::vector<ValueId>& values) const {
     std::string out;
     for (ValueId v : values) out += (out.empty() ? "" : ", ") + declaration(v);
@@ -106,7 +109,8 @@ class Printer {
       const size_t slot = op.operands[i].slot;
       const Input& input = op.def->inputs[slot];
       std::string values;
-      for (; i < op.operands.size() && op.operands[i].slot == slot; ++i) values += (values.empty() ? "" : ", ") + operand(op.operands[i].operand);
+      for (; i < op.operands.size() && op.operands[i].slot == slot; ++i)
+        values += (values.empty() ? "" : ", ") + operand(op.operands[i].operand);
       out += fmt::format("{}{} = ", out.empty() ? "" : ", ", input.name);
       out += input.need == Need::Variadic ? "(" + values + ")" : values;
     }
@@ -122,7 +126,8 @@ class Printer {
   void op(OpId id) {
     const Op& op = program_.ops[id];
     std::string text = declarations(op.results);
-    text += fmt::format("{}{}({})[name = string({})]", text.empty() ? "" : " = ", op.def->name, arguments(op), quote(names_.op(id)));
+    text += fmt::format("{}{}({})[name = string({})]", text.empty() ? "" : " = ", op.def->name, arguments(op),
+                        quote(names_.op(id)));
     for (size_t b = 0; b < op.blocks.size(); ++b) {
       const Block& block = program_.blocks[op.blocks[b]];
       if (b > 0) text += ",";
@@ -159,17 +164,22 @@ class Printer {
 std::string print(const Type& type, const DimTable& dims) {
   const std::string inner = type.rank() == 0 ? std::string(mil_name(type.dtype())) : tensor_text(type.tensor, dims);
   switch (type.kind) {
-    case Type::Kind::Tensor: return inner;
-    case Type::Kind::State: return fmt::format("state<{}>", inner);
-    case Type::Kind::List: return fmt::format("list<{}, {}>", inner, dims.str(type.length));
-    case Type::Kind::Dictionary: return fmt::format("dict<{}, fp64>", inner);
+    case Type::Kind::Tensor:
+      return inner;
+    case Type::Kind::State:
+      return fmt::format("state<{}>", inner);
+    case Type::Kind::List:
+      return fmt::format("list<{}, {}>", inner, dims.str(type.length));
+    case Type::Kind::Dictionary:
+      return fmt::format("dict<{}, fp64>", inner);
   }
   return inner;
 }
 
 std::string print(const Const& value, const DimTable& dims, const PrintOptions& options) {
   const std::string type = print(value.type, dims);
-  const bool printable = value.type.dtype() == DType::String || (value.type.dtype() <= DType::F64) || value.type.dtype() >= DType::I4;
+  const bool printable =
+      value.type.dtype() == DType::String || (value.type.dtype() <= DType::F64) || value.type.dtype() >= DType::I4;
   const int64_t elements = value.type.tensor.elements().value_or(INT64_MAX);
   if (!printable || elements > options.max_elements) return fmt::format("{}(BLOBFILE({} elements))", type, elements);
   size_t next = 0;
@@ -183,7 +193,8 @@ std::string print(const Program& program, const Function& function, const PrintO
 std::string print(const Program& program, const PrintOptions& options) {
   std::string out = program.target >= Target::iOS18 ? "program(1.3)\n" : "program(1.0)\n";
   std::string entries;
-  for (const auto& [key, value] : program.metadata) entries += fmt::format("{}{{{}, {}}}", entries.empty() ? "" : ", ", quote(key), quote(value));
+  for (const auto& [key, value] : program.metadata)
+    entries += fmt::format("{}{{{}, {}}}", entries.empty() ? "" : ", ", quote(key), quote(value));
   if (!entries.empty()) out += fmt::format("[buildInfo = dict<string, string>({{{}}})]\n", entries);
   out += "{\n";
   for (const Function& function : program.functions) out += print(program, function, options);

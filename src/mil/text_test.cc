@@ -25,10 +25,12 @@ TEST(Text, ReadsLikeCoreML) {
   const ValueId state = program.add_value("cache", Type::state({DType::F16, {1, 4}}));
   f.inputs = {x, state};
   f.enumerated_shapes["x"] = {{1, 4}, {1, 8}};
-  const OpId leaky = program.add_typed_op(f.body, kLeaky, {{0, x}, {1, program.constant(0.5f, DType::F16)}}, {type}, "relu.1");
+  const OpId leaky =
+      program.add_typed_op(f.body, kLeaky, {{0, x}, {1, program.constant(0.5f, DType::F16)}}, {type}, "relu.1");
   const ValueId y = program.ops[leaky].results[0];
   program.add_typed_op(f.body, kWrite, {{0, state}, {1, y}}, {}, "update");
-  program.add_typed_op(f.body, kConcat, {{0, x}, {0, y}, {1, program.constant(-1)}}, {Type(DType::F16, {1, program.dims->mul(n, 2)})}, "cat");
+  program.add_typed_op(f.body, kConcat, {{0, x}, {0, y}, {1, program.constant(-1)}},
+                       {Type(DType::F16, {1, program.dims->mul(n, 2)})}, "cat");
   f.outputs = {{"y", y}, {"again", y}, {"c", program.constant(std::vector<float>{1, 2})}};
   program.functions.push_back(f);
   EXPECT_EQ(print(program), R"(program(1.3)
@@ -77,11 +79,13 @@ TEST(Text, Constants) {
   EXPECT_EQ(text(program.constant(std::string("a\n\"b\\"))), R"(string("a\x0a\"b\\"))");
   EXPECT_EQ(text(program.constant(std::vector<std::string>{"a", "b"})), R"(tensor<string, [2]>(["a", "b"]))");
   EXPECT_EQ(text(program.constant(0.1f)), "fp32(0.1)");
-  EXPECT_EQ(text(program.constant(Weight::of<int32_t>(DType::I32, {2, 3}, {1, 2, 3, 4, 5, 6}))), "tensor<int32, [2, 3]>([[1, 2, 3], [4, 5, 6]])");
+  EXPECT_EQ(text(program.constant(Weight::of<int32_t>(DType::I32, {2, 3}, {1, 2, 3, 4, 5, 6}))),
+            "tensor<int32, [2, 3]>([[1, 2, 3], [4, 5, 6]])");
   EXPECT_EQ(text(program.constant(Weight::of<int32_t>(DType::I32, {2, 0}, {}))), "tensor<int32, [2, 0]>([[], []])");
   EXPECT_EQ(text(program.constant(Weight::dense(DType::I4, {3}, "\x78\x0f"))), "tensor<int4, [3]>([-8, 7, -1])");
   EXPECT_EQ(text(program.constant(std::vector<int32_t>(17))), "tensor<int32, [17]>(BLOBFILE(17 elements))");
-  EXPECT_EQ(text(program.constant(std::vector<int32_t>{1, 2}), {.max_elements = 1}), "tensor<int32, [2]>(BLOBFILE(2 elements))");
+  EXPECT_EQ(text(program.constant(std::vector<int32_t>{1, 2}), {.max_elements = 1}),
+            "tensor<int32, [2]>(BLOBFILE(2 elements))");
 }
 
 TEST(Text, Types) {
