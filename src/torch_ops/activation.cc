@@ -1,10 +1,24 @@
 // Activation functions.
+#include "torch_ops/activation.h"
+
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
+
+// log(1 + exp(x)). The op overflows in float16 on the Neural Engine above 10.4, this form does not.
+Result<Operand> softplus(Lowering& in, Operand x) {
+  if (in.dtype_of(x) == DType::F32) return in.op(mil_ops::softplus, {{"x", x}});
+  TRY(Operand away, in.op(mil_ops::abs, {{"x", x}}));
+  TRY(away, negate(in, away));
+  TRY(Operand e, in.op(mil_ops::exp, {{"x", away}}));
+  TRY(Operand rest, in.op(mil_ops::log, {{"x", e}, {"epsilon", 1.0}}));
+  TRY(Operand positive, in.op(mil_ops::relu, {{"x", x}}));
+  return in.op(mil_ops::add, {{"x", positive}, {"y", rest}});
+}
+
 namespace {
 
 // The argument in the element type of the result: ranges and thresholds also work on integers.
@@ -113,17 +127,6 @@ Lowered lower_celu(Lowering& in) {
   if (!(alpha > 0)) return in.reject_argument("alpha", std::to_string(alpha), "use a positive number");
   TRY(Operand x, float_tensor(in, "self"));
   return elu(in, x, alpha, 1, 1 / alpha);
-}
-
-// log(1 + exp(x)). The op overflows in float16 on the Neural Engine above 10.4, this form does not.
-Result<Operand> softplus(Lowering& in, Operand x) {
-  if (in.dtype_of(x) == DType::F32) return in.op(mil_ops::softplus, {{"x", x}});
-  TRY(Operand away, in.op(mil_ops::abs, {{"x", x}}));
-  TRY(away, negate(in, away));
-  TRY(Operand e, in.op(mil_ops::exp, {{"x", away}}));
-  TRY(Operand rest, in.op(mil_ops::log, {{"x", e}, {"epsilon", 1.0}}));
-  TRY(Operand positive, in.op(mil_ops::relu, {{"x", x}}));
-  return in.op(mil_ops::add, {{"x", positive}, {"y", rest}});
 }
 
 Lowered lower_softplus(Lowering& in) {

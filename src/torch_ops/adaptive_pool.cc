@@ -92,14 +92,7 @@ Result<Operand> mean_along(Lowering& in, Operand x, size_t axis, int64_t out) {
   for (size_t o = 0; o < windows.size(); ++o)
     for (int64_t i = windows[o].begin; i < windows[o].end; ++i)
       weights[o * static_cast<size_t>(n) + static_cast<size_t>(i)] = 1.0f / static_cast<float>(windows[o].end - windows[o].begin);
-  TRY(Operand matrix, in.cast(in.constant(Weight::of<float>(DType::F32, {out, n}, weights)), in.dtype_of(x)));
-  if (axis + 1 == shape.size()) return matrix_product(in, x, matrix, true);
-  // The axis becomes the last but one.
-  TRY(x, in.reshape(x, {product(in, shape, 0, axis), Dim(n), product(in, shape, axis + 1, shape.size())}));
-  TRY(x, in.op(mil_ops::matmul, {{"x", matrix}, {"y", x}, {"transpose_x", false}, {"transpose_y", false}}));
-  Shape to = shape;
-  to[axis] = out;
-  return in.reshape(x, to);
+  return combine_along(in, x, axis, out, weights);
 }
 
 template <size_t axes>

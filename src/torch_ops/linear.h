@@ -9,6 +9,9 @@ namespace cortland::torch_ops {
 // added. Constant matrices become `linear`, which takes ranks up to 3.
 Result<Operand> matrix_product(Lowering& in, Operand x, Operand y, bool transpose_y = false, Operand bias = {});
 
+// Replaces an axis of static size n by `out` sums of its elements, weighted by a constant matrix [out, n] in row-major order.
+Result<Operand> combine_along(Lowering& in, Operand x, size_t axis, int64_t out, const std::vector<float>& weights);
+
 // Sum of x * y over `axis`; the operands broadcast.
 Result<Operand> sum_of_products(Lowering& in, Operand x, Operand y, int64_t axis);
 

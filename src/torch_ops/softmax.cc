@@ -1,8 +1,21 @@
 // Softmax and its logarithm.
+#include "torch_ops/activation.h"
 #include "torch_ops/data_movement.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
+
+// The logarithm of a softmax would be -inf where that rounds to 0.
+Result<Operand> log_softmax(Lowering& in, Operand x, int64_t axis) {
+  const std::vector<int64_t> axes = {axis};
+  TRY(Operand largest, in.op(mil_ops::reduce_max, {{"x", x}, {"axes", axes}, {"keep_dims", true}}));
+  TRY(x, in.op(mil_ops::sub, {{"x", x}, {"y", largest}}));
+  TRY(Operand sum, in.op(mil_ops::exp, {{"x", x}}));
+  TRY(sum, in.op(mil_ops::reduce_sum, {{"x", sum}, {"axes", axes}, {"keep_dims", true}}));
+  TRY(sum, in.op(mil_ops::log, {{"x", sum}, {"epsilon", 0.0}}));
+  return in.op(mil_ops::sub, {{"x", x}, {"y", sum}});
+}
+
 namespace {
 
 // The argument and its axis; torch takes scalars too, which become vectors of one element.
@@ -40,16 +53,9 @@ Lowered lower_safe_softmax(Lowering& in) {
   return in.reshape(y, in.shape("self"));
 }
 
-// x - max - log(sum(exp(x - max))): the logarithm of a softmax would be -inf where that rounds to 0.
 Lowered lower_log_softmax(Lowering& in) {
   TRY(const Axis a, read(in));
-  const std::vector<int64_t> axes = {a.axis};
-  TRY(Operand largest, in.op(mil_ops::reduce_max, {{"x", a.x}, {"axes", axes}, {"keep_dims", true}}));
-  TRY(Operand x, in.op(mil_ops::sub, {{"x", a.x}, {"y", largest}}));
-  TRY(Operand sum, in.op(mil_ops::exp, {{"x", x}}));
-  TRY(sum, in.op(mil_ops::reduce_sum, {{"x", sum}, {"axes", axes}, {"keep_dims", true}}));
-  TRY(sum, in.op(mil_ops::log, {{"x", sum}, {"epsilon", 0.0}}));
-  TRY(Operand y, in.op(mil_ops::sub, {{"x", x}, {"y", sum}}));
+  TRY(Operand y, log_softmax(in, a.x, a.axis));
   return in.reshape(y, in.shape("self"));
 }
 

@@ -1,0 +1,195 @@
+// Sampling of images at computed points, and the grids of such points.
+#include <algorithm>
+#include <string>
+
+#include "torch_ops/data_movement.h"
+#include "torch_ops/elementwise.h"
+#include "torch_ops/linear.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+enum Interpolation : int64_t { kBilinear = 0, kNearest = 1, kBicubic = 2 };
+enum Padding : int64_t { kZeros = 0, kBorder = 1, kReflection = 2 };
+
+// Points are float32 [N, H, W, 2], each (x, y).
+struct Sampling {
+  Operand image, points;
+  int64_t padding = kZeros;
+  bool align_corners = false;
+  Shape out;
+};
+
+Result<Operand> math(Lowering& in, const mil::MilOp& op, Operand x, Operand y) { return in.op(op, {{"x", x}, {"y", y}}); }
+Result<Operand> math(Lowering& in, const mil::MilOp& op, Operand x, double y) { return in.op(op, {{"x", x}, {"y", y}}); }
+
+// [width, height] of the image, in float32.
+Result<Operand> image_size(Lowering& in, Operand image) {
+  const Shape& s = in.shape_of(image);
+  TRY(Operand size, in.sizes({s[3], s[2]}));
+  return in.cast(size, DType::F32);
+}
+
+// From -1 .. 1 to elements.
+Result<Operand> to_elements(Lowering& in, const Sampling& s) {
+  TRY(Operand size, image_size(in, s.image));
+  TRY(Operand shift, math(in, mil_ops::sub, size, 1));
+  TRY(shift, math(in, mil_ops::mul, shift, 0.5));
+  Operand scale = shift;
+  if (!s.align_corners) {
+    TRY(scale, math(in, mil_ops::mul, size, 0.5));
+  }
+  TRY(Operand p, math(in, mil_ops::mul, s.points, scale));
+  return math(in, mil_ops::add, p, shift);
+}
+
+// Reflects points in elements at -1/2 and size - 1/2. (MIL's reflection is at the outer elements themselves.)
+Result<Operand> reflected(Lowering& in, const Sampling& s, Operand points) {
+  TRY(Operand size, image_size(in, s.image));
+  TRY(Operand p, math(in, mil_ops::add, points, 0.5));
+  TRY(p, in.op(mil_ops::abs, {{"x", p}}));
+  TRY(Operand period, math(in, mil_ops::mul, size, 2));
+  TRY(Operand turns, math(in, mil_ops::real_div, p, period));
+  TRY(turns, in.op(mil_ops::floor, {{"x", turns}}));
+  TRY(turns, math(in, mil_ops::mul, turns, period));
+  TRY(p, math(in, mil_ops::sub, p, turns));
+  TRY(p, math(in, mil_ops::sub, p, size));
+  TRY(p, in.op(mil_ops::abs, {{"x", p}}));
+  TRY(p, math(in, mil_ops::sub, size, p));
+  return math(in, mil_ops::sub, p, 0.5);
+}
+
+Result<Operand> resample(Lowering& in, const Sampling& s, Operand points, bool nearest, bool normalized) {
+  std::string padding = s.padding == kZeros ? "constant" : s.padding == kBorder ? "border" : "reflection";
+  if (s.padding == kReflection && !s.align_corners) {
+    if (normalized) {
+      TRY(points, to_elements(in, s));
+    }
+    TRY(points, reflected(in, s, points));
+    normalized = false;
+    padding = "border";
+  }
+  TRY(Operand y, in.op(mil_ops::resample, {{"x", s.image},
+                                           {"coordinates", points},
+                                           {"sampling_mode", nearest ? "nearest" : "bilinear"},
+                                           {"padding_mode", padding},
+                                           {"padding_value", 0.0},
+                                           {"coordinates_mode", normalized ? "normalized_minus_one_to_one" : "unnormalized"},
+                                           {"align_corners", normalized ? s.align_corners : true}}));
+  return in.with_shape(y, s.out);
+}
+
+// The four weights of Keys' cubic with a = -0.75 at fraction t, highest power first.
+constexpr double kCubic[4][4] = {{-0.75, 1.5, -0.75, 0}, {1.25, -2.25, 0, 1}, {-1.25, 1.5, 0.75, 0}, {0.75, -0.75, 0, 0}};
+
+Result<Operand> polynomial(Lowering& in, Operand t, const double (&coefficients)[4]) {
+  Operand y = in.constant(coefficients[0], DType::F32);
+  for (int i = 1; i < 4; ++i) {
+    TRY(y, math(in, mil_ops::mul, t, y));
+    TRY(y, math(in, mil_ops::add, y, coefficients[i]));
+  }
+  return y;
+}
+
+// Sixteen neighbours of each point, weighted.
+Result<Operand> bicubic(Lowering& in, const Sampling& s) {
+  TRY(Operand points, to_elements(in, s));
+  TRY(Operand base, in.op(mil_ops::floor, {{"x", points}}));
+  TRY(Operand t, math(in, mil_ops::sub, points, base));
+  const Shape weight_shape = {s.out[0], Dim(1), s.out[2], s.out[3]};
+  Operand weights[2][4];
+  for (int64_t axis = 0; axis < 2; ++axis) {
+    TRY(Operand fraction, slice(in, t, 3, axis, axis + 1));
+    TRY(fraction, in.reshape(fraction, weight_shape));
+    for (int k = 0; k < 4; ++k) {
+      TRY(Operand w, polynomial(in, fraction, kCubic[k]));
+      TRY(weights[axis][k], in.cast(w, in.dtype_of(s.image)));
+    }
+  }
+  Operand sum;
+  for (int row = 0; row < 4; ++row)
+    for (int column = 0; column < 4; ++column) {
+      const Operand offset = in.constant(Weight::floats({static_cast<float>(column - 1), static_cast<float>(row - 1)}));
+      TRY(Operand at, math(in, mil_ops::add, base, offset));
+      TRY(Operand part, resample(in, s, at, true, false));
+      TRY(part, math(in, mil_ops::mul, part, weights[0][column]));
+      TRY(part, math(in, mil_ops::mul, part, weights[1][row]));
+      if (sum) {
+        TRY(sum, math(in, mil_ops::add, sum, part));
+      } else {
+        sum = part;
+      }
+    }
+  return sum;
+}
+
+Lowered lower_grid_sampler(Lowering& in) {
+  Sampling s;
+  TRY(s.image, in.tensor("input"));
+  TRY(s.points, in.precise_tensor("grid"));
+  TRY(s.points, in.cast(s.points, DType::F32));
+  if (in.rank("input") != 4) return in.reject(DiagKind::UnsupportedRank, "Core ML samples images, not volumes", "sample slice by slice");
+  TRY(const int64_t mode, in.integer("interpolation_mode"));
+  TRY(s.padding, in.integer("padding_mode"));
+  s.align_corners = in.boolean("align_corners");
+  s.out = in.result_type().shape;
+  return mode == kBicubic ? bicubic(in, s) : resample(in, s, s.points, mode == kNearest, true);
+}
+
+// --- grids
+
+// Points in -1 .. 1 along an axis: its ends, or the middles of its elements.
+std::vector<float> base_points(int64_t size, bool align_corners) {
+  std::vector<float> points(static_cast<size_t>(size), 0.0f);
+  const auto n = static_cast<float>(size);
+  for (size_t i = 0; size > 1 && i < points.size(); ++i) {
+    points[i] = 2 * static_cast<float>(i) / (n - 1) - 1;
+    if (!align_corners) points[i] *= (n - 1) / n;
+  }
+  return points;
+}
+
+// theta applied to every (x, y, 1), or (x, y, z, 1), of a regular grid. In float32: half an element matters.
+Lowered lower_affine_grid(Lowering& in) {
+  TRY(Operand theta, in.precise_tensor("theta"));
+  TRY(theta, in.cast(theta, DType::F32));
+  TRY(const Ints size, in.ints("size"));
+  const bool align = in.boolean("align_corners");
+  const size_t axes = size.size() - 2;
+  std::vector<std::vector<float>> points;
+  for (size_t i = 0; i < axes; ++i) points.push_back(base_points(size[i + 2], align));
+  std::vector<float> base;
+  Ints index(axes, 0);
+  int64_t count = 1;
+  for (size_t i = 0; i < axes; ++i) count *= size[i + 2];
+  for (int64_t row = 0; row < count; ++row) {
+    for (size_t i = axes; i-- > 0;) base.push_back(points[i][static_cast<size_t>(index[i])]);
+    base.push_back(1);
+    for (size_t i = axes; i-- > 0;) {
+      if (++index[i] < size[i + 2]) break;
+      index[i] = 0;
+    }
+  }
+  const Operand table = in.constant(Weight::of<float>(DType::F32, {1, count, static_cast<int64_t>(axes) + 1}, base));
+  TRY(Operand grid, in.op(mil_ops::matmul, {{"x", table}, {"y", theta}, {"transpose_x", false}, {"transpose_y", true}}));
+  return in.reshape(grid, in.result_type().shape);
+}
+
+constexpr TorchOp kTable[] = {
+    {.schema = "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor", .lower = lower_affine_grid},
+    {.schema = "aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
+     .lower = lower_grid_sampler},
+    {.schema = "aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
+     .lower = lower_grid_sampler},
+    {.schema = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
+     .lower = lower_grid_sampler},
+};
+
+}  // namespace
+
+extern const std::span<const TorchOp> kGridSamplerOps;
+const std::span<const TorchOp> kGridSamplerOps = kTable;
+
+}  // namespace cortland::torch_ops
