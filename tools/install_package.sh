@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 python=${1:-build/venv/bin/python}
 pip=("$python" -m pip --disable-pip-version-check install --quiet)
 "$python" -c 'import nanobind, scikit_build_core' 2>/dev/null || "${pip[@]}" "nanobind>=2.4" "scikit-build-core>=0.10"
-# Compiled with the flags of tools/build.sh, so that ccache has most of it.
+# Compiler and flags as in tools/build.sh, so that ccache has most of it.
+export CXX=${CXX:-c++}
 command -v ccache >/dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=ccache
 "${pip[@]}" --no-build-isolation --no-deps -Cbuild-dir=build/python -Ccmake.define.CORTLAND_WERROR=ON .
