@@ -189,7 +189,9 @@ class MethodPlanner {
       const std::string source = node.source.str();
       what += fmt::format("\n  {} ({}){}{}\n    CPU: {}", node.name, node.target, source.empty() ? "" : " at ", source, error.what);
       const auto refused = std::find_if(g_.cpu_ops.begin(), g_.cpu_ops.end(), [&](const auto& op) { return op.node == id; });
-      if (refused != g_.cpu_ops.end()) what += fmt::format("\n    Core ML: {}", refused->reason.what);
+      if (refused == g_.cpu_ops.end()) continue;
+      if (!refused->kept_whole.empty()) what += fmt::format(", and it cannot be taken apart: {}", refused->kept_whole);
+      what += fmt::format("\n    Core ML: {}", refused->reason.what);
     }
     return diag(DiagKind::NoCpuKernel, std::move(what));
   }

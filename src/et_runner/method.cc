@@ -143,7 +143,7 @@ Status LoadedMethod::set_input(size_t index, const CortlandValue& value) {
     case kCortlandBool: return set(et::EValue(*static_cast<const bool*>(value.data)));
     case kCortlandDouble: return set(et::EValue(*static_cast<const double*>(value.data)));
     case kCortlandTensor: break;
-    default: return {};  // an optional input that is None
+    default: return set(et::EValue());  // None
   }
   std::vector<EtTensor::SizesType> sizes(value.sizes, value.sizes + value.rank);
   std::vector<EtTensor::DimOrderType> order(value.rank);

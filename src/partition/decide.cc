@@ -7,7 +7,6 @@
 #include <deque>
 #include <unordered_set>
 
-#include "executorch/kernels.h"
 #include "torch_ops/decompose.h"
 #include "torch_ops/lowering_state.h"
 
@@ -17,13 +16,6 @@ namespace {
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
-}
-
-bool has_kernel(const std::string& target) {
-  // "aten.add.Tensor" -> "aten::add.Tensor"
-  const size_t dot = target.find('.');
-  if (dot == std::string::npos) return false;
-  return executorch::find_kernel(target.substr(0, dot) + "::" + target.substr(dot + 1)) != nullptr;
 }
 
 class Decider {
@@ -55,15 +47,16 @@ class Decider {
         if (!fold(id)) order.push_back(id);
         continue;
       }
-      if (!has_kernel(node.target)) {
-        TRY(auto parts, torch_ops::decompose_node(graph_, id));
-        add_inputs();
-        if (!parts.empty()) {
-          if (skipped) skipped_parts_.insert(parts.begin(), parts.end());
-          pending.insert(pending.begin(), parts.begin(), parts.end());
-          continue;
-        }
+      // Operators with an ExecuTorch kernel have a decomposition only for what the kernel cannot do.
+      std::string why;
+      TRY(auto parts, torch_ops::decompose_node(graph_, id, &why));
+      add_inputs();
+      if (!parts.empty()) {
+        if (skipped) skipped_parts_.insert(parts.begin(), parts.end());
+        pending.insert(pending.begin(), parts.begin(), parts.end());
+        continue;
       }
+      if (!why.empty()) decision_.kept_whole.emplace(id, why);
       decision_.refused.emplace(id, status.error());
       for (torch::ValueId v : graph_.nodes[id].results)
         if (v) add_placeholder(v);

@@ -9,10 +9,11 @@ namespace cortland::partition {
 
 struct Decision {
   std::unordered_map<torch::NodeId, Diagnostic> refused;  // nodes for the CPU; the rest is supported
+  std::unordered_map<torch::NodeId, std::string> kept_whole;  // of those, why some could not be taken apart
 };
 
-// Decides for every node of `graph`, in order. Refused nodes without an ExecuTorch kernel are decomposed in place, and their
-// parts decided in turn. Nodes whose results are known now become constant inputs of the graph.
+// Decides for every node of `graph`, in order. Refused nodes that have a decomposition are replaced by its parts, which are
+// decided in turn. Nodes whose results are known now become constant inputs of the graph.
 Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options);
 
 // The MIL type a value has at the border of a delegate: floats as float32 (float16 tensors as float16 from iOS16 on),

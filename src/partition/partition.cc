@@ -9,6 +9,7 @@
 #include "partition/build.h"
 #include "partition/capability.h"
 #include "partition/decide.h"
+#include "partition/enumerated_shapes.h"
 
 namespace cortland::partition {
 namespace {
@@ -234,6 +235,7 @@ std::string edge_name(const std::string& target) {
 }
 
 Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
+  TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;
   TRY(const Decision decision, decide(graph, options));
   if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
@@ -261,7 +263,10 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
     return !computed.count(n) && !decision.refused.count(n) && !is_symbolic_node(graph, graph.nodes[n]);
   });
   for (NodeId n : graph.order)
-    if (const auto it = decision.refused.find(n); it != decision.refused.end()) result.cpu_ops.push_back({n, it->second});
+    if (const auto it = decision.refused.find(n); it != decision.refused.end()) {
+      const auto kept = decision.kept_whole.find(n);
+      result.cpu_ops.push_back({n, it->second, kept == decision.kept_whole.end() ? std::string() : kept->second});
+    }
   result.steps = schedule(graph, graph.order, result.delegates);
   result.graph = std::move(graph);
   return result;
@@ -270,6 +275,7 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
 Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given) {
   PartitionOptions options = given;
   options.lower_full_graph = true;
+  TRY_DO(check_enumerated_shapes(graph, options));
   TRY(const Decision decision, decide(graph, options));
   if (!decision.refused.empty()) return full_graph_error(graph, decision);
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]); });

@@ -27,6 +27,7 @@ struct Delegate {
 struct CpuOp {
   torch::NodeId node;
   Diagnostic reason;
+  std::string kept_whole;  // why it could not be taken apart into simpler operators; may be empty
 };
 
 struct Step {

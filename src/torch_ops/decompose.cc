@@ -155,12 +155,15 @@ Diagnostic Decomposition::reject(std::string why) const {
   return d;
 }
 
-Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node) {
+Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node, std::string* why) {
   const TorchOp* op = find_op(graph.nodes[node].target);
   if (!op || !op->decompose) return std::vector<NodeId>{};
   Decomposition decomposition(graph, node, *find_schema(graph.nodes[node].target));
   // An operator that cannot be taken apart for these arguments simply is not.
-  if (!op->decompose(decomposition).ok()) return std::vector<NodeId>{};
+  if (const Status status = op->decompose(decomposition); !status.ok()) {
+    if (why) *why = status.error().what;
+    return std::vector<NodeId>{};
+  }
   return std::move(decomposition.added);
 }
 

@@ -50,7 +50,7 @@ class Decomposition {
 };
 
 // Makes the nodes that replace `node`, in execution order; they produce its results. The caller puts them in its place in
-// `order`. Empty when the operator has no decomposition.
-Result<std::vector<torch::NodeId>> decompose_node(torch::Graph& graph, torch::NodeId node);
+// `order`. Empty when the operator has no decomposition, or none for these arguments: then `why` says so.
+Result<std::vector<torch::NodeId>> decompose_node(torch::Graph& graph, torch::NodeId node, std::string* why = nullptr);
 
 }  // namespace cortland::torch_ops

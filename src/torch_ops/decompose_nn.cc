@@ -57,6 +57,42 @@ V convolve_volume(Steps& s, Convolution c, const Shape& to) {
   return s.permute(s.view(sum, {from[0], out, to[1], to[3], to[4]}), {0, 2, 1, 3, 4});
 }
 
+// Elements along `dim` moved `step` apart by zeros, and `before` zeros put before them, to a length of `size`.
+V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size) {
+  const int64_t count = s.shape(x)[static_cast<size_t>(dim)].constant();
+  const auto amounts = [&](int rank, int at, int64_t low, int64_t high) {
+    Ints list(static_cast<size_t>(2 * (rank - at)), 0);
+    list[list.size() - 2] = low, list[list.size() - 1] = high;
+    return list;
+  };
+  Shape to = s.shape(x);
+  to[static_cast<size_t>(dim)] = count * step;
+  const V apart = s.unsqueeze(x, dim + 1);
+  const V wide = s.view(s.pad(apart, amounts(s.rank(apart), dim + 1, 0, step - 1), 0.0), to);
+  return s.pad(wide, amounts(s.rank(wide), dim, before, size - before - count * step), 0.0);
+}
+
+// The same for a transposed convolution: each slice of the weight adds images to places in depth.
+V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
+  const Shape from = s.shape(c.input);
+  const int64_t depth = s.shape(c.weight)[2].constant(), slices = from[2].constant();
+  const Dim images = s.d.dims().mul(from[0], slices);
+  const Shape flat = {images, to[1], to[3], to[4]};
+  const int64_t whole = std::max(slices * c.stride[0] + (depth - 1) * c.dilation[0], to[2].constant() + c.padding[0]);
+  const V x = s.view(s.permute(c.input, {0, 2, 1, 3, 4}), {images, from[1], from[3], from[4]});
+  V sum;
+  for (int64_t k = 0; k < depth; ++k) {
+    Convolution image = c;
+    image.input = x, image.weight = s.select(c.weight, 2, k), image.bias = {};
+    for (Ints* list : {&image.stride, &image.padding, &image.dilation, &image.output_padding}) list->erase(list->begin());
+    const V part = s.permute(s.view(convolve(s, image, flat), {from[0], slices, to[1], to[3], to[4]}), {0, 2, 1, 3, 4});
+    const V placed = spread_out(s, part, 2, c.stride[0], k * c.dilation[0], whole);
+    sum = sum ? s.add(sum, placed) : placed;
+  }
+  sum = s.slice(sum, 2, c.padding[0], c.padding[0] + to[2].constant());
+  return c.bias ? s.add(sum, s.view(c.bias, {to[1], 1, 1, 1})) : sum;
+}
+
 Status give_convolution(Steps& s, Convolution c, size_t spatial) {
   Decomposition& d = s.d;
   const bool batched = s.rank(c.input) == static_cast<int>(spatial) + 2;
@@ -70,8 +106,9 @@ Status give_convolution(Steps& s, Convolution c, size_t spatial) {
   if (spatial < 3) {
     y = convolve(s, c, to);
   } else {
-    if (c.transposed || !to[2].is_constant() || !s.shape(c.weight)[2].is_constant()) return d.reject("no kernel convolves volumes this way");
-    y = convolve_volume(s, c, to);
+    if (!to[2].is_constant() || !s.shape(c.input)[2].is_constant() || !s.shape(c.weight)[2].is_constant())
+      return d.reject("volumes of unknown depth have no kernel");
+    y = c.transposed ? convolve_volume_transposed(s, c, to) : convolve_volume(s, c, to);
   }
   return s.give(batched ? y : s.squeeze(y, 0));
 }
@@ -119,6 +156,27 @@ Status conv_transpose(Decomposition& d) {
   if (s.rank(c.weight) < 3 || !stride || !dilation || !padding || !output_padding || !groups) return d.reject("its arguments must be numbers");
   c.stride = *stride, c.padding = *padding, c.dilation = *dilation, c.output_padding = *output_padding, c.groups = *groups;
   return give_convolution(s, c, spatial);
+}
+
+// The kernel takes rows and images; volumes are taken apart.
+Status convolution(Decomposition& d) {
+  Steps s(d);
+  Convolution c{d.tensor("input"), d.tensor("weight"), d.tensor("bias"), {}, {}, {}, {}, d.boolean("transposed"), 1};
+  if (s.rank(c.weight) != 5) return d.reject("");
+  const auto stride = spread(d.ints("stride"), 3), dilation = spread(d.ints("dilation"), 3);
+  const auto padding = spread(d.ints("padding"), 3), output_padding = spread(d.ints("output_padding"), 3);
+  const auto groups = d.integer("groups");
+  if (!stride || !dilation || !padding || !output_padding || !groups) return d.reject("its arguments must be numbers");
+  c.stride = *stride, c.padding = *padding, c.dilation = *dilation, c.output_padding = *output_padding, c.groups = *groups;
+  return give_convolution(s, c, 3);
+}
+
+// The kernel takes matrices; a vector is a matrix of one row.
+Status linear(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("input");
+  if (s.rank(x) != 1) return d.reject("");
+  return s.give(s.squeeze(s.linear(s.unsqueeze(x, 0), d.tensor("weight"), d.tensor("bias")), 0));
 }
 
 // ---- normalisation
@@ -233,7 +291,15 @@ Status embedding_bag(Decomposition& d) {
   const V bag = s.sub(s.reduce("sum", begun, {1}, false), int64_t{1});
   V member = s.compare("eq", s.unsqueeze(bag, 0), s.unsqueeze(s.range(bags), 1));
   if (pads) member = s.both(member, s.unsqueeze(s.compare("ne", indices, *padding), 0));
-  const V count = s.cast(s.reduce("sum", member, {1}, true), t);
+  V counted = member;
+  if (d.boolean("include_last_offset") && s.shape(offsets)[0].is_constant() && s.shape(offsets)[0].constant() > 1) {
+    // As torch counts, the last bag goes on to the end, whatever the last offset says.
+    const V starts = s.slice(begun, 1, 0, s.shape(offsets)[0].constant() - 1);
+    const V place = s.sub(s.reduce("sum", starts, {1}, false), int64_t{1});
+    counted = s.compare("eq", s.unsqueeze(place, 0), s.unsqueeze(s.range(bags), 1));
+    if (pads) counted = s.both(counted, s.unsqueeze(s.compare("ne", indices, *padding), 0));
+  }
+  const V count = s.cast(s.reduce("sum", counted, {1}, true), t);
   if (*mode == 2) {
     const V spread = s.where(s.unsqueeze(member, 2), s.unsqueeze(rows, 0), -std::numeric_limits<double>::infinity(), t);
     const V top = s.extreme("amax", spread, {1}, false);
@@ -246,6 +312,10 @@ Status embedding_bag(Decomposition& d) {
 }
 
 constexpr TorchOp kTable[] = {
+    {.schema = "aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
+     .decompose = linear},
+    {.schema = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
+     .decompose = convolution},
     {.schema = "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] dilation=[1], SymInt groups=1) -> Tensor",
      .decompose = conv},
     {.schema = "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor",

@@ -192,6 +192,15 @@ Status floor_divide_number(Decomposition& d) {
   return s.give(s.floor_div(d.tensor("self"), d.arg("other")));
 }
 
+// a - floor(a / b) * b. The kernel is right for floats; of integers it gives the remainder the sign of a.
+Status remainder(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("self");
+  if (!a || d.result_type().dtype == DType::Bool || !is_integer(d.result_type().dtype)) return d.reject("");
+  const V times = s.floor_div(a, d.arg("other"));
+  return s.give(s.sub(a, s.mul(times, d.arg("other"))));
+}
+
 // self + value * tensor1 (* or /) tensor2.
 Status add_product(Decomposition& d, const char* op) {
   Steps s(d);
@@ -389,7 +398,22 @@ Status isin(Decomposition& d) {
   return s.give(d.boolean("invert") ? s.negate(found) : found);
 }
 
+constexpr char kLeftScalar[] = "aten.bitwise_left_shift.Tensor_Scalar", kRightScalar[] = "aten.bitwise_right_shift.Tensor_Scalar";
+constexpr char kLeft[] = "aten.bitwise_left_shift.Tensor", kRight[] = "aten.bitwise_right_shift.Tensor";
+
 constexpr TorchOp kTable[] = {
+    {.schema = "aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = remainder},
+    {.schema = "aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = remainder},
+    {.schema = "aten::__lshift__.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kLeftScalar>},
+    {.schema = "aten::__rshift__.Scalar(Tensor self, Scalar other) -> Tensor",
+     .decompose = same_as<kRightScalar>},
+    {.schema = "aten::__lshift__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kLeft>},
+    {.schema = "aten::__rshift__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .decompose = same_as<kRight>},
     {.schema = "aten::silu(Tensor self) -> Tensor",
      .decompose = silu},
     {.schema = "aten::hardswish(Tensor self) -> Tensor",

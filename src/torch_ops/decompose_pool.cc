@@ -166,27 +166,44 @@ Status adaptive_avg_pool3d(Decomposition& d) {
 }
 
 // Window i of n over size elements: floor(i size / n) .. ceil((i + 1) size / n).
-V adaptive_max_along(Steps& s, V x, int dim, int64_t n) {
-  const int64_t size = s.shape(x)[static_cast<size_t>(dim)].constant();
-  if (n == size) return x;
-  std::vector<V> parts;
-  for (int64_t i = 0; i < n; ++i) parts.push_back(s.extreme("amax", s.slice(x, dim, i * size / n, ((i + 1) * size + n - 1) / n), {dim}, true));
-  return s.cat(parts, dim);
+// `places`, if asked for, follow their values.
+Pooled adaptive_max_along(Steps& s, const Pooled& in, int dim, int64_t n) {
+  const int64_t size = s.shape(in.values)[static_cast<size_t>(dim)].constant();
+  if (n == size) return in;
+  std::vector<V> values, places;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t begin = i * size / n, end = ((i + 1) * size + n - 1) / n;
+    const V window = s.slice(in.values, dim, begin, end);
+    if (!in.places) {
+      values.push_back(s.extreme("amax", window, {dim}, true));
+      continue;
+    }
+    const Shape one = s.reduced(window, {dim}, true);
+    const auto top = s.d.multi("aten.max.dim", {{"self", window}, {"dim", int64_t{dim}}, {"keepdim", true}}, {{s.dtype(window), one}, {DType::I64, one}});
+    values.push_back(top[0]);
+    places.push_back(s.d.op("aten.gather.default", {{"self", s.slice(in.places, dim, begin, end)}, {"dim", int64_t{dim}}, {"index", top[1]}}, {DType::I64, one}));
+  }
+  return {s.cat(values, dim), in.places ? s.cat(places, dim) : V{}};
 }
 
 Status adaptive_max_pool(Decomposition& d, int spatial) {
   Steps s(d);
   constexpr int64_t kMaxWindows = 512;
-  V x = d.tensor("self");
-  const Shape to = d.result_type().shape;
-  if (d.node().results.size() > 1 && d.result_used(1)) return d.reject("places of adaptive maxima have no kernel");
-  for (int dim = s.rank(x) - spatial; dim < s.rank(x); ++dim) {
-    const Dim n = to[static_cast<size_t>(dim)];
-    if (!n.is_constant() || n.constant() < 1 || n.constant() > kMaxWindows || !s.shape(x)[static_cast<size_t>(dim)].is_constant())
+  const V x = d.tensor("self");
+  const Shape from = s.shape(x), to = d.result_type().shape;
+  const size_t lead = from.size() - static_cast<size_t>(spatial);
+  for (size_t dim = lead; dim < from.size(); ++dim)
+    if (!to[dim].is_constant() || to[dim].constant() < 1 || to[dim].constant() > kMaxWindows || !from[dim].is_constant())
       return d.reject("the sizes must be numbers");
-    x = adaptive_max_along(s, x, dim, n.constant());
+  Pooled pooled{x, {}};
+  if (d.node().results.size() > 1 && d.result_used(1)) {
+    const V numbers = s.range(s.product(from, lead, from.size()));
+    pooled.places = s.expand(s.view(numbers, Shape(from.begin() + static_cast<int64_t>(lead), from.end())), from);
   }
-  return s.give(0, x);
+  // The last dimension first: among equals the one that comes first in memory wins.
+  for (size_t dim = from.size(); dim-- > lead;) pooled = adaptive_max_along(s, pooled, static_cast<int>(dim), to[dim].constant());
+  TRY_DO(s.give(0, pooled.values));
+  return pooled.places ? s.give(1, pooled.places) : Status();
 }
 
 Status adaptive_max_pool1d(Decomposition& d) { return adaptive_max_pool(d, 1); }

@@ -21,11 +21,10 @@ Dims all_dims(int rank) {
   return dims;
 }
 
-bool keeps(Decomposition& d) { return d.node().find("keepdim") && d.boolean("keepdim"); }
+bool keeps(Decomposition& d) { return d.boolean("keepdim"); }
 
 std::optional<DType> asked_dtype(Decomposition& d) {
-  const Arg* arg = d.node().find("dtype");
-  const auto* dtype = arg ? arg->as<DType>() : nullptr;
+  const auto* dtype = d.arg("dtype").as<DType>();
   return dtype ? std::optional(*dtype) : std::nullopt;
 }
 
@@ -70,14 +69,11 @@ struct Spread {
 
 std::optional<Spread> spread_of(Steps& s) {
   Decomposition& d = s.d;
-  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(d.tensor("self"))) : all_dims(s.rank(d.tensor("self")));
+  const auto dims = s.axes("dim", s.rank(d.tensor("self")));
   if (!dims) return std::nullopt;
-  const Arg* correction = d.node().find("correction");
-  if (correction && !correction->is_none()) return Spread{*dims, *correction};
+  if (d.has("correction")) return Spread{*dims, d.arg("correction")};
   // The default of both spellings is one degree of freedom less than elements.
-  const Arg* unbiased = d.node().find("unbiased");
-  const auto* flag = unbiased ? unbiased->as<bool>() : nullptr;
-  return Spread{*dims, int64_t{flag && !*flag ? 0 : 1}};
+  return Spread{*dims, int64_t{d.has("unbiased") && !d.boolean("unbiased") ? 0 : 1}};
 }
 
 V variance(Steps& s, const Spread& spread) {
@@ -115,7 +111,7 @@ Status std_mean(Decomposition& d) { return with_mean(d, true); }
 Status all(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
-  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  const auto dims = s.axes("dim", s.rank(x));
   if (!dims) return d.reject("dimensions must be numbers");
   return s.give(s.negate(s.any(s.negate(x), *dims, keeps(d))));
 }
@@ -136,7 +132,7 @@ V norm_of(Steps& s, V x, double p, const Dims& dims, bool keep) {
 Status norm(Decomposition& d, const char* p_name) {
   Steps s(d);
   V x = d.tensor("self");
-  const auto dims = d.node().find("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  const auto dims = s.axes("dim", s.rank(x));
   const bool given = *p_name && d.has(p_name);
   const auto p = given ? d.number(p_name) : std::optional(2.0);
   if (!dims || !p) return d.reject("the order and the dimensions must be numbers");
@@ -152,7 +148,7 @@ Status frobenius_norm(Decomposition& d) { return norm(d, ""); }
 Status linalg_norm(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
-  const auto dims = d.has("dim") ? s.axes("dim", s.rank(x)) : all_dims(s.rank(x));
+  const auto dims = s.axes("dim", s.rank(x));
   if (d.has("ord") && (!dims || dims->size() != 1)) return d.reject("norms of matrices other than the default have no kernel");
   return norm(d, "ord");
 }
@@ -247,11 +243,9 @@ Ordered first_of(Steps& s, V x, Dim k, int dim, bool descending) {
 std::optional<Ordered> sorted(Steps& s) {
   Decomposition& d = s.d;
   const V x = d.tensor("self");
-  const auto dim = s.axis(d.node().find("dim") || d.arg("dim").as<int64_t>() ? d.integer("dim").value_or(INT64_MAX) : 0, s.rank(x));
-  const Arg* stable = d.node().find("stable");
+  const auto dim = s.axis(d.has("dim") ? d.integer("dim").value_or(INT64_MAX) : 0, s.rank(x));
   // The kernel keeps no order among equals.
-  const bool wants_stable = stable && stable->as<bool>() && *stable->as<bool>();
-  if (!dim || wants_stable || s.rank(x) == 0 || s.dtype(x) == DType::Bool) return std::nullopt;
+  if (!dim || d.boolean("stable") || s.rank(x) == 0 || s.dtype(x) == DType::Bool) return std::nullopt;
   return first_of(s, x, s.shape(x)[static_cast<size_t>(*dim)], *dim, d.boolean("descending"));
 }
 
@@ -297,7 +291,7 @@ Status kthvalue(Decomposition& d) {
 Status median(Decomposition& d) {
   Steps s(d);
   V x = d.tensor("self");
-  const bool flat = !d.node().find("dim");
+  const bool flat = !d.has("dim");
   if (flat) x = s.view(x, {s.product(s.shape(x))});
   const auto dim = flat ? std::optional(0) : s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
   if (!dim || s.rank(x) == 0 || !s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the number of elements must be known");

@@ -297,6 +297,36 @@ Status pad(Decomposition& d) {
   return d.reject("the padding mode is unknown");
 }
 
+// The kernel adds; amounts below zero take away.
+Status pad_or_crop(Decomposition& d) {
+  Steps s(d);
+  V x = d.tensor("self");
+  auto amounts = d.ints("pad");
+  if (!amounts || std::all_of(amounts->begin(), amounts->end(), [](int64_t n) { return n >= 0; })) return d.reject("");
+  for (size_t i = 0; 2 * i + 1 < amounts->size(); ++i) {
+    const int dim = s.rank(x) - 1 - static_cast<int>(i);
+    int64_t &low = (*amounts)[2 * i], &high = (*amounts)[2 * i + 1];
+    if (low >= 0 && high >= 0) continue;
+    if (dim < 0 || !s.shape(x)[static_cast<size_t>(dim)].is_constant()) return d.reject("the size of what is cropped must be a number");
+    const int64_t size = s.shape(x)[static_cast<size_t>(dim)].constant();
+    const int64_t begin = std::clamp<int64_t>(-low, 0, size), end = std::clamp<int64_t>(size + std::min<int64_t>(high, 0), 0, size);
+    x = s.slice(x, dim, begin, std::max(begin, end));
+    low = std::max<int64_t>(low, 0), high = std::max<int64_t>(high, 0);
+  }
+  return s.give(s.pad(x, *amounts, d.arg("value")));
+}
+
+// The kernel rolls along dimensions; without any, the tensor rolls as one row.
+Status roll(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dims = d.ints("dims");
+  if (!dims || !dims->empty()) return d.reject("");
+  const V row = s.view(x, {s.product(s.shape(x))});
+  const V rolled = d.op("aten.roll.default", {{"self", row}, {"shifts", d.arg("shifts")}, {"dims", Steps::list(std::vector<int64_t>{0})}}, d.type(row));
+  return s.give(s.view(rolled, s.shape(x)));
+}
+
 // ---- windows
 
 // Sliding windows as columns: [N, C, H, W] -> [N, C * kh * kw, windows].
@@ -321,6 +351,10 @@ Status im2col(Decomposition& d) {
 }
 
 constexpr TorchOp kTable[] = {
+    {.schema = "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor",
+     .decompose = pad_or_crop},
+    {.schema = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor",
+     .decompose = roll},
     {.schema = "aten::numpy_T(Tensor(a) self) -> Tensor(a)",
      .decompose = reversed},
     {.schema = "aten::mT(Tensor(a) self) -> Tensor(a)",
