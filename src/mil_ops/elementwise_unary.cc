@@ -54,17 +54,22 @@ Status eval_logical_not(EvalContext& c) {
   return {};
 }
 
-Types infer_cast(InferContext& c) {
+template <class Context>
+Result<DType> cast_type(const Context& c) {
   const auto dtype = dtype_from_mil_name(c.str("dtype"));
   const DTypes allowed = c.def.since >= Target::iOS17 ? kMovable : kNumbersBool;
   if (!dtype || !allowed.has(*dtype)) return c.error(fmt::format("cannot cast to '{}'", c.str("dtype")));
-  return one({*dtype, c.shape("x")});
+  return *dtype;
+}
+
+Types infer_cast(InferContext& c) {
+  TRY(const DType dtype, cast_type(c));
+  return one({dtype, c.shape("x")});
 }
 
 Status eval_cast(EvalContext& c) {
-  const auto dtype = dtype_from_mil_name(c.str("dtype"));
-  if (!dtype) return c.error(fmt::format("cannot cast to '{}'", c.str("dtype")));
-  c.set_output(0, c.tensor("x").cast(*dtype));
+  TRY(const DType dtype, cast_type(c));
+  c.set_output(0, c.tensor("x").cast(dtype));
   return {};
 }
 

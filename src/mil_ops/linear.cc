@@ -166,7 +166,9 @@ Status eval_matmul(EvalContext& c) {
   }
   Tensor out = zeros<float>(DType::F32, shape);
   multiply_batches<float>(p, x.cast(DType::F32), y.cast(DType::F32), batch, out.mutable_data<float>());
-  c.set_output(0, out.cast(c.result_types[0].dtype()));
+  const DType dtype = c.result_types[0].dtype();
+  if (dtype != x.dtype && dtype != y.dtype) return c.error("the result has neither operand's type");
+  c.set_output(0, out.cast(dtype));
   return {};
 }
 

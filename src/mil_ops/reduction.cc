@@ -179,7 +179,8 @@ Status eval_log_sum_exp(EvalContext& c) {
 
 // --- argmax, argmin
 
-Result<DType> index_type(const InferContext& c) {
+template <class Context>
+Result<DType> index_type(const Context& c) {
   if (c.def.slot("output_dtype") < 0) return DType::I32;
   const std::string name = c.str("output_dtype");
   if (name != "int32" && name != "uint16")
@@ -231,7 +232,8 @@ Status arg_op(EvalContext& c) {
     else
       best_rows<Better>(x.data<float>() + i * n * inner, n, inner, best.data() + i * inner);
   }
-  c.set_output(0, Tensor::from(c.result_types[0].dtype(), reduced_shape(x.shape, reduced, c.boolean("keep_dims")), best));
+  TRY(const DType dtype, index_type(c));
+  c.set_output(0, Tensor::from(dtype, reduced_shape(x.shape, reduced, c.boolean("keep_dims")), best));
   return {};
 }
 

@@ -83,18 +83,26 @@ Result<Dim> top_count(const Context& c, Dim size) {
   return Dim(k);
 }
 
+template <class Context>
+Result<DType> index_type(const Context& c) {
+  if (c.def.slot("output_indices_dtype") < 0) return DType::I32;
+  const std::string name = c.str("output_indices_dtype");
+  if (name != "int32" && name != "uint16") return c.error(fmt::format("indices cannot be '{}'", name));
+  return name == "int32" ? DType::I32 : DType::U16;
+}
+
+template <class Context>
+bool gives_indices(const Context& c) {
+  return c.def.slot("return_indices") < 0 || c.boolean("return_indices");
+}
+
 Types infer_topk(InferContext& c) {
   Shape shape = c.shape("x");
   TRY(const size_t axis, axis_in(c, c.integer("axis"), c.rank("x")));
   TRY(shape[axis], top_count(c, shape[axis]));
-  DType index = DType::I32;
-  if (c.def.slot("output_indices_dtype") >= 0) {
-    const std::string name = c.str("output_indices_dtype");
-    if (name != "int32" && name != "uint16") return c.error(fmt::format("indices cannot be '{}'", name));
-    if (name == "uint16") index = DType::U16;
-  }
+  TRY(const DType index, index_type(c));
   std::vector<Type> types = {{c.dtype("x"), shape}};
-  if (c.def.slot("return_indices") < 0 || c.boolean("return_indices")) types.push_back({index, shape});
+  if (gives_indices(c)) types.push_back({index, shape});
   return types;
 }
 
@@ -114,7 +122,9 @@ Status eval_topk(EvalContext& c) {
     const int64_t from = (n / (k * lines.inner) * lines.size + indices[i]) * lines.inner + n % lines.inner;
     std::memcpy(element_at(values, n), element_at(x, from), element);
   }
-  if (c.result_types.size() > 1) c.set_output(1, Tensor::from(c.result_types[1].dtype(), shape, indices));
+  if (!gives_indices(c)) return {};
+  TRY(const DType index, index_type(c));
+  c.set_output(1, Tensor::from(index, shape, indices));
   return {};
 }
 

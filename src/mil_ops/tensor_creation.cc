@@ -17,6 +17,7 @@ namespace {
 
 // A tensor of one repeated value.
 Result<Tensor> repeated(const EvalContext& c, const Sizes& shape, const Tensor& scalar) {
+  if (scalar.elements() != 1) return c.error("the value to repeat must be one number");
   TRY_DO(check_sizes(c, shape));
   Tensor out = Tensor::make(scalar.dtype, shape);
   copy_strided(shape, byte_size(scalar.dtype, 1), scalar.data(), {0, Sizes(shape.size(), 0)}, out.mutable_data(),
@@ -81,11 +82,14 @@ Status eval_one_hot(EvalContext& c) {
   const int64_t depth = c.integer("one_hot_vector_size");
   Sizes shape = indices.shape;
   shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), depth);
-  const DType dtype = c.result_types[0].dtype();
+  const DType dtype = c.has("on_value")    ? c.tensor("on_value").dtype
+                      : c.has("off_value") ? c.tensor("off_value").dtype
+                                           : DType::I32;
   const auto scalar = [&](std::string_view input, int64_t fallback) {
     return c.has(input) ? c.tensor(input) : Tensor::from(dtype, {}, std::vector<int64_t>{fallback});
   };
   const Tensor on = scalar("on_value", 1);
+  if (on.elements() != 1) return c.error("on_value must be one number");
   TRY(Tensor out, repeated(c, shape, scalar("off_value", 0)));
   const int64_t inner = product(indices.shape, axis, indices.shape.size());
   const std::vector<int64_t> at = indices.ints();

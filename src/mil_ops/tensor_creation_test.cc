@@ -14,6 +14,7 @@ TEST(TensorCreation, Fill) {
   EXPECT_EQ(floats(run(fill, {{"shape", ints({3})}, {"value", f16({}, {0.5f})}})), (std::vector<float>{0.5f, 0.5f, 0.5f}));
   EXPECT_EQ(integers(run(fill_like, {{"ref_tensor", f32({2}, {1, 2})}, {"value", true}})), (std::vector<int64_t>{1, 1}));
   EXPECT_TRUE(refuses(fill, {{"shape", ints({-1})}}));
+  EXPECT_TRUE(refuses(fill, {{"shape", ints({2})}, {"value", ints({})}}));
   EXPECT_TRUE(refuses(fill, {{"shape", ints({1 << 30, 1 << 30})}}));
 }
 
@@ -27,6 +28,7 @@ TEST(TensorCreation, OneHot) {
   EXPECT_EQ(z.shape, (Shape64{1, 2, 2}));
   EXPECT_EQ(floats(z), (std::vector<float>{-1, 5, 5, -1}));
   EXPECT_TRUE(refuses(one_hot, {{"indices", ints({1})}, {"one_hot_vector_size", 2}, {"axis", 2}}));
+  EXPECT_TRUE(refuses(one_hot, {{"indices", ints({1})}, {"one_hot_vector_size", 2}, {"on_value", ints({5, 6})}}));
   EXPECT_TRUE(refuses(one_hot, {{"indices", ints({1})}, {"one_hot_vector_size", 2}, {"on_value", 5.0f}, {"off_value", 1}}));
 }
 
