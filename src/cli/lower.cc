@@ -13,7 +13,7 @@ namespace {
 struct Arguments {
   std::string input, output, report;
   std::string target = "iOS15", precision = "float16", compute_unit = "all";
-  std::vector<std::string> skip_ops, float32_ops;
+  std::vector<std::string> skip_ops, float32_ops, enumerated_shapes;
   bool full_graph = false;
 };
 
@@ -23,7 +23,33 @@ void add_shared(CLI::App& app, Arguments& a) {
   app.add_option("--deployment-target", a.target, "oldest system to run on: iOS15 (default) to iOS18, or macOS12 to macOS15");
   app.add_option("--precision", a.precision, "float16 (default) or float32");
   app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',');
+  app.add_option("--enumerated-shapes", a.enumerated_shapes,
+                 "the shapes a dynamic input may take, x=1x3x224x224,1x3x256x256; once for each such input");
   app.add_option("--report", a.report, "write what was delegated, and why the rest was not, as JSON");
+}
+
+// "x=1x5x10,4x6x10"
+Status add_enumerated_shapes(const std::string& text, driver::LowerOptions& options) {
+  const Diagnostic bad = diag(DiagKind::BadOption, fmt::format("cannot read the shapes '{}'", text), "write them as x=1x3x224x224,1x3x256x256");
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) return bad;
+  auto& shapes = options.partition.enumerated_shapes[text.substr(0, equals)];
+  shapes.emplace_back();
+  int64_t size = 0;
+  int digits = 0;
+  for (size_t i = equals + 1; i <= text.size(); ++i) {
+    const char c = i < text.size() ? text[i] : ',';
+    if (c >= '0' && c <= '9' && digits < 9) {
+      size = size * 10 + (c - '0');
+      ++digits;
+      continue;
+    }
+    if (digits == 0 || (c != 'x' && c != ',')) return bad;
+    shapes.back().push_back(size);
+    size = digits = 0;
+    if (c == ',' && i < text.size()) shapes.emplace_back();
+  }
+  return {};
 }
 
 Result<driver::LowerOptions> options_of(const Arguments& a) {
@@ -40,6 +66,7 @@ Result<driver::LowerOptions> options_of(const Arguments& a) {
     options.partition.skip_ops.insert(op);
   }
   options.partition.float32_ops.insert(a.float32_ops.begin(), a.float32_ops.end());
+  for (const std::string& shapes : a.enumerated_shapes) TRY_DO(add_enumerated_shapes(shapes, options));
   options.compute_unit = a.compute_unit;
   return options;
 }

@@ -22,9 +22,6 @@ Status check_available(const executorch::CompileOptions& specs) {
                          "leave it out, or quantise the model in PyTorch before the export");
   if (specs.pass_names)
     return not_available("pass_pipeline", "the list of passes cannot be chosen yet", "leave pass_names out: the default passes run");
-  if (specs.enumerated_shapes)
-    return not_available("enumerated_shapes", "enumerated shapes cannot be lowered yet",
-                         "leave it out: the dimensions that the export left dynamic become ranges");
   return {};
 }
 
@@ -42,6 +39,8 @@ Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, Lower
     options.partition.target = *target;
   }
   options.partition.float_type = parsed.compute_precision == executorch::Precision::Float32 ? DType::F32 : DType::F16;
+  for (const auto& shape : parsed.enumerated_shapes.value_or(std::vector<executorch::EnumeratedShape>{}))
+    for (const std::string& input : shape.inputs) options.partition.enumerated_shapes[input] = shape.shapes;
   options.compute_unit = executorch::spec_name(parsed.compute_unit);
   options.compile_specs.emplace(specs.begin(), specs.end());
   return {};

@@ -30,7 +30,7 @@ TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
       {{"model_type", "compiled_model"}, DiagKind::ToolMissing},
       {{"op_linear_quantizer_config", "{\"dtype\": \"int4\"}"}, DiagKind::BadOption},
       {{"pass_pipeline", "[]"}, DiagKind::BadOption},
-      {{"enumerated_shapes", "[]"}, DiagKind::BadOption},
+      {{"enumerated_shapes", "{"}, DiagKind::BadOption},
       {{"min_deployment_target", "5"}, DiagKind::UnsupportedTarget},
       {{"min_deployment_target", "99"}, DiagKind::BadOption},
       {{"compute_units", "abacus"}, DiagKind::BadOption},
@@ -43,6 +43,17 @@ TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
     EXPECT_NE(status.error().what.find(spec.key), std::string::npos) << status.error().what;
     EXPECT_FALSE(options.compile_specs);
   }
+}
+
+TEST(ApplyCompileSpecs, EnumeratedShapesComeByInput) {
+  const executorch::CompileSpec spec{
+      "enumerated_shapes", R"([[{"shape": [{"key_name": "s77", "low": 2, "high": 10}, 4]}, [[[2, 4], [3, 4]], ["x", "y"]]]])"};
+  LowerOptions options;
+  const auto status = apply_compile_specs(std::span(&spec, 1), options);
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  const std::vector<std::vector<int64_t>> shapes = {{2, 4}, {3, 4}};
+  EXPECT_EQ(options.partition.enumerated_shapes.at("x"), shapes);
+  EXPECT_EQ(options.partition.enumerated_shapes.at("y"), shapes);
 }
 
 }  // namespace

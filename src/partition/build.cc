@@ -73,6 +73,8 @@ class Builder {
     function_.inputs.push_back(input);
     delegate_.inputs.push_back(v);
     delegate_.input_names.push_back(program_.values[input].name);
+    if (const auto it = options_.enumerated_shapes.find(value.name); it != options_.enumerated_shapes.end())
+      function_.enumerated_shapes[program_.values[input].name] = it->second;
     state_.add_size_source(input, value.type.shape);
     torch_ops::Operand operand(input);
     if (value.type.rank() == 0) {

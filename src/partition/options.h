@@ -1,6 +1,7 @@
 // The options of CoreMLPartitioner and of its compile specs, under the names users know.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct PartitionOptions {
   bool lower_full_graph = false;
   bool take_over_constant_data = true;
   bool take_over_mutable_buffer = true;
+  // The shapes each dynamic input may take, by name; the lists are matched by position. Needs lower_full_graph.
+  std::map<std::string, std::vector<std::vector<int64_t>>> enumerated_shapes;
   std::set<std::string> float32_ops;        // operators that compute in float32 at float16 precision
 };
 
