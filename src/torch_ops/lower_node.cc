@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "torch/schema.h"
 #include "torch_ops/lowering_state.h"
 #include "torch_ops/op.h"
@@ -14,8 +16,15 @@ Diagnostic at_node(Diagnostic d, const torch::Node& node) {
   return d;
 }
 
-// What no lowering can express, whatever the op.
-Status check_types(LoweringState& state, const torch::Graph& graph, const torch::Node& node) {
+bool is_empty(const TensorType& t) { return std::find(t.shape.begin(), t.shape.end(), Dim(0)) != t.shape.end(); }
+
+// Joining with nothing is common: caches start as tensors without elements.
+bool takes_empty_tensors(std::string_view target) {
+  return target == "aten.cat.default" || target == "aten.concat.default" || target == "aten.concatenate.default";
+}
+
+// What no lowering can express, whatever the op. Core ML has no empty tensors, but constants may be empty until they are used.
+Status check_types(LoweringState& state, const torch::Graph& graph, const torch::Node& node, bool constant) {
   auto check = [&](torch::ValueId v) -> Status {
     if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) return {};
     const TensorType& t = graph.values[v].type;
@@ -23,20 +32,26 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
       return diag(DiagKind::UnsupportedDtype, fmt::format("Core ML has no {} tensors", torch_name(t.dtype)));
     return {};
   };
+  auto check_argument = [&](torch::ValueId v) -> Status {
+    TRY_DO(check(v));
+    if (v && !constant && is_empty(graph.values[v].type) && !takes_empty_tensors(node.target))
+      return diag(DiagKind::UnsupportedShape, "an argument is empty, which Core ML cannot hold");
+    return {};
+  };
   Status status;
   auto visit = [&](torch::ValueId v) {
-    if (status.ok()) status = check(v);
+    if (status.ok()) status = check_argument(v);
   };
   for (const auto& a : node.args) for_each_value(a.arg, visit);
-  for (torch::ValueId v : node.results) visit(v);
+  for (torch::ValueId v : node.results)
+    if (status.ok()) status = check(v);
   if (!status.ok()) return status;
   for (torch::ValueId v : node.results) {
     if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) continue;
     if (!state.is_used(graph, v)) continue;  // batch norm in evaluation has empty ones
     const TensorType& t = graph.values[v].type;
     if (t.rank() > 5) return diag(DiagKind::UnsupportedRank, fmt::format("the result has rank {}, Core ML allows 5", t.rank()));
-    for (Dim d : t.shape)
-      if (d == Dim(0)) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
+    if (is_empty(t) && !constant) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
   }
   return {};
 }
@@ -110,9 +125,10 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
   if (!op)
     return at_node(diag(DiagKind::UnknownOp, "Cortland does not know this operator", "it stays on the CPU if ExecuTorch has a kernel for it"), node);
   if (!op->lower) return at_node(diag(DiagKind::UnsupportedOp, "there is no Core ML form of this operator"), node);
-  if (auto status = check_types(state, graph, node); !status.ok()) return at_node(status.error(), node);
+  const bool constant = reads_only_constants(state, graph, node);
+  if (auto status = check_types(state, graph, node, constant); !status.ok()) return at_node(status.error(), node);
   DType compute = state.options.float_type;
-  if (state.float32_ops.count(node.target) || reads_only_constants(state, graph, node)) compute = DType::F32;
+  if (state.float32_ops.count(node.target) || constant) compute = DType::F32;
   const auto mark = state.mark();
   state.float16_overflow = false;
   Status status = try_lower(state, graph, id, *op, compute);

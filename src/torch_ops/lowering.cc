@@ -236,7 +236,7 @@ bool Lowering::result_used(size_t i) const {
 
 Result<int64_t> Lowering::axis(std::string_view name, int rank) const {
   TRY(const int64_t given, integer(name));
-  const int64_t positive = given < 0 ? given + rank : given;
+  const int64_t positive = given < 0 ? given + std::max(rank, 1) : given;
   // torch lets a scalar have axis 0 and -1.
   if (positive < 0 || positive >= std::max(rank, 1))
     return reject(DiagKind::UnsupportedArgument, fmt::format("dimension {} is out of range for rank {}", given, rank));
@@ -249,7 +249,7 @@ Result<std::vector<int64_t>> Lowering::axes(std::string_view name, int rank) con
     TRY(out, ints(name));
   }
   for (int64_t& a : out) {
-    if (a < 0) a += rank;
+    if (a < 0) a += std::max(rank, 1);
     if (a < 0 || a >= std::max(rank, 1)) return reject(DiagKind::UnsupportedArgument, fmt::format("a dimension is out of range for rank {}", rank));
   }
   if (out.empty())

@@ -75,10 +75,8 @@ Lowered selected(Lowering& in) {
   return selected(in, x, axis, index);
 }
 
-// All operators that cut a tensor along `dim` into consecutive parts: torch recorded how long each is.
-Lowered cut(Lowering& in) {
-  TRY(Operand x, payload(in, "self"));
-  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+// All operators that cut a tensor along an axis into consecutive parts: torch recorded how long each is.
+Lowered cut_at(Lowering& in, Operand x, int64_t axis) {
   Shape lengths;
   std::vector<bool> wanted;
   for (size_t i = 0; i < in.node().results.size(); ++i) {
@@ -89,6 +87,18 @@ Lowered cut(Lowering& in) {
       return in.reject(DiagKind::UnsupportedShape, "a part has no recorded shape", "export the model again");
   }
   return split(in, x, axis, lengths, wanted);
+}
+
+Lowered cut(Lowering& in) {
+  TRY(Operand x, payload(in, "self"));
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  return cut_at(in, x, axis);
+}
+
+// hsplit cuts vectors along their only axis, and everything else, like its kin, along a fixed one.
+Lowered cut_axis(Lowering& in, int64_t axis) {
+  TRY(Operand x, payload(in, "self"));
+  return cut_at(in, x, std::min<int64_t>(axis, in.rank_of(x) - 1));
 }
 
 Lowered unbound(Lowering& in) {
@@ -295,6 +305,15 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::tensor_split.tensor_indices_or_sections(Tensor(a -> *) self, Tensor tensor_indices_or_sections, int dim=0) "
                "-> Tensor(a)[]",
      .lower = cut},
+    {.schema = "aten::hsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]", .lower = [](Lowering& in) { return cut_axis(in, 1); }},
+    {.schema = "aten::hsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]",
+     .lower = [](Lowering& in) { return cut_axis(in, 1); }},
+    {.schema = "aten::vsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]", .lower = [](Lowering& in) { return cut_axis(in, 0); }},
+    {.schema = "aten::vsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]",
+     .lower = [](Lowering& in) { return cut_axis(in, 0); }},
+    {.schema = "aten::dsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]", .lower = [](Lowering& in) { return cut_axis(in, 2); }},
+    {.schema = "aten::dsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]",
+     .lower = [](Lowering& in) { return cut_axis(in, 2); }},
     {.schema = "aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]", .lower = unbound},
     {.schema = "aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)", .lower = unfolded},
     {.schema = "aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)",
