@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "cli/command.h"
 #include "driver/driver.h"
@@ -71,11 +72,24 @@ Result<driver::LowerOptions> options_of(const Arguments& a) {
   return options;
 }
 
-Status finish(const driver::LowerReport& report, const Arguments& a) {
-  for (const auto& w : report.warnings) fmt::print(stderr, "warning: {}\n", w);
-  if (!a.report.empty()) TRY_DO(write_file(a.report, as_bytes(report.json())));
-  return {};
-}
+// The report's file is opened before the work starts, so that a bad path costs nothing and leaves nothing.
+struct ReportFile {
+  std::optional<OutputFile> file;
+
+  Status open(const Arguments& a) {
+    if (a.report.empty()) return {};
+    TRY(auto created, OutputFile::create(a.report));
+    file.emplace(std::move(created));
+    return {};
+  }
+
+  Status finish(const driver::LowerReport& report) {
+    for (const auto& w : report.warnings) fmt::print(stderr, "warning: {}\n", w);
+    if (!file) return {};
+    TRY_DO(file->append(as_bytes(report.json())));
+    return file->commit();
+  }
+};
 
 std::function<Status()> add_lower(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
@@ -85,11 +99,14 @@ std::function<Status()> add_lower(CLI::App& app) {
   app.add_flag("--lower-full-graph", a->full_graph, "fail unless every operator can be delegated");
   return [a]() -> Status {
     TRY(const auto options, options_of(*a));
+    ReportFile file;
+    TRY_DO(file.open(*a));
     TRY(const auto report, driver::lower(a->input, a->output, options));
+    TRY_DO(file.finish(report));
     size_t ops = 0;
     for (const auto& d : report.delegates) ops += d.ops.size();
     fmt::print("{}: {} operators in {} Core ML delegates, {} on the CPU\n", a->output, ops, report.delegates.size(), report.cpu_ops.size());
-    return finish(report, *a);
+    return {};
   };
 }
 
@@ -98,8 +115,10 @@ std::function<Status()> add_convert(CLI::App& app) {
   add_shared(app, *a);
   return [a]() -> Status {
     TRY(const auto options, options_of(*a));
+    ReportFile file;
+    TRY_DO(file.open(*a));
     TRY(const auto report, driver::convert(a->input, a->output, options));
-    return finish(report, *a);
+    return file.finish(report);
   };
 }
 

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "executorch/kernels.h"
 #include "mil_ops/ops.h"
+#include "torch_ops/op.h"
 
 namespace cortland::cli {
 namespace {
@@ -34,14 +37,40 @@ std::string signature(const mil::MilOp& op) {
   return text;
 }
 
+// What becomes of a torch operator. Whether one node of it is delegated depends on its arguments and on the target.
+struct TorchSupport {
+  std::string target;
+  bool core_ml = false;
+  std::string cpu;  // "kernel", "decomposed" or "none"
+};
+
+std::vector<TorchSupport> torch_support() {
+  std::vector<TorchSupport> all;
+  for (const torch_ops::TorchOp* op : torch_ops::all_ops()) {
+    // "aten::add.Tensor(" -> "aten::add.Tensor"; the target is "aten.add.Tensor".
+    const std::string name(op->schema.substr(0, op->schema.find('(')));
+    std::string target = name;
+    target.replace(target.find("::"), 2, ".");
+    if (target.find('.') == target.rfind('.')) target += ".default";
+    const std::string cpu = executorch::find_kernel(name) ? "kernel" : op->decompose ? "decomposed" : "none";
+    all.push_back({target, op->lower != nullptr, cpu});
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+  return all;
+}
+
 Status list(bool json) {
   if (json) {
+    Json torch = Json::array();
+    for (const TorchSupport& op : torch_support()) torch.push_back({{"name", op.target}, {"core_ml", op.core_ml}, {"cpu", op.cpu}});
     Json ops = Json::array();
     for (const mil::MilOp* op : mil_ops::all()) ops.push_back(describe(*op));
-    fmt::print("{}\n", Json{{"mil", std::move(ops)}}.dump(2));
+    fmt::print("{}\n", Json{{"torch", std::move(torch)}, {"mil", std::move(ops)}}.dump(2));
     return {};
   }
-  fmt::print("{:<42} {:<6} inputs (? optional)\n", "MIL op", "since");
+  fmt::print("{:<42} {:<8} on the CPU\n", "torch operator", "Core ML");
+  for (const TorchSupport& op : torch_support()) fmt::print("{:<42} {:<8} {}\n", op.target, op.core_ml ? "yes" : "no", op.cpu);
+  fmt::print("\n{:<42} {:<6} inputs (? optional)\n", "MIL op", "since");
   for (const mil::MilOp* op : mil_ops::all()) fmt::print("{:<42} {:<6} {}\n", op->name, mil::target_name(op->since), signature(*op));
   return {};
 }

@@ -62,7 +62,7 @@ Status check_enumerated(const std::vector<Feature>& features, std::span<const mi
               "pass shapes that stand at the same position of the lists of allowed shapes");
 }
 
-// Whole numbers that every value of `dtype` stays within; nothing for floats beyond the exact range.
+// Whole numbers that every value of `dtype` stays within.
 std::pair<double, double> exact_range(DType dtype) {
   switch (dtype) {
     case DType::Bool: return {0, 1};
@@ -72,9 +72,6 @@ std::pair<double, double> exact_range(DType dtype) {
     case DType::U16: return {0, 65535};
     case DType::I32: return {-2147483648.0, 2147483647.0};
     case DType::U32: return {0, 4294967295.0};
-    case DType::F16: return {-2048, 2048};
-    case DType::BF16: return {-256, 256};
-    case DType::F32: return {-16777216, 16777216};
     default: return {-9007199254740992.0, 9007199254740992.0};
   }
 }
@@ -98,8 +95,9 @@ std::string describe(const Shape& shape, const DimTable& dims) {
 Result<mil::Tensor> convert_input(const mil::Tensor& tensor, DType to, const std::string& name) {
   const DType from = tensor.dtype;
   if (from == to) return tensor;
-  const bool from_whole = is_integer(from) || from == DType::Bool, to_number = is_float(to) || is_integer(to) || to == DType::Bool;
-  if (!(is_float(from) && is_float(to)) && !(from_whole && to_number))
+  // Integers for a float input are most likely another input's, or were never scaled; bools are 0 and 1 in every type.
+  const bool from_whole = is_integer(from) || from == DType::Bool, to_whole = is_integer(to) || to == DType::Bool;
+  if (!(is_float(from) && is_float(to)) && !(from_whole && to_whole) && !(from == DType::Bool && is_float(to)))
     return bad_input(name, fmt::format("its element type is {}, but the model takes {}", torch_name(from), torch_name(to)));
   if (from_whole) {
     const auto [low, high] = exact_range(to);

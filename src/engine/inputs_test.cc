@@ -65,8 +65,7 @@ TEST(ConvertInput, KeepsValuesOrRefuses) {
   EXPECT_THAT(convert_input(ints, DType::I16, "ids").error().what, AllOf(HasSubstr("'ids'"), HasSubstr("70000"), HasSubstr("int16")));
   EXPECT_THAT(convert_input(Tensor::from(DType::I64, {1}, std::vector<int64_t>{1LL << 31}), DType::I32, "ids").error().what,
               HasSubstr("2147483648"));
-  EXPECT_TRUE(convert_input(ints, DType::F32, "x").ok());
-  EXPECT_FALSE(convert_input(Tensor::from(DType::I32, {1}, std::vector<int64_t>{16777217}), DType::F32, "x").ok());
+  EXPECT_THAT(convert_input(ints, DType::F32, "x").error().what, AllOf(HasSubstr("int64"), HasSubstr("float32")));
   auto half = convert_input(Tensor::from(DType::F64, {1}, std::vector<float>{0.1f}), DType::F16, "x");
   ASSERT_TRUE(half.ok());
   EXPECT_NEAR(half->floats()[0], 0.1, 1e-4);
