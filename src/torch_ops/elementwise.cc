@@ -25,6 +25,12 @@ Result<Operand> float_tensor(Lowering& in, std::string_view name) {
   return as_float(in, o);
 }
 
+Result<Operand> in_result_kind(Lowering& in) {
+  TRY(Operand x, in.precise_tensor("self"));
+  if (is_float(in.result_type().dtype)) return as_float(in, x);
+  return in.cast(x, DType::I32);
+}
+
 Result<Operand> as_bool(Lowering& in, Operand o) {
   if (in.dtype_of(o) == DType::Bool) return o;
   if (o.is_const()) return in.cast(o, DType::Bool);

@@ -13,7 +13,9 @@ DType common_float(Lowering& in, const std::vector<Operand>& operands);
 
 // `name` as an operand for float math: floats as they are (constants in `compute`), integers in float32, bools in `compute`.
 Result<Operand> float_tensor(Lowering& in, std::string_view name);
-// The same for an operand at hand.
+// `self` in the kind of the result: floats as float_tensor gives them, else int32 (bools too).
+Result<Operand> in_result_kind(Lowering& in);
+// Float math on an operand at hand.
 Result<Operand> as_float(Lowering& in, Operand o);
 // != 0, as bool.
 Result<Operand> as_bool(Lowering& in, Operand o);

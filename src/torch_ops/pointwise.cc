@@ -40,44 +40,26 @@ Lowered lower_frac(Lowering& in) {
 }
 
 Lowered lower_abs(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  if (in.result_type().dtype == DType::Bool) return x;
-  if (is_float(in.result_type().dtype)) {
-    TRY(x, as_float(in, x));
-  } else {
-    TRY(x, in.cast(x, DType::I32));
-  }
+  if (in.result_type().dtype == DType::Bool) return in.tensor("self");
+  TRY(Operand x, in_result_kind(in));
   return in.op(mil_ops::abs, {{"x", x}});
 }
 
 Lowered lower_sign(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  if (in.result_type().dtype == DType::Bool) return x;
-  if (is_float(in.result_type().dtype)) {
-    TRY(x, as_float(in, x));
-  } else {
-    TRY(x, in.cast(x, DType::I32));
-  }
+  if (in.result_type().dtype == DType::Bool) return in.tensor("self");
+  TRY(Operand x, in_result_kind(in));
   return in.op(mil_ops::sign, {{"x", x}});
 }
 
 Lowered lower_neg(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  if (is_float(in.result_type().dtype)) {
-    TRY(x, as_float(in, x));
-  } else {
-    TRY(x, in.cast(x, DType::I32));
-  }
+  TRY(Operand x, in_result_kind(in));
   return negate(in, x);
 }
 
 Lowered lower_identity(Lowering& in) { return in.precise_tensor("self"); }
 
 Lowered lower_square(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  if (is_float(in.result_type().dtype)) {
-    TRY(x, as_float(in, x));
-  }
+  TRY(Operand x, in_result_kind(in));
   return in.op(mil_ops::mul, {{"x", x}, {"y", x}});
 }
 

@@ -29,22 +29,15 @@ Result<Operand> reduce(Lowering& in, const mil::MilOp& op, const Reduction& r) {
   return in.op(op, {{"x", r.x}, {"axes", r.axes}, {"keep_dims", r.keep}});
 }
 
-// The argument in the element type of the result: sums of bools and integers are int32.
-Result<Operand> in_result_type(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  if (is_float(in.result_type().dtype)) return as_float(in, x);
-  return in.cast(x, DType::I32);
-}
-
 template <const mil::MilOp& op>
 Lowered lower_reduce(Lowering& in) {
-  TRY(Operand x, in_result_type(in));
+  TRY(Operand x, in_result_kind(in));
   TRY(Reduction r, reduction_of(in, x));
   return reduce(in, op, r);
 }
 
 Lowered lower_nansum(Lowering& in) {
-  TRY(Operand x, in_result_type(in));
+  TRY(Operand x, in_result_kind(in));
   TRY(Operand nan, in.op(mil_ops::not_equal, {{"x", x}, {"y", x}}));
   TRY(x, select(in, nan, number_like(in, 0, x), x));
   TRY(Reduction r, reduction_of(in, x));
@@ -214,7 +207,7 @@ Lowered lower_logsumexp(Lowering& in) {
 }
 
 Lowered lower_cumsum(Lowering& in) {
-  TRY(Operand x, in_result_type(in));
+  TRY(Operand x, in_result_kind(in));
   if (in.rank_of(x) == 0) return x;
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   return in.op(mil_ops::cumsum, {{"x", x}, {"axis", axis}, {"exclusive", false}, {"reverse", false}});
@@ -255,7 +248,7 @@ Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis
 }
 
 Lowered lower_cumprod(Lowering& in) {
-  TRY(Operand x, in_result_type(in));
+  TRY(Operand x, in_result_kind(in));
   if (in.rank_of(x) == 0) return x;
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   return scan(in, mil_ops::mul, x, axis, 1);
