@@ -73,7 +73,8 @@ class Lowering {
   bool has(std::string_view name) const;               // present and not None
   bool is_tensor(std::string_view name) const;         // a `Tensor` argument may also hold a Python number
   Result<Operand> tensor(std::string_view name);       // also numbers, as rank-0 constants; float types in compute()
-  // The same, but a value that was computed in float32 keeps that type; constants keep theirs.
+  Result<Operand> stored_tensor(std::string_view name);  // as it is, whatever its element type
+  // A value that was computed in float32 keeps that type; constants keep theirs.
   Result<Operand> precise_tensor(std::string_view name);
   Result<std::vector<Operand>> tensors(std::string_view name);  // None entries are empty operands
   Result<std::vector<Operand>> precise_tensors(std::string_view name);
@@ -134,7 +135,6 @@ class Lowering {
   Diagnostic reject_argument(std::string_view name, std::string_view value, std::string help) const;
 
  private:
-  Result<Operand> stored_tensor(std::string_view name);    // as it is, whatever its element type
   Result<std::vector<Operand>> fold(mil::OpId op);  // an op on constants becomes constants
   LoweringState& state_;
   const torch::Graph& graph_;

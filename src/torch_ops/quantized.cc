@@ -1,0 +1,248 @@
+// Operators of PT2E (quantized_decomposed) and torchao that quantise and dequantise.
+#include <fmt/format.h>
+
+#include "mil_ops/ops.h"
+#include "torch_ops/indices.h"
+#include "torch_ops/op.h"
+#include "torch_ops/quantization.h"
+
+namespace cortland::torch_ops {
+namespace {
+
+// Scale and zero point are numbers or tensors.
+Result<Operand> parameter(Lowering& in, std::string_view name) {
+  if (in.is_tensor(name)) return in.stored_tensor(name);
+  TRY(const double v, in.number(name));
+  return in.constant(v, DType::F32);
+}
+
+Result<Quantization> specification(Lowering& in, std::string_view scale, std::string_view zero, Shape groups) {
+  Quantization spec;
+  TRY(spec.scale, parameter(in, scale));
+  if (in.has(zero)) {
+    TRY(spec.zero, parameter(in, zero));
+  }
+  spec.groups = std::move(groups);
+  const auto bound = [&](std::string_view name) -> Result<int64_t> {
+    if (!in.is_tensor(name)) return in.integer(name);
+    TRY(Operand o, in.tensor(name));
+    const auto v = in.const_ints(o);
+    if (!v || v->size() != 1) return in.reject(DiagKind::UnsupportedArgument, fmt::format("argument '{}' is known only at run time", name));
+    return (*v)[0];
+  };
+  if (in.has("quant_min")) {
+    TRY(spec.low, bound("quant_min"));
+  }
+  if (in.has("quant_max")) {
+    TRY(spec.high, bound("quant_max"));
+  }
+  return spec;
+}
+
+// Which part of a tensor shares one scale.
+enum class Share { Tensor, Channel, Token, Group };
+
+Result<Shape> groups_of(Lowering& in, Share share, const Shape& x) {
+  if (share == Share::Tensor) return per_tensor(in, static_cast<int>(x.size()));
+  if (share == Share::Token) return per_row(x);
+  if (share == Share::Channel) {
+    TRY(const int64_t axis, in.axis("axis", static_cast<int>(x.size())));
+    return per_axis(x, axis);
+  }
+  TRY(int64_t size, in.integer("group_size"));
+  if (x.empty() || !x.back().is_constant() || size < 1) return in.reject(DiagKind::UnsupportedShape, "groups of a dynamic size");
+  Shape groups = x;
+  size = std::min(size, x.back().constant());
+  groups.back() = x.back().constant() / size;
+  return groups;
+}
+
+Lowered dequantized(Lowering& in, Share share, std::string_view scale, std::string_view zero) {
+  TRY(Operand q, in.stored_tensor("input"));
+  TRY(Shape groups, groups_of(in, share, in.shape_of(q)));
+  TRY(const Quantization spec, specification(in, scale, zero, std::move(groups)));
+  return dequantize(in, q, spec);
+}
+
+Lowered quantized(Lowering& in, Share share, std::string_view scale, std::string_view zero) {
+  TRY(Operand x, in.stored_tensor("input"));
+  TRY(Shape groups, groups_of(in, share, in.shape_of(x)));
+  TRY(const Quantization spec, specification(in, scale, zero, std::move(groups)));
+  return quantize(in, x, spec, in.result_type().dtype);
+}
+
+Lowered dequantized_tensor(Lowering& in) { return dequantized(in, Share::Tensor, "scale", "zero_point"); }
+Lowered dequantized_channel(Lowering& in) { return dequantized(in, Share::Channel, "scales", "zero_points"); }
+Lowered dequantized_token(Lowering& in) { return dequantized(in, Share::Token, "scales", "zero_points"); }
+Lowered dequantized_group(Lowering& in) { return dequantized(in, Share::Group, "scales", "zero_points"); }
+Lowered quantized_tensor(Lowering& in) { return quantized(in, Share::Tensor, "scale", "zero_point"); }
+Lowered quantized_channel(Lowering& in) { return quantized(in, Share::Channel, "scales", "zero_points"); }
+Lowered quantized_token(Lowering& in) { return quantized(in, Share::Token, "scales", "zero_points"); }
+Lowered quantized_group(Lowering& in) { return quantized(in, Share::Group, "scales", "zero_points"); }
+
+Lowered fake_quantized_channel(Lowering& in) {
+  TRY(Operand x, in.tensor("input"));
+  TRY(Shape groups, groups_of(in, Share::Channel, in.shape_of(x)));
+  TRY(const Quantization spec, specification(in, "scales", "zero_points", std::move(groups)));
+  TRY(Operand q, quantize(in, x, spec, DType::I32));
+  return dequantize(in, q, spec);
+}
+
+// --- torchao
+
+// Blocks of `block_size`; -1 is a whole axis.
+Result<Shape> blocks_of(Lowering& in, const Shape& x) {
+  TRY(const auto block, in.dims("block_size"));
+  if (block.size() != x.size()) return in.reject(DiagKind::UnsupportedArgument, "block_size has another rank than the tensor");
+  Shape groups;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto size = known(in, block[i]);
+    if (block[i] == x[i] || size == -1) {
+      groups.push_back(1);
+    } else if (size == 1) {
+      groups.push_back(x[i]);
+    } else if (size && *size > 0 && x[i].is_constant() && x[i].constant() % *size == 0) {
+      groups.push_back(x[i].constant() / *size);
+    } else {
+      return in.reject(DiagKind::UnsupportedShape, "the blocks do not divide the tensor");
+    }
+  }
+  return groups;
+}
+
+// The range of a type, for arguments that leave it out.
+void default_range(Lowering& in, DType type, Quantization& spec) {
+  const bool is_signed = type == DType::I8 || type == DType::I16 || type == DType::I32;
+  const int bits = type == DType::I16 ? 16 : type == DType::I32 ? 32 : 8;
+  if (!in.has("quant_min")) spec.low = is_signed ? -(int64_t{1} << (bits - 1)) : 0;
+  if (!in.has("quant_max")) spec.high = (int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
+}
+
+Lowered dequantized_affine(Lowering& in) {
+  TRY(Operand q, in.stored_tensor("input"));
+  TRY(Shape groups, blocks_of(in, in.shape_of(q)));
+  TRY(Quantization spec, specification(in, "scale", "zero_point", std::move(groups)));
+  default_range(in, in.torch_type("input").dtype, spec);
+  if (spec.zero && in.type(spec.zero).tensor.elements() == 0) spec.zero = {};
+  return dequantize(in, q, spec);
+}
+
+Lowered quantized_affine(Lowering& in) {
+  TRY(Operand x, in.stored_tensor("input"));
+  TRY(Shape groups, blocks_of(in, in.shape_of(x)));
+  TRY(Quantization spec, specification(in, "scale", "zero_point", std::move(groups)));
+  default_range(in, in.result_type().dtype, spec);
+  return quantize(in, x, spec, in.result_type().dtype);
+}
+
+Lowered dequantized_codebook(Lowering& in) {
+  TRY(Operand codes, in.stored_tensor("codes"));
+  TRY(Operand table, in.stored_tensor("codebook"));
+  TRY(const int64_t bits, in.integer("nbits"));
+  return look_up_codes(in, codes, table, bits);
+}
+
+// --- embeddings of packed weights
+
+Lowered embedded(Lowering& in, int bits) {
+  TRY(Operand packed, in.stored_tensor("weight"));
+  const Weight* w = in.const_weight(packed);
+  if (!w || w->shape().size() != 2) return in.reject(DiagKind::UnsupportedArgument, "the embedding table must be a constant matrix");
+  Operand table = packed;
+  if (bits < 8) {
+    // 4 bits: the first of two in the high half; 2 bits: the first of four in the lowest.
+    const int parts = 8 / bits;
+    std::string bytes;
+    for (int64_t v : w->to_ints())
+      for (int i = 0; i < parts; ++i) {
+        const int shift = bits == 4 ? 4 * (1 - i) : 2 * i;
+        bytes += static_cast<char>(((v >> shift) & ((1 << bits) - 1)) - (1 << (bits - 1)));
+      }
+    table = in.constant(Weight::dense(DType::I8, {w->shape()[0], w->shape()[1] * parts}, bytes));
+  }
+  Quantization spec;
+  TRY(spec.scale, in.stored_tensor("weight_scales"));
+  if (in.has("weight_zero_points")) {
+    TRY(spec.zero, in.stored_tensor("weight_zero_points"));
+  }
+  TRY(spec.low, in.integer("weight_quant_min"));
+  TRY(spec.high, in.integer("weight_quant_max"));
+  const Shape scales = in.shape_of(spec.scale);
+  spec.groups = {in.shape_of(table)[0], scales.size() == 2 ? scales[1] : Dim(1)};
+  TRY(Operand weights, dequantize(in, table, spec));
+  TRY(Operand indices, in.tensor("indices"));
+  TRY(Operand typed, in.cast(weights, in.compute()));
+  return gather(in, typed, 0, indices);
+}
+
+#define TYPED ", ScalarType dtype, *, ScalarType? out_dtype=None) -> Tensor"
+#define EMBEDDING "(Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, int weight_quant_max, Tensor indices"
+
+constexpr TorchOp kTable[] = {
+    {.schema = "quantized_decomposed::quantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int quant_max, "
+               "ScalarType dtype) -> Tensor",
+     .lower = quantized_tensor},
+    {.schema = "quantized_decomposed::quantize_per_tensor.tensor(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int "
+               "quant_max, ScalarType dtype) -> Tensor",
+     .lower = quantized_tensor},
+    {.schema = "quantized_decomposed::quantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor quant_min, Tensor "
+               "quant_max, ScalarType dtype) -> Tensor",
+     .lower = quantized_tensor},
+    {.schema = "quantized_decomposed::quantize_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
+               "quant_max, ScalarType dtype) -> Tensor",
+     .lower = quantized_channel},
+    {.schema = "quantized_decomposed::quantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
+               "ScalarType dtype) -> Tensor",
+     .lower = quantized_token},
+    {.schema = "quantized_decomposed::quantize_per_channel_group(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int "
+               "quant_max, ScalarType dtype, int group_size) -> Tensor",
+     .lower = quantized_group},
+    {.schema = "quantized_decomposed::dequantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int quant_max" TYPED,
+     .lower = dequantized_tensor},
+    {.schema = "quantized_decomposed::dequantize_per_tensor.tensor(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int "
+               "quant_max" TYPED,
+     .lower = dequantized_tensor},
+    {.schema = "quantized_decomposed::dequantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor quant_min, "
+               "Tensor quant_max" TYPED,
+     .lower = dequantized_tensor},
+    {.schema = "quantized_decomposed::dequantize_per_channel(Tensor input, Tensor scales, Tensor? zero_points, int axis, int quant_min, "
+               "int quant_max" TYPED,
+     .lower = dequantized_channel},
+    {.schema = "quantized_decomposed::dequantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
+               "ScalarType dtype, ScalarType output_dtype) -> Tensor",
+     .lower = dequantized_token},
+    {.schema = "quantized_decomposed::dequantize_per_channel_group(Tensor input, Tensor scales, Tensor? zero_points, int quant_min, int "
+               "quant_max, ScalarType dtype, int group_size, ScalarType output_dtype) -> Tensor",
+     .lower = dequantized_group},
+    {.schema = "quantized_decomposed::fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
+               "quant_max) -> Tensor",
+     .lower = fake_quantized_channel},
+    {.schema = "quantized_decomposed::embedding_byte" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 8); }},
+    {.schema = "quantized_decomposed::embedding_byte.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
+     .lower = [](Lowering& in) { return embedded(in, 8); }},
+    {.schema = "quantized_decomposed::embedding_4bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 4); }},
+    {.schema = "quantized_decomposed::embedding_4bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
+     .lower = [](Lowering& in) { return embedded(in, 4); }},
+    {.schema = "quantized_decomposed::embedding_2bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 2); }},
+    {.schema = "quantized_decomposed::embedding_2bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
+     .lower = [](Lowering& in) { return embedded(in, 2); }},
+    {.schema = "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "
+               "Scalar? quant_min=None, Scalar? quant_max=None, ScalarType output_dtype=6) -> Tensor",
+     .lower = dequantized_affine},
+    {.schema = "torchao::quantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType output_dtype, "
+               "Scalar? quant_min=None, Scalar? quant_max=None) -> Tensor",
+     .lower = quantized_affine},
+    {.schema = "quant::dequantize_codebook(Tensor codes, Tensor codebook, SymInt nbits, SymInt[] block_size, ScalarType output_dtype=6) -> "
+               "Tensor",
+     .lower = dequantized_codebook},
+};
+
+#undef EMBEDDING
+#undef TYPED
+
+}  // namespace
+
+extern const std::span<const TorchOp> kQuantizedOps;
+const std::span<const TorchOp> kQuantizedOps = kTable;
+
+}  // namespace cortland::torch_ops
