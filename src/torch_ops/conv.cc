@@ -34,7 +34,9 @@ Result<Operand> spread(Lowering& in, Operand x, size_t axis, int64_t zeros) {
   Shape spread_out = shape;
   spread_out[axis] = in.dim_table().mul(shape[axis], zeros + 1);
   TRY(x, in.reshape(x, spread_out));
-  return slice(in, x, static_cast<int64_t>(axis), 0, in.dim_table().sub(spread_out[axis], zeros));
+  spread_out[axis] = in.dim_table().sub(spread_out[axis], zeros);
+  TRY(x, slice(in, x, static_cast<int64_t>(axis), 0, spread_out[axis]));
+  return in.with_shape(x, spread_out);
 }
 
 Result<Operand> convolve(Lowering& in, Convolution c) {

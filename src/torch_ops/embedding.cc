@@ -65,10 +65,11 @@ Result<Operand> membership(Lowering& in, const Bags& b, Operand offsets, bool ha
   return in.with_shape(inside, {b.bags, b.count});
 }
 
-Result<Operand> summed_bags(Lowering& in, const Bags& b, Operand inside) {
+Result<Operand> summed_bags(Lowering& in, const Bags& b, Operand inside, Operand counted) {
   TRY(Operand share, in.cast(inside, in.compute()));
   if (b.mode == Mode::Mean) {
-    TRY(Operand members, in.op(mil_ops::reduce_sum, {{"x", share}, {"axes", Ints{1}}, {"keep_dims", true}}));
+    TRY(Operand members, in.cast(counted, in.compute()));
+    TRY(members, in.op(mil_ops::reduce_sum, {{"x", members}, {"axes", Ints{1}}, {"keep_dims", true}}));
     TRY(members, in.op(mil_ops::maximum, {{"x", members}, {"y", 1.0}}));
     TRY(share, in.op(mil_ops::real_div, {{"x", share}, {"y", members}}));
   }
@@ -120,7 +121,12 @@ Lowered lower_embedding_bag(Lowering& in) {
   if (b.mode == Mode::Max) {
     TRY(y, largest_of_bags(in, b, inside));
   } else {
-    TRY(y, summed_bags(in, b, inside));
+    // torch's mean divides by what lies between the last bag's begin and the end of the indices, whatever the last offset says.
+    Operand counted = inside;
+    if (b.mode == Mode::Mean && has_end) {
+      TRY(counted, membership(in, b, offsets, false));
+    }
+    TRY(y, summed_bags(in, b, inside, counted));
   }
   return std::vector<Operand>{y};
 }
