@@ -80,9 +80,9 @@ class Builder {
     if (value.type.rank() == 0) {
       TRY(operand, emit("squeeze", {{"x", operand}, {"axes", program_.constant(std::vector<int32_t>{0})}}));
     }
-    if (value.type.dtype == DType::Bool) {
-      TRY(operand, state_.cast(operand, DType::Bool, -1));
-    }
+    // Inputs enter in the type that the model computes in; float32 on the border says nothing about the precision inside.
+    const DType inside = value.type.dtype == DType::Bool ? DType::Bool : is_float(value.type.dtype) ? options_.float_type : DType::I32;
+    TRY(operand, state_.cast(operand, inside, -1));
     state_.operands[v] = operand;
     return {};
   }

@@ -51,12 +51,12 @@ Result<Operand> LoweringState::cast(Operand o, DType to, int32_t origin) {
   }
   const auto key = std::make_pair(o.index, to);
   if (auto it = casts_.find(key); it != casts_.end()) return it->second;
-  // A float16 value that was just widened is read from before the cast.
+  // A value that was just cast from the wanted float type is read from before the cast.
   const mil::OpId producer = program.values[o.value()].producer;
   if (producer && program.ops[producer].def->name == "cast") {
     const Operand source = program.operand(program.ops[producer], "x");
     const DType from = program.type(source).dtype();
-    if (from == to && from == DType::F16 && type.dtype() == DType::F32) return source;
+    if (from == to && is_float(to) && is_float(type.dtype())) return source;
   }
   TRY(Operand result, emit("cast", {{"x", o}, {"dtype", program.constant(std::string(mil_name(to)))}}, origin));
   casts_[key] = result;
