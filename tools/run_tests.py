@@ -20,6 +20,9 @@ VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
 CORPUS = Path(os.environ.get("CORTLAND_CORPUS", ROOT.parent / "shared" / "corpus"))
 CORPUS_SAMPLE = 150
 
+# Many short programs run side by side here; threads that spin while they wait would take the cores from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 class Count:
     def __init__(self, passed=0, failed=0, skipped=0):
