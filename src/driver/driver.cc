@@ -11,6 +11,7 @@
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_writer.h"
 #include "torch_passes/functionalize.h"
+#include "torch_passes/high_rank.h"
 
 namespace cortland::driver {
 namespace {
@@ -95,7 +96,9 @@ void report_unknown_skips(std::set<std::string> names, const LowerOptions& optio
 
 Result<torch::Graph> read_functional(std::shared_ptr<const MappedFile> pt2) {
   TRY(auto graph, torch::read_pt2(std::move(pt2)));
-  return torch_passes::functionalize(std::move(graph));
+  TRY(auto functional, torch_passes::functionalize(std::move(graph)));
+  torch_passes::reduce_high_ranks(functional);
+  return functional;
 }
 
 }  // namespace

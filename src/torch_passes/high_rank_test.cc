@@ -1,0 +1,129 @@
+#include "torch_passes/high_rank.h"
+
+#include <gtest/gtest.h>
+
+#include "torch_passes/views.h"
+
+namespace cortland::torch_passes {
+namespace {
+
+using torch::Arg;
+using torch::ValueId;
+
+Arg ints(std::initializer_list<int64_t> values) {
+  Arg::List list;
+  for (int64_t v : values) list.push_back(v);
+  return list;
+}
+
+class HighRankTest : public testing::Test {
+ protected:
+  ValueId input(Shape shape) {
+    torch::Value value;
+    value.name = "x";
+    value.type = {DType::F32, std::move(shape)};
+    torch::GraphInput in;
+    in.name = "x";
+    in.value = graph.add_value(std::move(value));
+    graph.inputs.push_back(in);
+    return in.value;
+  }
+
+  ValueId op(const std::string& target, std::vector<torch::NamedArg> args, Shape shape) {
+    return add_node(graph, target, std::move(args), {DType::F32, std::move(shape)}, {}, graph.order);
+  }
+
+  void output(ValueId v) { graph.outputs.push_back({torch::GraphOutput::Kind::UserOutput, v, {}}); }
+
+  // Runs the pass, and follows element i of the input through views and permutations to the output.
+  std::vector<int64_t> places() {
+    reduce_high_ranks(graph);
+    std::unordered_map<ValueId, std::vector<int64_t>> content;
+    const ValueId x = graph.inputs[0].value;
+    for (int64_t i = 0; i < graph.type(x).elements().value(); ++i) content[x].push_back(i);
+    for (torch::NodeId n : graph.order) {
+      const torch::Node& node = graph.nodes[n];
+      const ValueId from = *node.args[0].arg.as<ValueId>();
+      highest = std::max(highest, graph.type(node.results[0]).rank());
+      content[node.results[0]] = node.target == "aten.permute.default" ? permuted(content[from], sizes(graph.type(from).shape), node) : content[from];
+    }
+    return content[*graph.outputs[0].value.as<ValueId>()];
+  }
+
+  static std::vector<int64_t> permuted(const std::vector<int64_t>& x, const std::vector<int64_t>& shape, const torch::Node& node) {
+    std::vector<int64_t> perm, strides(shape.size(), 1), out(x.size());
+    for (const Arg& a : *node.find("dims")->as<Arg::List>()) perm.push_back(*a.as<int64_t>());
+    for (size_t i = shape.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * shape[i + 1];
+    for (size_t i = 0; i < out.size(); ++i) {
+      auto rest = static_cast<int64_t>(i);
+      int64_t at = 0;
+      for (size_t k = perm.size(); k-- > 0;) {
+        const auto axis = static_cast<size_t>(perm[k]);
+        at += rest % shape[axis] * strides[axis];
+        rest /= shape[axis];
+      }
+      out[i] = x[static_cast<size_t>(at)];
+    }
+    return out;
+  }
+
+  // view -> permute -> view, and the places torch would give.
+  void check(const std::vector<int64_t>& shape, std::initializer_list<int64_t> perm) {
+    int64_t count = 1;
+    for (int64_t d : shape) count *= d;
+    const ValueId x = input({count});
+    Shape turned;
+    for (int64_t p : perm) turned.push_back(shape[static_cast<size_t>(p)]);
+    const ValueId high = op("aten.view.default", {{"self", x}}, shape_of(shape));
+    const ValueId swapped = op("aten.permute.default", {{"self", high}, {"dims", ints(perm)}}, turned);
+    const ValueId copy = op("aten.clone.default", {{"self", swapped}}, turned);
+    output(op("aten.view.default", {{"self", copy}}, {count}));
+    std::vector<int64_t> all(static_cast<size_t>(count));
+    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
+    const auto want = permuted(all, shape, graph.nodes[graph.order[1]]);
+    EXPECT_EQ(places(), want);
+    EXPECT_LE(highest, 5);
+  }
+
+  torch::Graph graph;
+  int highest = 0;
+};
+
+TEST_F(HighRankTest, WindowsOfAnImage) { check({2, 4, 2, 3, 2, 5}, {0, 1, 3, 2, 4, 5}); }
+TEST_F(HighRankTest, WindowsOfAVideo) { check({2, 2, 3, 2, 2, 3, 2, 5}, {0, 1, 3, 5, 2, 4, 6, 7}); }
+TEST_F(HighRankTest, ReversedAxes) { check({2, 3, 2, 3, 2, 3, 2}, {6, 5, 4, 3, 2, 1, 0}); }
+TEST_F(HighRankTest, AxesOfOneElement) { check({1, 2, 1, 3, 1, 2}, {5, 4, 3, 2, 1, 0}); }
+TEST_F(HighRankTest, NothingMoves) { check({2, 1, 3, 1, 2, 2}, {1, 0, 2, 4, 3, 5}); }
+
+TEST_F(HighRankTest, AnOperatorThatComputesKeepsItsTensor) {
+  const ValueId x = input({64});
+  const ValueId high = op("aten.view.default", {{"self", x}}, {2, 2, 2, 2, 2, 2});
+  output(op("aten.softmax.int", {{"self", high}}, {2, 2, 2, 2, 2, 2}));
+  reduce_high_ranks(graph);
+  ASSERT_EQ(graph.order.size(), 2u);
+  EXPECT_EQ(*graph.nodes[graph.order[1]].args[0].arg.as<ValueId>(), high);
+}
+
+TEST_F(HighRankTest, SelectsFromTheMiddle) {
+  const ValueId x = input({96});
+  const ValueId high = op("aten.view.default", {{"self", x}}, {2, 2, 3, 2, 2, 2});
+  output(op("aten.select.int", {{"self", high}, {"dim", int64_t{-4}}, {"index", int64_t{1}}}, {2, 2, 2, 2, 2}));
+  reduce_high_ranks(graph);
+  ASSERT_EQ(graph.order.size(), 3u);
+  const torch::Node& select = graph.nodes[graph.order[1]];
+  EXPECT_EQ(select.target, "aten.select.int");
+  EXPECT_EQ(*select.find("dim")->as<int64_t>(), 1);
+  EXPECT_EQ(graph.type(select.results[0]).shape, (Shape{4, 8}));
+}
+
+TEST_F(HighRankTest, TwoDynamicSizesAreLeftAlone) {
+  const Dim n = graph.dims->symbol("n"), m = graph.dims->symbol("m");
+  const ValueId x = input({n, m});
+  const ValueId high = op("aten.view.default", {{"self", x}}, {n, m, 1, 1, 1, 1});
+  output(op("aten.view.default", {{"self", high}}, {n, m, 1}));
+  reduce_high_ranks(graph);
+  EXPECT_EQ(graph.order.size(), 2u);
+}
+
+}  // namespace
+}  // namespace cortland::torch_passes
