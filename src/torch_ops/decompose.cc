@@ -155,6 +155,18 @@ Diagnostic Decomposition::reject(std::string why) const {
   return d;
 }
 
+namespace {
+
+// False when an argument that should be a tensor was none, as in a program that is not what it claims to be.
+bool reads_only_values(const torch::Graph& graph, const std::vector<NodeId>& nodes) {
+  bool all = true;
+  for (const NodeId n : nodes)
+    for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, [&](ValueId v) { all = all && v.valid(); });
+  return all;
+}
+
+}  // namespace
+
 Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node, std::string* why) {
   const TorchOp* op = find_op(graph.nodes[node].target);
   if (!op || !op->decompose) return std::vector<NodeId>{};
@@ -162,6 +174,10 @@ Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node, std
   // An operator that cannot be taken apart for these arguments simply is not.
   if (const Status status = op->decompose(decomposition); !status.ok()) {
     if (why) *why = status.error().what;
+    return std::vector<NodeId>{};
+  }
+  if (!reads_only_values(graph, decomposition.added)) {
+    if (why) *why = "a tensor it needs is missing";
     return std::vector<NodeId>{};
   }
   return std::move(decomposition.added);

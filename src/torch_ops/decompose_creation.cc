@@ -45,7 +45,8 @@ Status randint(Decomposition& d) {
   Steps s(d);
   const auto low = d.node().find("low") ? d.integer("low") : std::optional<int64_t>(0);
   const auto high = d.integer("high");
-  if (!low || !high || *high <= *low || *high - *low > (1 << 24)) return d.reject("the bounds must be numbers, and close enough for float32");
+  constexpr int64_t kExact = int64_t{1} << 24;
+  if (!low || !high || *high <= *low || *low < -kExact || *high > kExact || *high - *low > kExact) return d.reject("the bounds must be numbers, and close enough for float32");
   const TensorType type = d.result_type();
   const V unit = d.op("aten.rand.default", {{"size", s.sizes(type.shape)}, {"dtype", DType::F32}}, {DType::F32, type.shape});
   const V steps = s.cast(s.unary("floor", s.mul(unit, static_cast<double>(*high - *low))), DType::I64);
@@ -109,8 +110,8 @@ Status tril_indices(Decomposition& d) { return triangle_indices(d, true); }
 Status triu_indices(Decomposition& d) { return triangle_indices(d, false); }
 
 // column - row >= diagonal, for the last two dimensions.
-V upper_triangle(Steps& s, const Shape& shape, int64_t diagonal) {
-  const V rows = s.unsqueeze(s.range(shape[shape.size() - 2]), 1), columns = s.unsqueeze(s.range(shape.back()), 0);
+V upper_triangle(Steps& s, V x, int64_t diagonal) {
+  const V rows = s.unsqueeze(s.range(s.size_of(x, -2)), 1), columns = s.unsqueeze(s.range(s.size_of(x, -1)), 0);
   return s.compare("ge", s.sub(columns, rows), diagonal);
 }
 
@@ -119,7 +120,7 @@ Status triu(Decomposition& d) {
   const V x = d.tensor("self");
   const auto diagonal = d.integer("diagonal");
   if (!diagonal || s.rank(x) < 2) return d.reject("the diagonal must be a number");
-  return s.give(s.where(upper_triangle(s, s.shape(x), *diagonal), x, 0.0, s.dtype(x)));
+  return s.give(s.where(upper_triangle(s, x, *diagonal), x, 0.0, s.dtype(x)));
 }
 
 // A matrix with a vector as its diagonal, or the diagonal of a matrix.
@@ -130,7 +131,7 @@ Status diag(Decomposition& d) {
   if (!diagonal) return d.reject("the diagonal must be a number");
   if (s.rank(x) == 2) return s.give(d.op("aten.diagonal.default", {{"self", x}, {"offset", *diagonal}}, d.result_type()));
   if (*diagonal != 0 || s.rank(x) != 1) return d.reject("only the main diagonal can be filled");
-  const Dim n = s.shape(x)[0];
+  const Dim n = s.size_of(x, 0);
   const V equal = s.compare("eq", s.unsqueeze(s.range(n), 1), s.unsqueeze(s.range(n), 0));
   return s.give(s.where(equal, s.unsqueeze(x, 1), 0.0, s.dtype(x)));
 }

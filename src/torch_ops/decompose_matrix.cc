@@ -18,9 +18,10 @@ using torch::Arg;
 // Matrices [..., n, k] x [..., k, m] of rank 2 and more.
 V multiply(Steps& s, V a, V b) {
   if (s.rank(a) == 2 && s.rank(b) == 2) return s.mm(a, b);
+  if (!s.expect(s.rank(a) >= 2 && s.rank(b) >= 2)) return a;
   const Shape& sa = s.shape(a);
   const Shape& sb = s.shape(b);
-  const Dim n = sa[sa.size() - 2], k = sa.back(), m = sb.back();
+  const Dim n = s.size_of(a, -2), k = s.size_of(a, -1), m = s.size_of(b, -1);
   if (sb.size() == 2) {
     Shape to = sa;
     to.back() = m;
@@ -67,8 +68,8 @@ Status inner(Decomposition& d) {
   Steps s(d);
   const V a = d.tensor("self"), b = d.tensor("other");
   if (s.rank(a) == 0 || s.rank(b) == 0) return s.give(s.mul(a, b));
-  const V rows = s.view(a, {s.product(s.shape(a), 0, s.shape(a).size() - 1), s.shape(a).back()});
-  const V columns = s.view(b, {s.product(s.shape(b), 0, s.shape(b).size() - 1), s.shape(b).back()});
+  const V rows = s.view(a, {s.product(s.shape(a), 0, s.shape(a).size() - 1), s.size_of(a, -1)});
+  const V columns = s.view(b, {s.product(s.shape(b), 0, s.shape(b).size() - 1), s.size_of(b, -1)});
   return s.give(s.view(s.mm(rows, s.transpose(columns, 0, 1)), d.result_type().shape));
 }
 
@@ -119,8 +120,8 @@ Status kron(Decomposition& d) {
   while (s.rank(b) < rank) b = s.unsqueeze(b, 0);
   Shape wide, narrow;
   for (int i = 0; i < rank; ++i) {
-    wide.push_back(s.shape(a)[static_cast<size_t>(i)]), wide.push_back(1);
-    narrow.push_back(1), narrow.push_back(s.shape(b)[static_cast<size_t>(i)]);
+    wide.push_back(s.size_of(a, i)), wide.push_back(1);
+    narrow.push_back(1), narrow.push_back(s.size_of(b, i));
   }
   return s.give(s.view(s.mul(s.view(a, wide), s.view(b, narrow)), d.result_type().shape));
 }
@@ -129,8 +130,9 @@ Status kron(Decomposition& d) {
 Status bilinear(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("input1"), y = d.tensor("input2"), weight = d.tensor("weight");
+  if (s.rank(x) < 1 || s.rank(weight) != 3) return d.reject("the weight must have three dimensions");
   const Dim rows = s.product(s.shape(x), 0, s.shape(x).size() - 1);
-  const Dim o = s.shape(weight)[0], i = s.shape(weight)[1], j = s.shape(weight)[2];
+  const Dim o = s.size_of(weight, 0), i = s.size_of(weight, 1), j = s.size_of(weight, 2);
   const V by_input = s.view(s.permute(weight, {1, 0, 2}), {i, d.dims().mul(o, j)});
   const V half = s.view(s.mm(s.view(x, {rows, i}), by_input), {rows, o, j});
   V sum = s.squeeze(s.bmm(half, s.view(y, {rows, j, 1})), 2);
@@ -155,7 +157,7 @@ V arrange(Steps& s, const Term& t, const std::string& labels) {
     if (has(t.labels, c)) order.push_back(static_cast<int64_t>(t.labels.find(c))), kept += c;
   const V moved = s.permute(t.v, order);
   Shape to;
-  for (const char c : labels) to.push_back(has(kept, c) ? s.shape(moved)[kept.find(c)] : Dim(1));
+  for (const char c : labels) to.push_back(has(kept, c) ? s.size_of(moved, static_cast<int>(kept.find(c))) : Dim(1));
   return s.view(moved, to);
 }
 
@@ -180,6 +182,7 @@ Term contract(Steps& s, Term a, Term b, const std::string& needed) {
   for (const char c : b.labels)
     if (!has(a.labels, c)) right += c;
   const V x = arrange(s, a, batch + left + inner), y = arrange(s, b, batch + inner + right);
+  if (!s.expect(s.shape(x).size() == batch.size() + left.size() + inner.size() && s.shape(y).size() == batch.size() + inner.size() + right.size())) return a;
   const Shape sx = s.shape(x), sy = s.shape(y);
   const size_t nb = batch.size(), nl = left.size(), ni = inner.size(), nr = right.size();
   const Shape shared = s.broadcast(Shape(sx.begin(), sx.begin() + static_cast<int64_t>(nb)), Shape(sy.begin(), sy.begin() + static_cast<int64_t>(nb)));
@@ -308,6 +311,7 @@ V causal_mask(Steps& s, Dim queries, Dim keys) {
 // Heads of keys and values are shared by groups of queries.
 V repeat_heads(Steps& s, V x, Dim heads) {
   const Shape from = s.shape(x);
+  if (!s.expect(from.size() >= 3)) return x;
   const size_t head = from.size() - 3;
   if (from[head] == heads || !from[head].is_constant() || !heads.is_constant() || from[head].constant() == 0) return x;
   Shape apart = from, to = from;
@@ -321,14 +325,13 @@ Status attention(Decomposition& d) {
   Steps s(d);
   const V q = d.tensor("query");
   V k = d.tensor("key"), v = d.tensor("value");
-  const Shape sq = s.shape(q);
   const auto dropout = d.number("dropout_p");
-  if (sq.size() < 2 || !dropout || *dropout != 0) return d.reject("dropout in attention is for training");
-  if (d.boolean("enable_gqa") && sq.size() >= 3) {
-    k = repeat_heads(s, k, sq[sq.size() - 3]);
-    v = repeat_heads(s, v, sq[sq.size() - 3]);
+  if (s.rank(q) < 2 || s.rank(k) < 2 || s.rank(v) < 2 || !dropout || *dropout != 0) return d.reject("dropout in attention is for training");
+  if (d.boolean("enable_gqa") && s.rank(q) >= 3) {
+    k = repeat_heads(s, k, s.size_of(q, -3));
+    v = repeat_heads(s, v, s.size_of(q, -3));
   }
-  const Dim width = sq.back();
+  const Dim width = s.size_of(q, -1);
   if (!d.has("scale") && !width.is_constant()) return d.reject("the width of a head must be a number");
   const auto scale = d.has("scale") ? d.number("scale") : std::optional(1 / std::sqrt(static_cast<double>(width.constant())));
   if (!scale) return d.reject("the scale must be a number");
@@ -338,9 +341,9 @@ Status attention(Decomposition& d) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (mask && s.dtype(mask) == DType::Bool) scores = s.where(mask, scores, -kInfinity, t);
   else if (mask) scores = s.add(scores, s.cast(mask, t));
-  if (d.boolean("is_causal")) scores = s.where(causal_mask(s, sq[sq.size() - 2], s.shape(scores).back()), scores, -kInfinity, t);
+  if (d.boolean("is_causal")) scores = s.where(causal_mask(s, s.size_of(q, -2), s.size_of(scores, -1)), scores, -kInfinity, t);
   const int last = s.rank(scores) - 1;
-  V weights = d.op("aten._softmax.default", {{"self", scores}, {"dim", int64_t{last}}, {"half_to_float", false}}, d.type(scores));
+  V weights = d.op("aten._softmax.default", {{"self", scores}, {"dim", int64_t{last}}, {"half_to_float", false}}, s.type(scores));
   if (mask) weights = s.where(s.any(s.compare("ne", scores, -kInfinity), {last}, true), weights, 0.0, t);
   return s.give(multiply(s, weights, v));
 }

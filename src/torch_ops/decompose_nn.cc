@@ -37,7 +37,7 @@ V convolve(Steps& s, const Convolution& c, const Shape& to) {
 
 // A volume as a sum of images: one convolution for each slice of the weight in depth.
 V convolve_volume(Steps& s, Convolution c, const Shape& to) {
-  const int64_t depth = s.shape(c.weight)[2].constant(), out = to[2].constant();
+  const int64_t depth = s.number_of(c.weight, 2), out = to[2].constant();
   V x = s.pad(c.input, {0, 0, 0, 0, c.padding[0], c.padding[0]}, 0.0);
   const Shape from = s.shape(x);
   const Dim images = s.d.dims().mul(from[0], out);
@@ -59,7 +59,7 @@ V convolve_volume(Steps& s, Convolution c, const Shape& to) {
 
 // Elements along `dim` moved `step` apart by zeros, and `before` zeros put before them, to a length of `size`.
 V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size) {
-  const int64_t count = s.shape(x)[static_cast<size_t>(dim)].constant();
+  const int64_t count = s.number_of(x, dim);
   const auto amounts = [&](int rank, int at, int64_t low, int64_t high) {
     Ints list(static_cast<size_t>(2 * (rank - at)), 0);
     list[list.size() - 2] = low, list[list.size() - 1] = high;
@@ -75,7 +75,7 @@ V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size)
 // The same for a transposed convolution: each slice of the weight adds images to places in depth.
 V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
   const Shape from = s.shape(c.input);
-  const int64_t depth = s.shape(c.weight)[2].constant(), slices = from[2].constant();
+  const int64_t depth = s.number_of(c.weight, 2), slices = s.number_of(c.input, 2);
   const Dim images = s.d.dims().mul(from[0], slices);
   const Shape flat = {images, to[1], to[3], to[4]};
   const int64_t whole = std::max(slices * c.stride[0] + (depth - 1) * c.dilation[0], to[2].constant() + c.padding[0]);
@@ -93,6 +93,14 @@ V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
   return c.bias ? s.add(sum, s.view(c.bias, {to[1], 1, 1, 1})) : sum;
 }
 
+// Strides and the like that cannot be meant would overflow what is computed of them.
+bool small(const Convolution& c) {
+  for (const Ints* list : {&c.stride, &c.padding, &c.dilation, &c.output_padding})
+    for (const int64_t n : *list)
+      if (n < 0 || n > (1 << 20)) return false;
+  return c.stride[0] > 0 && c.dilation[0] > 0;
+}
+
 Status give_convolution(Steps& s, Convolution c, size_t spatial) {
   Decomposition& d = s.d;
   const bool batched = s.rank(c.input) == static_cast<int>(spatial) + 2;
@@ -106,8 +114,9 @@ Status give_convolution(Steps& s, Convolution c, size_t spatial) {
   if (spatial < 3) {
     y = convolve(s, c, to);
   } else {
-    if (!to[2].is_constant() || !s.shape(c.input)[2].is_constant() || !s.shape(c.weight)[2].is_constant())
-      return d.reject("volumes of unknown depth have no kernel");
+    constexpr int64_t kMaxDepth = 64;  // convolutions that one is taken apart into
+    if (!to[2].is_constant() || s.rank(c.weight) != 5 || s.number_of(c.input, 2) < 1 || s.number_of(c.weight, 2) > kMaxDepth || !small(c))
+      return d.reject("only volumes of known size have a kernel, and weights that are not too deep");
     y = c.transposed ? convolve_volume_transposed(s, c, to) : convolve_volume(s, c, to);
   }
   return s.give(batched ? y : s.squeeze(y, 0));
@@ -117,9 +126,9 @@ Status give_convolution(Steps& s, Convolution c, size_t spatial) {
 bool pad_same(Steps& s, Convolution& c, size_t spatial) {
   Ints amounts;
   for (size_t i = 0; i < spatial; ++i) {
-    const Dim kernel = s.shape(c.weight)[i + 2];
-    if (!kernel.is_constant() || c.stride[i] != 1) return false;
-    const int64_t total = c.dilation[i] * (kernel.constant() - 1);
+    const int64_t kernel = s.number_of(c.weight, static_cast<int>(i) + 2);
+    if (c.stride[i] != 1 || c.dilation[i] < 1 || c.dilation[i] > (1 << 20) || kernel < 1 || kernel > (1 << 20)) return false;
+    const int64_t total = c.dilation[i] * (kernel - 1);
     c.padding.push_back(total / 2);
     amounts.insert(amounts.begin(), {0, total % 2});
   }
@@ -130,10 +139,11 @@ bool pad_same(Steps& s, Convolution& c, size_t spatial) {
 Status conv(Decomposition& d) {
   Steps s(d);
   Convolution c{d.tensor("input"), d.tensor("weight"), d.tensor("bias"), {}, {}, {}, {}, false, 1};
+  if (s.rank(c.weight) < 3 || s.rank(c.weight) > 5) return d.reject("the weight must have one to three spatial dimensions");
   const size_t spatial = static_cast<size_t>(s.rank(c.weight)) - 2;
   const auto stride = spread(d.ints("stride"), spatial), dilation = spread(d.ints("dilation"), spatial);
   const auto groups = d.integer("groups");
-  if (s.rank(c.weight) < 3 || !stride || !dilation || !groups) return d.reject("strides, dilations and groups must be numbers");
+  if (!stride || !dilation || !groups) return d.reject("strides, dilations and groups must be numbers");
   c.stride = *stride, c.dilation = *dilation, c.groups = *groups, c.output_padding = Ints(spatial, 0);
   if (d.arg("padding").as<std::string>()) {
     if (d.str("padding") == "valid") c.padding = Ints(spatial, 0);
@@ -149,11 +159,12 @@ Status conv(Decomposition& d) {
 Status conv_transpose(Decomposition& d) {
   Steps s(d);
   Convolution c{d.tensor("input"), d.tensor("weight"), d.tensor("bias"), {}, {}, {}, {}, true, 1};
+  if (s.rank(c.weight) < 3 || s.rank(c.weight) > 5) return d.reject("the weight must have one to three spatial dimensions");
   const size_t spatial = static_cast<size_t>(s.rank(c.weight)) - 2;
   const auto stride = spread(d.ints("stride"), spatial), dilation = spread(d.ints("dilation"), spatial);
   const auto padding = spread(d.ints("padding"), spatial), output_padding = spread(d.ints("output_padding"), spatial);
   const auto groups = d.integer("groups");
-  if (s.rank(c.weight) < 3 || !stride || !dilation || !padding || !output_padding || !groups) return d.reject("its arguments must be numbers");
+  if (!stride || !dilation || !padding || !output_padding || !groups) return d.reject("its arguments must be numbers");
   c.stride = *stride, c.padding = *padding, c.dilation = *dilation, c.output_padding = *output_padding, c.groups = *groups;
   return give_convolution(s, c, spatial);
 }
@@ -186,16 +197,16 @@ Status batch_norm(Decomposition& d) {
   const V x = d.tensor("input"), mean = d.tensor("running_mean"), var = d.tensor("running_var");
   if (d.boolean("training") || !mean || !var) {
     if (mean || var) return d.reject("running statistics are updated in training only");
-    const Shape channels = {s.shape(x).size() > 1 ? s.shape(x)[1] : Dim(1)};
+    const Shape channels = {s.rank(x) > 1 ? s.size_of(x, 1) : Dim(1)};
     const auto out = d.multi("aten._native_batch_norm_legit.no_stats",
                              {{"input", x}, {"weight", d.arg("weight")}, {"bias", d.arg("bias")}, {"training", true}, {"momentum", d.arg("momentum")}, {"eps", d.arg("eps")}},
-                             {d.type(x), {s.dtype(x), channels}, {s.dtype(x), channels}});
+                             {s.type(x), {s.dtype(x), channels}, {s.dtype(x), channels}});
     return s.give(out[0]);
   }
   const auto out = d.multi("aten._native_batch_norm_legit_no_training.default",
                            {{"input", x}, {"weight", d.arg("weight")}, {"bias", d.arg("bias")}, {"running_mean", mean}, {"running_var", var},
                             {"momentum", d.arg("momentum")}, {"eps", d.arg("eps")}},
-                           {d.type(x), {s.dtype(x), {0}}, {s.dtype(x), {0}}});
+                           {s.type(x), {s.dtype(x), {0}}, {s.dtype(x), {0}}});
   return s.give(out[0]);
 }
 
@@ -205,7 +216,7 @@ V group_norm_of(Steps& s, V x, int64_t groups, const Arg& weight, const Arg& bia
   return s.d.multi("aten.native_group_norm.default",
                    {{"input", x}, {"weight", weight}, {"bias", bias}, {"N", s.size(shape[0])}, {"C", s.size(shape[1])},
                     {"HxW", s.size(s.product(shape, 2, shape.size()))}, {"group", groups}, {"eps", eps}},
-                   {s.d.type(x), stats, stats})[0];
+                   {s.type(x), stats, stats})[0];
 }
 
 Status group_norm(Decomposition& d) {
@@ -224,11 +235,11 @@ Status instance_norm(Decomposition& d) {
     const auto out = d.multi("aten._native_batch_norm_legit_no_training.default",
                              {{"input", x}, {"weight", d.arg("weight")}, {"bias", d.arg("bias")}, {"running_mean", d.arg("running_mean")},
                               {"running_var", d.arg("running_var")}, {"momentum", d.arg("momentum")}, {"eps", d.arg("eps")}},
-                             {d.type(x), {s.dtype(x), {0}}, {s.dtype(x), {0}}});
+                             {s.type(x), {s.dtype(x), {0}}, {s.dtype(x), {0}}});
     return s.give(out[0]);
   }
-  if (d.has("running_mean") || s.rank(x) < 3 || !s.shape(x)[1].is_constant()) return d.reject("running statistics are updated in training only");
-  return s.give(group_norm_of(s, x, s.shape(x)[1].constant(), d.arg("weight"), d.arg("bias"), d.arg("eps")));
+  if (d.has("running_mean") || s.rank(x) < 3 || !s.size_of(x, 1).is_constant()) return d.reject("running statistics are updated in training only");
+  return s.give(group_norm_of(s, x, s.number_of(x, 1), d.arg("weight"), d.arg("bias"), d.arg("eps")));
 }
 
 Status layer_norm(Decomposition& d) {
@@ -236,11 +247,11 @@ Status layer_norm(Decomposition& d) {
   const V x = d.tensor("input");
   const auto shape = d.ints("normalized_shape");
   if (!shape || shape->empty() || static_cast<int>(shape->size()) > s.rank(x)) return d.reject("the normalised shape must be numbers");
-  TensorType stats = d.type(x);
+  TensorType stats = s.type(x);
   for (size_t i = 0; i < shape->size(); ++i) stats.shape[stats.shape.size() - 1 - i] = 1;
   const auto out = d.multi("aten.native_layer_norm.default",
                            {{"input", x}, {"normalized_shape", Steps::list(*shape)}, {"weight", d.arg("weight")}, {"bias", d.arg("bias")}, {"eps", d.arg("eps")}},
-                           {d.type(x), stats, stats});
+                           {s.type(x), stats, stats});
   return s.give(out[0]);
 }
 
@@ -283,18 +294,18 @@ Status embedding_bag(Decomposition& d) {
   const Arg* padding = d.node().find("padding_idx");
   const bool pads = padding && !padding->is_none() && !(padding->as<int64_t>() && *padding->as<int64_t>() < 0);
   if (!mode || *mode < 0 || *mode > 2 || s.rank(indices) != 1 || !offsets || (*mode != 0 && weights)) return d.reject("a list of indices and a mode are expected");
-  const Dim bags = d.result_type().shape[0];
+  const Dim bags = d.result_type().shape.empty() ? Dim(0) : d.result_type().shape[0];
   const DType t = s.dtype(table);
-  const V rows = d.op("aten.embedding.default", {{"weight", table}, {"indices", indices}}, {t, {s.shape(indices)[0], s.shape(table)[1]}});
+  const V rows = d.op("aten.embedding.default", {{"weight", table}, {"indices", indices}}, {t, {s.size_of(indices, 0), s.size_of(table, 1)}});
   // bag of index i: the number of bags that begin at or before i, less one
-  const V begun = s.compare("le", s.unsqueeze(s.cast(offsets, DType::I64), 0), s.unsqueeze(s.range(s.shape(indices)[0]), 1));
+  const V begun = s.compare("le", s.unsqueeze(s.cast(offsets, DType::I64), 0), s.unsqueeze(s.range(s.size_of(indices, 0)), 1));
   const V bag = s.sub(s.reduce("sum", begun, {1}, false), int64_t{1});
   V member = s.compare("eq", s.unsqueeze(bag, 0), s.unsqueeze(s.range(bags), 1));
   if (pads) member = s.both(member, s.unsqueeze(s.compare("ne", indices, *padding), 0));
   V counted = member;
-  if (d.boolean("include_last_offset") && s.shape(offsets)[0].is_constant() && s.shape(offsets)[0].constant() > 1) {
+  if (d.boolean("include_last_offset") && s.number_of(offsets, 0) > 1) {
     // As torch counts, the last bag goes on to the end, whatever the last offset says.
-    const V starts = s.slice(begun, 1, 0, s.shape(offsets)[0].constant() - 1);
+    const V starts = s.slice(begun, 1, 0, s.number_of(offsets, 0) - 1);
     const V place = s.sub(s.reduce("sum", starts, {1}, false), int64_t{1});
     counted = s.compare("eq", s.unsqueeze(place, 0), s.unsqueeze(s.range(bags), 1));
     if (pads) counted = s.both(counted, s.unsqueeze(s.compare("ne", indices, *padding), 0));

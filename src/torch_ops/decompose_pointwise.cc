@@ -58,16 +58,16 @@ Status softplus(Decomposition& d) {
 Status prelu(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
-  V weight = d.tensor("weight");
+  V weight = s.tensor("weight");
   Shape to(static_cast<size_t>(s.rank(x)), Dim(1));
-  if (s.rank(x) > 1) to[1] = s.shape(weight).empty() ? Dim(1) : s.shape(weight)[0];
+  if (s.rank(x) > 1) to[1] = s.rank(weight) == 0 ? Dim(1) : s.size_of(weight, 0);
   weight = s.view(weight, to);
   return s.give(s.where(s.compare("gt", x, 0.0), x, s.mul(x, weight), s.dtype(x)));
 }
 
 Status elu_of(Steps& s, double alpha, double scale, double input_scale) {
   const V x = s.d.tensor("self");
-  return s.give(s.d.op("aten.elu.default", {{"self", x}, {"alpha", alpha}, {"scale", scale}, {"input_scale", input_scale}}, s.d.type(x)));
+  return s.give(s.d.op("aten.elu.default", {{"self", x}, {"alpha", alpha}, {"scale", scale}, {"input_scale", input_scale}}, s.type(x)));
 }
 
 Status selu(Decomposition& d) {
@@ -112,7 +112,7 @@ Status threshold(Decomposition& d) {
 Status relu6(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
-  return s.give(d.op("aten.hardtanh.default", {{"self", x}, {"min_val", 0.0}, {"max_val", 6.0}}, d.type(x)));
+  return s.give(d.op("aten.hardtanh.default", {{"self", x}, {"min_val", 0.0}, {"max_val", 6.0}}, s.type(x)));
 }
 
 Status rrelu(Decomposition& d) {
@@ -120,7 +120,7 @@ Status rrelu(Decomposition& d) {
   const auto lower = d.number("lower"), upper = d.number("upper");
   if (d.boolean("training") || !lower || !upper) return d.reject("random slopes are for training");
   const V x = d.tensor("self");
-  return s.give(d.op("aten.leaky_relu.default", {{"self", x}, {"negative_slope", (*lower + *upper) / 2}}, d.type(x)));
+  return s.give(d.op("aten.leaky_relu.default", {{"self", x}, {"negative_slope", (*lower + *upper) / 2}}, s.type(x)));
 }
 
 Status dropout(Decomposition& d) {
@@ -129,7 +129,7 @@ Status dropout(Decomposition& d) {
   const auto p = d.number("p");
   if (!d.boolean("train") || (p && *p == 0)) return s.give(x);
   const auto out = d.multi("aten.native_dropout.default", {{"input", x}, {"p", d.arg("p")}, {"train", true}},
-                           {d.type(x), {DType::Bool, s.shape(x)}});
+                           {s.type(x), {DType::Bool, s.shape(x)}});
   return s.give(out[0]);
 }
 
@@ -167,12 +167,12 @@ Status clamp_above(Decomposition& d) {
 
 Status clamp_below_tensor(Decomposition& d) {
   Steps s(d);
-  return s.give(s.maximum(d.tensor("self"), d.tensor("min")));
+  return s.give(s.maximum(d.tensor("self"), s.tensor("min")));
 }
 
 Status clamp_above_tensor(Decomposition& d) {
   Steps s(d);
-  return s.give(s.minimum(d.tensor("self"), d.tensor("max")));
+  return s.give(s.minimum(d.tensor("self"), s.tensor("max")));
 }
 
 Status square(Decomposition& d) {
@@ -204,7 +204,7 @@ Status remainder(Decomposition& d) {
 // self + value * tensor1 (* or /) tensor2.
 Status add_product(Decomposition& d, const char* op) {
   Steps s(d);
-  V x = s.binary(op, d.tensor("tensor1"), d.tensor("tensor2"));
+  V x = s.binary(op, s.tensor("tensor1"), s.tensor("tensor2"));
   const auto value = d.number("value");
   if (!value || *value != 1) x = s.mul(x, d.arg("value"));
   return s.give(s.add(d.tensor("self"), x));
@@ -216,7 +216,7 @@ Status addcdiv(Decomposition& d) { return add_product(d, "div"); }
 // Of the two ways to write it, the one that is exact at the nearer end.
 Status lerp(Decomposition& d) {
   Steps s(d);
-  const V start = d.tensor("self"), end = d.tensor("end"), weight = d.tensor("weight");
+  const V start = d.tensor("self"), end = s.tensor("end"), weight = s.tensor("weight");
   const V step = s.sub(end, start);
   const auto w = d.number("weight");
   if (w && *w < 0.5) return s.give(s.add(start, s.mul(step, *w)));
@@ -234,13 +234,13 @@ Status where_number(Decomposition& d) {
 
 Status masked_fill(Decomposition& d) {
   Steps s(d);
-  return s.give(s.where(d.tensor("mask"), d.tensor("value"), d.tensor("self"), d.result_type().dtype));
+  return s.give(s.where(d.tensor("mask"), s.tensor("value"), d.tensor("self"), d.result_type().dtype));
 }
 
 Status exp2(Decomposition& d) {
   Steps s(d);
   const V x = s.cast(d.tensor("self"), d.result_type().dtype);
-  return s.give(d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", x}}, d.type(x)));
+  return s.give(d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", x}}, s.type(x)));
 }
 
 Status erfc(Decomposition& d) {
@@ -292,7 +292,7 @@ Status nan_to_num(Decomposition& d) {
 // maximum or minimum, but a number beats NaN.
 Status ignore_nan(Decomposition& d, bool max) {
   Steps s(d);
-  const V a = d.tensor("self"), b = d.tensor("other");
+  const V a = d.tensor("self"), b = s.tensor("other");
   const V both = max ? s.maximum(a, b) : s.minimum(a, b);
   const DType t = s.dtype(both);
   const V without_b = s.where(s.unary("isnan", b, DType::Bool), a, both, t);
@@ -305,7 +305,7 @@ Status fmin(Decomposition& d) { return ignore_nan(d, false); }
 // |a - b| <= atol + rtol |b|, and infinities equal to themselves.
 Status isclose(Decomposition& d) {
   Steps s(d);
-  const V a = d.tensor("self"), b = d.tensor("other");
+  const V a = d.tensor("self"), b = s.tensor("other");
   const auto rtol = d.number("rtol"), atol = d.number("atol");
   if (!rtol || !atol) return d.reject("the tolerances must be numbers");
   V close = s.compare("eq", a, b);
@@ -324,26 +324,26 @@ Status heaviside(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const DType t = d.result_type().dtype;
-  return s.give(s.where(s.compare("eq", x, int64_t{0}), d.tensor("values"), s.cast(s.compare("gt", x, int64_t{0}), t), t));
+  return s.give(s.where(s.compare("eq", x, int64_t{0}), s.tensor("values"), s.cast(s.compare("gt", x, int64_t{0}), t), t));
 }
 
 Status copysign(Decomposition& d) {
   Steps s(d);
   const DType t = d.result_type().dtype;
   const V size = s.unary("abs", s.cast(d.tensor("self"), t));
-  return s.give(s.where(s.compare("lt", d.tensor("other"), int64_t{0}), s.unary("neg", size), size, t));
+  return s.give(s.where(s.compare("lt", s.tensor("other"), int64_t{0}), s.unary("neg", size), size, t));
 }
 
 Status hypot(Decomposition& d) {
   Steps s(d);
-  const V a = d.tensor("self"), b = d.tensor("other");
+  const V a = d.tensor("self"), b = s.tensor("other");
   return s.give(s.unary("sqrt", s.add(s.mul(a, a), s.mul(b, b))));
 }
 
 // max(a, b) + log(1 + exp(-|a - b|)); equal infinities are their own result.
 Status logaddexp(Decomposition& d) {
   Steps s(d);
-  const V a = d.tensor("self"), b = d.tensor("other");
+  const V a = d.tensor("self"), b = s.tensor("other");
   const V tail = s.unary("log1p", s.unary("exp", s.unary("neg", s.unary("abs", s.sub(a, b)))));
   const V same = s.both(s.compare("eq", a, b), s.unary("isinf", a, DType::Bool));
   return s.give(s.where(same, a, s.add(s.maximum(a, b), tail), d.result_type().dtype));
@@ -352,7 +352,7 @@ Status logaddexp(Decomposition& d) {
 Status xlogy(Decomposition& d) {
   Steps s(d);
   const DType t = d.result_type().dtype;
-  const V a = s.cast(d.tensor("self"), t), b = s.cast(d.tensor("other"), t);
+  const V a = s.cast(d.tensor("self"), t), b = s.cast(s.tensor("other"), t);
   const V zero = s.both(s.compare("eq", a, 0.0), s.negate(s.unary("isnan", b, DType::Bool)));
   return s.give(s.where(zero, 0.0, s.mul(a, s.unary("log", b)), t));
 }
@@ -360,8 +360,8 @@ Status xlogy(Decomposition& d) {
 Status ldexp(Decomposition& d) {
   Steps s(d);
   const DType t = d.result_type().dtype;
-  const V b = s.cast(d.tensor("other"), t);
-  return s.give(s.mul(s.cast(d.tensor("self"), t), d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", b}}, d.type(b))));
+  const V b = s.cast(s.tensor("other"), t);
+  return s.give(s.mul(s.cast(d.tensor("self"), t), d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", b}}, s.type(b))));
 }
 
 Status sinc(Decomposition& d) {
@@ -382,7 +382,7 @@ Status round_decimals(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto decimals = d.integer("decimals");
-  if (!decimals || std::abs(*decimals) > 30 || !is_float(s.dtype(x))) return d.reject("a float tensor and few decimals are expected");
+  if (!decimals || *decimals < -30 || *decimals > 30 || !is_float(s.dtype(x))) return d.reject("a float tensor and few decimals are expected");
   const double factor = std::pow(10.0, static_cast<double>(std::abs(*decimals)));
   const V moved = s.unary("round", *decimals >= 0 ? s.mul(x, factor) : s.div(x, factor));
   return s.give(*decimals >= 0 ? s.div(moved, factor) : s.mul(moved, factor));

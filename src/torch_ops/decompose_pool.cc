@@ -28,7 +28,7 @@ std::optional<Window> window_of(Decomposition& d, size_t spatial) {
     return given->size() == spatial ? *given : Ints(spatial, (*given)[0]);
   };
   const auto kernel = read("kernel_size", 1), stride = read("stride", 1), padding = read("padding", 0), dilation = read("dilation", 1);
-  if (!kernel || !stride || !padding || !dilation || kernel->empty()) return std::nullopt;
+  if (!kernel || !stride || !padding || !dilation || kernel->empty() || padding->empty() || dilation->empty()) return std::nullopt;
   return Window{*kernel, stride->empty() ? *kernel : *stride, *padding, *dilation, d.boolean("ceil_mode")};
 }
 
@@ -73,8 +73,8 @@ Status max_pool1d(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto w = window_of(d, 1);
-  if (!w || s.rank(x) < 2) return d.reject("the window must be numbers");
   Shape to = d.result_type().shape;
+  if (!w || s.rank(x) < 2 || to.size() != s.shape(x).size()) return d.reject("the window must be numbers");
   const int row = s.rank(x) - 1;
   to.insert(to.begin() + row, Dim(1));
   const Pooled out = max_pool(s, s.unsqueeze(x, row), along(*w, false), to);
@@ -86,8 +86,8 @@ Status avg_pool1d(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto w = window_of(d, 1);
-  if (!w || s.rank(x) < 2) return d.reject("the window must be numbers");
   Shape to = d.result_type().shape;
+  if (!w || s.rank(x) < 2 || to.size() != s.shape(x).size()) return d.reject("the window must be numbers");
   const int row = s.rank(x) - 1;
   to.insert(to.begin() + row, Dim(1));
   return s.give(s.squeeze(average_pool(s, s.unsqueeze(x, row), along(*w, false), to, d.boolean("count_include_pad")), row));
@@ -110,6 +110,7 @@ Volume volume_of(Steps& s) {
 
 template <class Plane, class Depth>
 Status by_planes(Steps& s, const Volume& v, Plane plane, Depth depth) {
+  if (v.from.size() != 5 || v.to.size() != 5) return s.d.reject("a volume is expected");
   const Dim images = s.d.dims().mul(v.from[1], v.from[2]);
   const V flat = plane(s.view(v.x, {v.from[0], images, v.from[3], v.from[4]}), Shape{v.from[0], images, v.to[3], v.to[4]});
   const Dim area = s.d.dims().mul(v.to[3], v.to[4]);
@@ -141,6 +142,7 @@ Status avg_pool3d(Decomposition& d) {
 // ---- adaptive pools
 
 V adaptive_average(Steps& s, V x, const Shape& to) {
+  if (!s.expect(to.size() >= 2)) return x;
   const Arg::List size = {s.size(to[to.size() - 2]), s.size(to.back())};
   return s.d.op("aten._adaptive_avg_pool2d.default", {{"self", x}, {"output_size", size}}, {s.dtype(x), to});
 }
@@ -154,6 +156,7 @@ Status adaptive_avg_pool1d(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   Shape to = d.result_type().shape;
+  if (s.rank(x) < 2 || to.size() != s.shape(x).size()) return d.reject("rows of channels are expected");
   const int row = s.rank(x) - 1;
   to.insert(to.begin() + row, Dim(1));
   return s.give(s.squeeze(adaptive_average(s, s.unsqueeze(x, row), to), row));
@@ -168,7 +171,7 @@ Status adaptive_avg_pool3d(Decomposition& d) {
 // Window i of n over size elements: floor(i size / n) .. ceil((i + 1) size / n).
 // `places`, if asked for, follow their values.
 Pooled adaptive_max_along(Steps& s, const Pooled& in, int dim, int64_t n) {
-  const int64_t size = s.shape(in.values)[static_cast<size_t>(dim)].constant();
+  const int64_t size = s.number_of(in.values, dim);
   if (n == size) return in;
   std::vector<V> values, places;
   for (int64_t i = 0; i < n; ++i) {
@@ -191,6 +194,7 @@ Status adaptive_max_pool(Decomposition& d, int spatial) {
   constexpr int64_t kMaxWindows = 512;
   const V x = d.tensor("self");
   const Shape from = s.shape(x), to = d.result_type().shape;
+  if (from.size() != to.size() || s.rank(x) < spatial) return d.reject("the result does not fit its input");
   const size_t lead = from.size() - static_cast<size_t>(spatial);
   for (size_t dim = lead; dim < from.size(); ++dim)
     if (!to[dim].is_constant() || to[dim].constant() < 1 || to[dim].constant() > kMaxWindows || !from[dim].is_constant())
@@ -237,25 +241,26 @@ double cubic(double x, double a) {
 
 // Weights of the input elements that output element i is made of.
 void weigh(Filter filter, int64_t i, int64_t from, double ratio, bool align, float* row) {
-  auto at = [&](int64_t k) -> float& { return row[std::clamp<int64_t>(k, 0, from - 1)]; };
+  auto at = [&](double k) -> float& { return row[static_cast<int64_t>(std::clamp<double>(k, 0, static_cast<double>(from - 1)))]; };
   const double centre = align ? static_cast<double>(i) * ratio : (static_cast<double>(i) + 0.5) * ratio - 0.5;
   if (filter == Filter::Nearest) {
-    at(static_cast<int64_t>(std::floor(static_cast<float>(i) * static_cast<float>(ratio)))) = 1;
+    at(std::floor(static_cast<float>(i) * static_cast<float>(ratio))) = 1;
   } else if (filter == Filter::NearestExact) {
-    at(static_cast<int64_t>(std::floor((static_cast<double>(i) + 0.5) * ratio))) = 1;
+    at(std::floor((static_cast<double>(i) + 0.5) * ratio)) = 1;
   } else if (filter == Filter::Linear) {
     const double x = std::max(centre, 0.0), low = std::floor(x);
-    at(static_cast<int64_t>(low)) += static_cast<float>(1 - (x - low));
-    at(static_cast<int64_t>(low) + 1) += static_cast<float>(x - low);
+    at(low) += static_cast<float>(1 - (x - low));
+    at(low + 1) += static_cast<float>(x - low);
   } else if (filter == Filter::Cubic) {
     const double low = std::floor(centre);
-    for (int64_t k = -1; k <= 2; ++k) at(static_cast<int64_t>(low) + k) += static_cast<float>(cubic(centre - low - static_cast<double>(k), -0.75));
+    for (int k = -1; k <= 2; ++k) at(low + k) += static_cast<float>(cubic(centre - low - k, -0.75));
   } else {
     // Antialiased: the filter is as wide as an output element when that is the larger one.
     const bool linear = filter == Filter::SmoothLinear;
     const double stretch = std::max(ratio, 1.0), reach = (linear ? 1 : 2) * stretch;
     const double middle = align ? static_cast<double>(i) * ratio + 0.5 : (static_cast<double>(i) + 0.5) * ratio;
-    const int64_t begin = std::max<int64_t>(static_cast<int64_t>(middle - reach + 0.5), 0), end = std::min<int64_t>(static_cast<int64_t>(middle + reach + 0.5), from);
+    auto edge = [&](double x) { return static_cast<int64_t>(std::clamp<double>(x, 0, static_cast<double>(from))); };
+    const int64_t begin = edge(middle - reach + 0.5), end = edge(middle + reach + 0.5);
     double sum = 0;
     for (int pass = 0; pass < 2; ++pass)
       for (int64_t k = begin; k < end; ++k) {
@@ -269,12 +274,12 @@ void weigh(Filter filter, int64_t i, int64_t from, double ratio, bool align, flo
 
 // Resizing along one axis is a product with a matrix of known numbers.
 V resize_along(Steps& s, V x, int dim, int64_t to, Filter filter, bool align, std::optional<double> scale) {
-  const int64_t from = s.shape(x)[static_cast<size_t>(dim)].constant();
+  const int64_t from = s.number_of(x, dim);
   const bool corners = align && filter != Filter::Nearest && filter != Filter::NearestExact;
   if (from == to && !scale) return x;
   double ratio = static_cast<double>(from) / static_cast<double>(to);
   if (corners) ratio = to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0;
-  else if (scale && *scale > 0) ratio = 1 / *scale;
+  else if (scale && *scale > 1e-6) ratio = 1 / *scale;
   std::vector<float> table(static_cast<size_t>(from * to), 0);
   for (int64_t i = 0; i < to; ++i) weigh(filter, i, from, ratio, corners, table.data() + i * from);
   const V matrix = s.floats({to, from}, table, s.dtype(x));
@@ -290,7 +295,7 @@ Status resize(Decomposition& d, Filter filter, size_t spatial) {
   const TensorType type = d.result_type();
   const bool align = d.node().find("align_corners") && d.boolean("align_corners");
   const auto scales = scales_of(d, spatial);
-  if (!is_float(s.dtype(x)) || s.rank(x) != static_cast<int>(spatial) + 2) return d.reject("a float image is expected");
+  if (!is_float(s.dtype(x)) || s.rank(x) != static_cast<int>(spatial) + 2 || type.rank() != s.rank(x)) return d.reject("a float image is expected");
   for (size_t i = 0; i < spatial; ++i) {
     const Dim from = s.shape(x)[i + 2], to = type.shape[i + 2];
     if (!from.is_constant() || !to.is_constant() || from.constant() < 1 || to.constant() < 1 || from.constant() > kMaxTable / to.constant())

@@ -23,7 +23,7 @@ struct State {
 int64_t gates(Cell cell) { return cell == Cell::Lstm ? 4 : cell == Cell::Gru ? 3 : 1; }
 
 std::vector<V> split_gates(Steps& s, V x, int64_t count) {
-  const int64_t width = s.shape(x).back().constant() / count;
+  const int64_t width = s.number_of(x, -1) / count;
   return s.split(x, std::vector<int64_t>(static_cast<size_t>(count), width), s.rank(x) - 1);
 }
 
@@ -85,8 +85,8 @@ Status recurrent(Decomposition& d, Cell cell) {
   if (!layers || *layers < 1 || params.size() != static_cast<size_t>(*layers) * directions * per_cell || start.size() != (lstm ? 2u : 1u) || !start[0] || !batched)
     return d.reject("projections and packed sequences have no kernel");
   if (d.boolean("batch_first")) x = s.transpose(x, 0, 1);
-  const Dim time = s.shape(x)[0];
-  if (!time.is_constant() || time.constant() < 1 || time.constant() > kMaxSteps) return d.reject("the number of time steps must be known, and not too large");
+  const int64_t time = s.number_of(x, 0);
+  if (time < 1 || time > kMaxSteps) return d.reject("the number of time steps must be known, and not too large");
 
   std::vector<V> h, c;
   for (size_t layer = 0, cell_index = 0; layer < static_cast<size_t>(*layers); ++layer) {
@@ -94,7 +94,7 @@ Status recurrent(Decomposition& d, Cell cell) {
     for (size_t direction = 0; direction < directions; ++direction, ++cell_index) {
       const V* p = params.data() + cell_index * per_cell;
       const Weights w{p[0], p[1], biases ? p[2] : V{}, biases ? p[3] : V{}};
-      if (!s.shape(w.hidden)[0].is_constant() || s.shape(w.hidden)[0].constant() % gates(cell)) return d.reject("the weights do not fit the cell");
+      if (s.number_of(w.hidden, 0) % gates(cell)) return d.reject("the weights do not fit the cell");
       const auto index = static_cast<int64_t>(cell_index);
       const State initial{s.select(start[0], 0, index), lstm ? s.select(start[1], 0, index) : V{}};
       const Layer done = run_layer(s, cell, x, initial, w, direction == 1);
@@ -119,7 +119,7 @@ Status one_step(Decomposition& d, Cell cell) {
   const bool lstm = cell == Cell::Lstm;
   const std::vector<V> start = lstm ? tensors(d.arg("hx")) : std::vector<V>{d.tensor("hx")};
   const Weights w{d.tensor("w_ih"), d.tensor("w_hh"), d.tensor("b_ih"), d.tensor("b_hh")};
-  if (start.size() != (lstm ? 2u : 1u) || !start[0] || !s.shape(w.hidden)[0].is_constant()) return d.reject("the state does not fit the cell");
+  if (start.size() != (lstm ? 2u : 1u) || !start[0] || s.number_of(w.hidden, 0) % gates(cell)) return d.reject("the state does not fit the cell");
   const State next = step(s, cell, s.linear(d.tensor("input"), w.input, w.input_bias), {start[0], lstm ? start[1] : V{}}, w);
   TRY_DO(s.give(0, next.h));
   return lstm ? s.give(1, next.c) : Status();

@@ -216,8 +216,8 @@ Status cumprod(Decomposition& d) {
   V x = s.cast(d.tensor("self"), d.result_type().dtype);
   if (s.rank(x) == 0) return s.give(x);
   const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
-  if (!dim || !s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the size along the dimension is not a number");
-  const int64_t size = s.shape(x)[static_cast<size_t>(*dim)].constant();
+  if (!dim || !s.size_of(x, *dim).is_constant()) return d.reject("the size along the dimension is not a number");
+  const int64_t size = s.number_of(x, *dim);
   if (size < 1 || size > kMaxSteps) return d.reject("there are too many steps");
   std::vector<V> parts = {s.slice(x, *dim, 0, 1)};
   for (int64_t i = 1; i < size; ++i) parts.push_back(s.mul(parts.back(), s.slice(x, *dim, i, i + 1)));
@@ -246,7 +246,7 @@ std::optional<Ordered> sorted(Steps& s) {
   const auto dim = s.axis(d.has("dim") ? d.integer("dim").value_or(INT64_MAX) : 0, s.rank(x));
   // The kernel keeps no order among equals.
   if (!dim || d.boolean("stable") || s.rank(x) == 0 || s.dtype(x) == DType::Bool) return std::nullopt;
-  return first_of(s, x, s.shape(x)[static_cast<size_t>(*dim)], *dim, d.boolean("descending"));
+  return first_of(s, x, s.size_of(x, *dim), *dim, d.boolean("descending"));
 }
 
 Status sort(Decomposition& d) {
@@ -294,10 +294,10 @@ Status median(Decomposition& d) {
   const bool flat = !d.has("dim");
   if (flat) x = s.view(x, {s.product(s.shape(x))});
   const auto dim = flat ? std::optional(0) : s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
-  if (!dim || s.rank(x) == 0 || !s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the number of elements must be known");
-  const int64_t size = s.shape(x)[static_cast<size_t>(*dim)].constant();
+  if (!dim || s.rank(x) == 0 || !s.size_of(x, *dim).is_constant()) return d.reject("the number of elements must be known");
+  const int64_t size = s.number_of(x, *dim);
   if (size < 1) return d.reject("there is nothing to choose from");
-  if (!is_float(s.dtype(x))) return smallest(s, x, (size + 1) / 2, *dim, !flat && keeps(d));
+  if (!is_float(s.dtype(x))) return smallest(s, x, size - size / 2, *dim, !flat && keeps(d));
   const Ordered order = first_of(s, x, size, *dim, false);
   const int64_t middle = (size - 1) / 2;
   const V missing = s.unary("isnan", s.slice(order.values, *dim, size - 1, size), DType::Bool);

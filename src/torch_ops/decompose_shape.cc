@@ -103,7 +103,7 @@ Status channel_shuffle(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto groups = d.integer("groups");
-  if (!groups || *groups < 1 || s.rank(x) < 3 || !s.shape(x)[1].is_constant()) return d.reject("groups and channels must be numbers");
+  if (!groups || *groups < 1 || s.rank(x) < 3 || !s.size_of(x, 1).is_constant()) return d.reject("groups and channels must be numbers");
   Shape parts = s.shape(x);
   const int64_t channels = parts[1].constant();
   parts[1] = *groups;
@@ -161,6 +161,7 @@ Status meshgrid(Decomposition& d) {
   for (size_t i = 0; i < parts.size() && i < d.node().results.size(); ++i) {
     const Shape to = d.result_type(i).shape;
     Shape alone(to.size(), Dim(1));
+    if (to.size() != parts.size()) return d.reject("the grids do not fit their axes");
     alone[xy && i < 2 ? 1 - i : i] = s.product(s.shape(parts[i]));
     TRY_DO(s.give(i, s.expand(s.view(parts[i], alone), to)));
   }
@@ -174,7 +175,7 @@ Status cut(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
-  if (!dim) return d.reject("a dimension is out of range");
+  if (!dim || s.rank(x) == 0) return d.reject("a dimension is out of range");
   Arg::List lengths;
   std::vector<TensorType> types;
   for (size_t i = 0; i < d.node().results.size(); ++i) {
@@ -199,12 +200,12 @@ Status diff(Decomposition& d) {
   if (d.has("prepend")) parts.insert(parts.begin(), d.tensor("prepend"));
   if (d.has("append")) parts.push_back(d.tensor("append"));
   x = s.cat(parts, *dim);
-  if (!s.shape(x)[static_cast<size_t>(*dim)].is_constant()) return d.reject("the size along the dimension is not a number");
+  if (!s.size_of(x, *dim).is_constant()) return d.reject("the size along the dimension is not a number");
   for (int64_t i = 0; i < *n; ++i) {
-    const int64_t size = s.shape(x)[static_cast<size_t>(*dim)].constant();
+    const int64_t size = s.number_of(x, *dim);
     const V next = s.slice(x, *dim, 1, size), before = s.slice(x, *dim, 0, std::max<int64_t>(size - 1, 0));
     if (size < 1) break;
-    x = s.dtype(x) == DType::Bool ? d.op("aten.ne.Tensor", {{"self", next}, {"other", before}}, d.type(next)) : s.sub(next, before);
+    x = s.dtype(x) == DType::Bool ? d.op("aten.ne.Tensor", {{"self", next}, {"other", before}}, s.type(next)) : s.sub(next, before);
   }
   return s.give(x);
 }
@@ -236,7 +237,7 @@ Status repeat_interleave(Decomposition& d) {
   if (!repeats || *repeats < 0) return d.reject("the number of repeats must be known");
   if (!d.has("dim")) x = s.view(x, {s.product(s.shape(x))});
   const auto dim = d.has("dim") ? s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x)) : std::optional(0);
-  if (!dim) return d.reject("a dimension is out of range");
+  if (!dim || s.rank(x) == 0) return d.reject("a dimension is out of range");
   const V apart = s.unsqueeze(x, *dim + 1);
   Shape to = s.shape(apart);
   to[static_cast<size_t>(*dim) + 1] = *repeats;
@@ -250,6 +251,7 @@ Status repeat_interleave_each(Decomposition& d) {
   if (!d.has("dim")) x = s.view(x, {s.product(s.shape(x))});
   const auto dim = d.has("dim") ? s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x)) : std::optional(0);
   if (!dim || !repeats || s.rank(repeats) != 1 || s.rank(x) == 0) return d.reject("one number of repeats for each slice is expected");
+  if (d.result_type().rank() != s.rank(x)) return d.reject("the result does not fit its input");
   const TensorType places{DType::I64, {d.result_type().shape[static_cast<size_t>(*dim)]}};
   const V index = d.op("aten.repeat_interleave.Tensor", {{"repeats", s.cast(repeats, DType::I64)}, {"output_size", d.arg("output_size")}}, places);
   return s.give(d.op("aten.index_select.default", {{"self", x}, {"dim", int64_t{*dim}}, {"index", index}}, d.result_type()));
@@ -270,8 +272,8 @@ Status pad_circular(Steps& s, const std::vector<int64_t>& amounts) {
   V x = s.d.tensor("self");
   for (size_t i = 0; 2 * i + 1 < amounts.size(); ++i) {
     const int dim = s.rank(x) - 1 - static_cast<int>(i);
-    if (dim < 0 || !s.shape(x)[static_cast<size_t>(dim)].is_constant()) return s.d.reject("the padded size must be a number");
-    const int64_t size = s.shape(x)[static_cast<size_t>(dim)].constant(), before = amounts[2 * i], after = amounts[2 * i + 1];
+    if (dim < 0 || !s.size_of(x, dim).is_constant()) return s.d.reject("the padded size must be a number");
+    const int64_t size = s.number_of(x, dim), before = amounts[2 * i], after = amounts[2 * i + 1];
     if (before < 0 || after < 0 || before > size || after > size) return s.d.reject("circular padding wraps around once");
     std::vector<V> parts;
     if (before > 0) parts.push_back(s.slice(x, dim, size - before, size));
@@ -303,12 +305,13 @@ Status pad_or_crop(Decomposition& d) {
   V x = d.tensor("self");
   auto amounts = d.ints("pad");
   if (!amounts || std::all_of(amounts->begin(), amounts->end(), [](int64_t n) { return n >= 0; })) return d.reject("");
+  if (std::any_of(amounts->begin(), amounts->end(), [](int64_t n) { return n < INT32_MIN; })) return d.reject("more is cropped than can be there");
   for (size_t i = 0; 2 * i + 1 < amounts->size(); ++i) {
     const int dim = s.rank(x) - 1 - static_cast<int>(i);
     int64_t &low = (*amounts)[2 * i], &high = (*amounts)[2 * i + 1];
     if (low >= 0 && high >= 0) continue;
-    if (dim < 0 || !s.shape(x)[static_cast<size_t>(dim)].is_constant()) return d.reject("the size of what is cropped must be a number");
-    const int64_t size = s.shape(x)[static_cast<size_t>(dim)].constant();
+    if (dim < 0 || !s.size_of(x, dim).is_constant()) return d.reject("the size of what is cropped must be a number");
+    const int64_t size = s.number_of(x, dim);
     const int64_t begin = std::clamp<int64_t>(-low, 0, size), end = std::clamp<int64_t>(size + std::min<int64_t>(high, 0), 0, size);
     x = s.slice(x, dim, begin, std::max(begin, end));
     low = std::max<int64_t>(low, 0), high = std::max<int64_t>(high, 0);
@@ -323,7 +326,7 @@ Status roll(Decomposition& d) {
   const auto dims = d.ints("dims");
   if (!dims || !dims->empty()) return d.reject("");
   const V row = s.view(x, {s.product(s.shape(x))});
-  const V rolled = d.op("aten.roll.default", {{"self", row}, {"shifts", d.arg("shifts")}, {"dims", Steps::list(std::vector<int64_t>{0})}}, d.type(row));
+  const V rolled = d.op("aten.roll.default", {{"self", row}, {"shifts", d.arg("shifts")}, {"dims", Steps::list(std::vector<int64_t>{0})}}, s.type(row));
   return s.give(s.view(rolled, s.shape(x)));
 }
 
@@ -334,11 +337,17 @@ Status im2col(Decomposition& d) {
   Steps s(d);
   V x = d.tensor("self");
   const auto kernel = d.ints("kernel_size"), dilation = d.ints("dilation"), padding = d.ints("padding"), stride = d.ints("stride");
-  if (!kernel || !dilation || !padding || !stride || s.rank(x) != 4 || !d.type(x).is_static()) return d.reject("an image of known size is expected");
+  if (!kernel || !dilation || !padding || !stride || s.rank(x) != 4 || !s.type(x).is_static()) return d.reject("an image of known size is expected");
+  auto pair = [](const std::vector<int64_t>& v) {
+    return (v.size() == 1 || v.size() == 2) && std::all_of(v.begin(), v.end(), [](int64_t n) { return n >= 0 && n < (1 << 20); });
+  };
+  if (!pair(*kernel) || !pair(*dilation) || !pair(*padding) || !pair(*stride)) return d.reject("the window must be one or two numbers");
   auto at = [](const std::vector<int64_t>& v, size_t i) { return v.size() == 1 ? v[0] : v[i]; };
   x = s.pad(x, {at(*padding, 1), at(*padding, 1), at(*padding, 0), at(*padding, 0)}, 0.0);
-  const int64_t h = s.shape(x)[2].constant(), w = s.shape(x)[3].constant();
+  const int64_t h = s.number_of(x, 2), w = s.number_of(x, 3);
   const int64_t kh = at(*kernel, 0), kw = at(*kernel, 1), sh = at(*stride, 0), sw = at(*stride, 1), dh = at(*dilation, 0), dw = at(*dilation, 1);
+  constexpr int64_t kMaxParts = 1024;
+  if (sh < 1 || sw < 1 || kh < 1 || kw < 1 || kh * kw > kMaxParts) return d.reject("the window must be one or two numbers, and not too large");
   const int64_t rows = (h - (kh - 1) * dh - 1) / sh + 1, columns = (w - (kw - 1) * dw - 1) / sw + 1;
   std::vector<V> parts;
   for (int64_t i = 0; i < kh; ++i)

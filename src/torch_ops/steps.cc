@@ -96,10 +96,36 @@ DType Steps::promote(V a, const Arg& b) const {
   return wider(own, dtype(other));
 }
 
+V Steps::tensor(std::string_view name) {
+  if (const V v = d.tensor(name)) return v;
+  const Arg& arg = d.arg(name);
+  if (const auto* i = arg.as<int64_t>()) return d.constant(Weight::of<int64_t>(DType::I64, {}, {*i}), d.node().name + "_number");
+  if (const auto* f = arg.as<double>()) return number(*f, DType::F32);
+  if (const auto* b = arg.as<bool>()) return number(*b, DType::Bool);
+  return {};
+}
+
+bool Steps::expect(bool condition) {
+  spoiled_ = spoiled_ || !condition;
+  return condition;
+}
+
+Dim Steps::size_of(V v, int axis) {
+  if (axis < 0) axis += rank(v);
+  return expect(axis >= 0 && axis < rank(v)) ? shape(v)[static_cast<size_t>(axis)] : Dim(1);
+}
+
+int64_t Steps::number_of(V v, int axis) {
+  const Dim size = size_of(v, axis);
+  return expect(size.is_constant()) ? size.constant() : 1;
+}
+
 Status Steps::give(size_t i, V v) {
+  if (!expect(static_cast<bool>(v)) || spoiled_) return d.reject("the shapes of its tensors do not fit together");
+  if (i >= d.node().results.size() || !d.node().results[i]) return {};
   // One value may be several results: it is the first, the others are copies.
   for (const auto& [value, result] : given_)
-    if (value == v) v = d.op("aten.clone.default", {{"self", result}}, d.type(result));
+    if (value == v) v = d.op("aten.clone.default", {{"self", result}}, type(result));
   const TensorType want = d.result_type(i);
   if (want.dtype != DType::Unknown) {
     v = cast(v, want.dtype);
@@ -109,8 +135,9 @@ Status Steps::give(size_t i, V v) {
       differs = have[k] != want.shape[k] && have[k].is_constant() && want.shape[k].is_constant();
     if (differs) v = view(v, want.shape);
   }
+  if (spoiled_) return d.reject("the shapes of its tensors do not fit together");
   d.replace(i, v);
-  if (i < d.node().results.size() && d.node().results[i]) given_.emplace_back(v, d.node().results[i]);
+  given_.emplace_back(v, d.node().results[i]);
   return {};
 }
 
@@ -179,22 +206,29 @@ V Steps::cast(V a, DType to) {
 
 V Steps::view(V a, const Shape& to) {
   if (shape(a) == to) return a;
+  const auto have = type(a).elements(), want = TensorType{dtype(a), to}.elements();
+  if (!expect(!have || !want || *have == *want)) return a;
   return d.op("aten.view.default", {{"self", a}, {"size", sizes(to)}}, {dtype(a), to});
 }
 
 V Steps::expand(V a, const Shape& to) {
-  if (shape(a) == to) return a;
+  if (shape(a) == to || !expect(rank(a) <= static_cast<int>(to.size()))) return a;
   return d.op("aten.expand.default", {{"self", a}, {"size", sizes(to)}}, {dtype(a), to});
 }
 
 V Steps::permute(V a, const std::vector<int64_t>& order) {
-  if (std::is_sorted(order.begin(), order.end())) return a;
   Shape to;
+  std::vector<int64_t> seen = order;
+  std::sort(seen.begin(), seen.end());
+  for (size_t i = 0; i < seen.size(); ++i)
+    if (!expect(seen[i] == static_cast<int64_t>(i))) return a;
+  if (!expect(order.size() == shape(a).size()) || order == seen) return a;
   for (const int64_t i : order) to.push_back(shape(a)[static_cast<size_t>(i)]);
   return d.op("aten.permute.default", {{"self", a}, {"dims", list(order)}}, {dtype(a), to});
 }
 
 V Steps::transpose(V a, int first, int second) {
+  if (!expect(first >= 0 && second >= 0 && first < rank(a) && second < rank(a))) return a;
   std::vector<int64_t> order(static_cast<size_t>(rank(a)));
   std::iota(order.begin(), order.end(), 0);
   std::swap(order[static_cast<size_t>(first)], order[static_cast<size_t>(second)]);
@@ -202,44 +236,61 @@ V Steps::transpose(V a, int first, int second) {
 }
 
 V Steps::unsqueeze(V a, int dim) {
+  if (!expect(dim >= 0 && dim <= rank(a))) return a;
   Shape to = shape(a);
   to.insert(to.begin() + dim, Dim(1));
   return d.op("aten.unsqueeze.default", {{"self", a}, {"dim", int64_t{dim}}}, {dtype(a), to});
 }
 
 V Steps::squeeze(V a, int dim) {
+  if (!expect(dim >= 0 && dim < rank(a) && shape(a)[static_cast<size_t>(dim)] == Dim(1))) return a;
   Shape to = shape(a);
   to.erase(to.begin() + dim);
   return d.op("aten.squeeze.dims", {{"self", a}, {"dim", list(std::vector<int64_t>{dim})}}, {dtype(a), to});
 }
 
 V Steps::select(V a, int dim, int64_t index) {
+  if (!expect(dim >= 0 && dim < rank(a) && index >= 0)) return a;
   Shape to = shape(a);
+  if (!expect(!to[static_cast<size_t>(dim)].is_constant() || index < to[static_cast<size_t>(dim)].constant())) return a;
   to.erase(to.begin() + dim);
   return d.op("aten.select.int", {{"self", a}, {"dim", int64_t{dim}}, {"index", index}}, {dtype(a), to});
 }
 
 V Steps::slice(V a, int dim, int64_t begin, int64_t end, int64_t step) {
+  constexpr int64_t kFar = int64_t{1} << 60;
+  if (!expect(dim >= 0 && dim < rank(a) && begin >= 0 && begin <= end && end < kFar && step > 0 && step < kFar)) return a;
   Shape to = shape(a);
-  to[static_cast<size_t>(dim)] = std::max<int64_t>(0, (end - begin + step - 1) / step);
+  Dim& size = to[static_cast<size_t>(dim)];
+  if (!expect(!size.is_constant() || end <= size.constant())) return a;
+  size = (end - begin + step - 1) / step;
   if (to == shape(a)) return a;
   return d.op("aten.slice.Tensor", {{"self", a}, {"dim", int64_t{dim}}, {"start", begin}, {"end", end}, {"step", step}}, {dtype(a), to});
 }
 
 V Steps::cat(const std::vector<V>& parts, int dim) {
+  if (!expect(!parts.empty())) return {};
+  Dim total = 0;
+  for (const V part : parts) {
+    if (!expect(rank(part) == rank(parts[0]) && dim >= 0 && dim < rank(part))) return parts[0];
+    total = d.dims().add(total, shape(part)[static_cast<size_t>(dim)]);
+  }
   if (parts.size() == 1) return parts[0];
   Shape to = shape(parts[0]);
-  Dim total = 0;
-  for (const V part : parts) total = d.dims().add(total, shape(part)[static_cast<size_t>(dim)]);
   to[static_cast<size_t>(dim)] = total;
   return d.op("aten.cat.default", {{"tensors", list(parts)}, {"dim", int64_t{dim}}}, {dtype(parts[0]), to});
 }
 
-V Steps::flip(V a, int dim) { return d.op("aten.flip.default", {{"self", a}, {"dims", list(std::vector<int64_t>{dim})}}, d.type(a)); }
+V Steps::flip(V a, int dim) {
+  if (!expect(dim >= 0 && dim < rank(a))) return a;
+  return d.op("aten.flip.default", {{"self", a}, {"dims", list(std::vector<int64_t>{dim})}}, type(a));
+}
 
 std::vector<V> Steps::unbind(V a, int dim) {
   std::vector<V> parts;
-  const int64_t count = shape(a)[static_cast<size_t>(dim)].constant();
+  constexpr int64_t kMaxParts = 1024;
+  const int64_t count = number_of(a, dim);
+  if (!expect(count <= kMaxParts)) return parts;
   for (int64_t i = 0; i < count; ++i) parts.push_back(select(a, dim, i));
   return parts;
 }
@@ -256,10 +307,14 @@ std::vector<V> Steps::split(V a, const std::vector<int64_t>& parts, int dim) {
 
 V Steps::pad(V a, const std::vector<int64_t>& amounts, Arg value) {
   if (std::all_of(amounts.begin(), amounts.end(), [](int64_t n) { return n == 0; })) return a;
+  constexpr int64_t kFar = int64_t{1} << 40;
+  if (!expect(amounts.size() <= 2 * shape(a).size() && amounts.size() % 2 == 0)) return a;
   Shape to = shape(a);
   for (size_t i = 0; 2 * i + 1 < amounts.size(); ++i) {
+    const int64_t low = amounts[2 * i], high = amounts[2 * i + 1];
+    if (!expect(low >= 0 && high >= 0 && low < kFar && high < kFar)) return a;
     Dim& size = to[to.size() - 1 - i];
-    size = d.dims().add(size, d.dims().constant(amounts[2 * i] + amounts[2 * i + 1]));
+    size = d.dims().add(size, low + high);
   }
   return d.op("aten.constant_pad_nd.default", {{"self", a}, {"pad", list(amounts)}, {"value", std::move(value)}}, {dtype(a), to});
 }
@@ -292,15 +347,20 @@ V Steps::any(V a, const std::vector<int64_t>& dims, bool keep) {
 
 // ---- matrices
 
-V Steps::mm(V a, V b) { return d.op("aten.mm.default", {{"self", a}, {"mat2", b}}, {dtype(a), {shape(a)[0], shape(b)[1]}}); }
+V Steps::mm(V a, V b) {
+  if (!expect(rank(a) == 2 && rank(b) == 2)) return a;
+  return d.op("aten.mm.default", {{"self", a}, {"mat2", b}}, {dtype(a), {size_of(a, 0), size_of(b, 1)}});
+}
 
 V Steps::bmm(V a, V b) {
-  return d.op("aten.bmm.default", {{"self", a}, {"mat2", b}}, {dtype(a), {shape(a)[0], shape(a)[1], shape(b)[2]}});
+  if (!expect(rank(a) == 3 && rank(b) == 3)) return a;
+  return d.op("aten.bmm.default", {{"self", a}, {"mat2", b}}, {dtype(a), {size_of(a, 0), size_of(a, 1), size_of(b, 2)}});
 }
 
 V Steps::linear(V a, V weight, V bias) {
+  if (!expect(rank(a) > 0 && rank(weight) == 2)) return a;
   Shape to = shape(a);
-  to.back() = shape(weight)[0];
+  to.back() = size_of(weight, 0);
   std::vector<torch::NamedArg> args = {{"input", a}, {"weight", weight}};
   if (bias) args.push_back({"bias", bias});
   return d.op("aten.linear.default", std::move(args), {dtype(a), to});
@@ -317,7 +377,8 @@ V Steps::number(double value, DType dtype) {
 }
 
 V Steps::range(Dim count) {
-  if (!count.is_constant())
+  constexpr int64_t kMaxTable = int64_t{1} << 22;
+  if (!count.is_constant() || count.constant() > kMaxTable)
     return d.op("aten.arange.start_step", {{"start", int64_t{0}}, {"end", size(count)}, {"step", int64_t{1}}, {"dtype", DType::I64}}, {DType::I64, {count}});
   std::vector<int64_t> values(static_cast<size_t>(count.constant()));
   std::iota(values.begin(), values.end(), 0);

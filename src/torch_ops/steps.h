@@ -1,5 +1,6 @@
 // Steps: the vocabulary that decompositions are written in, core ATen operators by short names. Result types are inferred, so
-// that a decomposition reads like the formula it stands for. Lives while one node is taken apart; one thread.
+// that a decomposition reads like the formula it stands for. Programs may lie about ranks and sizes: a step that does not fit
+// its operands does nothing and spoils the result, which give() then refuses. Lives while one node is taken apart; one thread.
 #pragma once
 
 #include <string>
@@ -17,9 +18,18 @@ class Steps {
   explicit Steps(Decomposition& d) : d(d) {}
   Decomposition& d;
 
-  const Shape& shape(V v) const { return d.type(v).shape; }
-  int rank(V v) const { return d.type(v).rank(); }
-  DType dtype(V v) const { return d.type(v).dtype; }
+  // A tensor argument; a number becomes a constant of rank 0. Invalid when there is neither.
+  V tensor(std::string_view name);
+  const TensorType& type(V v) const { return v ? d.type(v) : none_; }
+  const Shape& shape(V v) const { return type(v).shape; }
+  int rank(V v) const { return type(v).rank(); }
+  DType dtype(V v) const { return type(v).dtype; }
+  // One size; counted from the end when negative.
+  Dim size_of(V v, int axis);
+  // The same where only a number will do.
+  int64_t number_of(V v, int axis);
+  // False, and the decomposition fails, unless the condition holds.
+  bool expect(bool condition);
   // A dimension made non-negative; nullopt when it is out of range.
   std::optional<int> axis(int64_t dim, int rank) const;
   // "dim" arguments: one or many; None and an empty list mean all.
@@ -35,7 +45,7 @@ class Steps {
   Status give(V v) { return give(0, v); }
 
   // ---- element by element. `b` is a tensor or a number; types are promoted as torch does.
-  V unary(const std::string& op, V a) { return d.op("aten." + op + ".default", {{"self", a}}, d.type(a)); }
+  V unary(const std::string& op, V a) { return unary(op, a, dtype(a)); }
   V unary(const std::string& op, V a, DType result) { return d.op("aten." + op + ".default", {{"self", a}}, {result, shape(a)}); }
   V binary(const std::string& op, V a, Arg b);               // add, sub, mul, div
   V add(V a, Arg b) { return binary("add", a, std::move(b)); }
@@ -94,6 +104,8 @@ class Steps {
   DType promote(V a, const Arg& b) const;
 
  private:
+  bool spoiled_ = false;
+  TensorType none_;
   std::vector<std::pair<V, V>> given_;  // value, and the result it became
   V logical(const std::string& op, V a, V b);
   bool is_tensor(const Arg& a) const;
