@@ -13,6 +13,7 @@
 namespace cortland::torch_ops {
 namespace {
 
+constexpr int64_t kFoldInputLimit = int64_t{1} << 24;
 constexpr int64_t kFoldLimit = int64_t{1} << 20;  // elements of a constant that is computed while lowering
 
 const torch::Arg kNone;
@@ -380,12 +381,17 @@ Result<std::vector<Operand>> Lowering::fold(mil::OpId id) {
   std::vector<Operand> results(op.results.begin(), op.results.end());
   bool foldable = op.def->pure && op.def->eval && !op.def->constexpr_op;
   for (const auto& b : op.operands) foldable = foldable && b.operand.is_const();
+  // What is computed from weights may be as large as they are: it must stay a weight.
+  int64_t limit = kFoldLimit;
+  for (const auto& b : op.operands) {
+    const int64_t elements = program.type(b.operand).tensor.elements().value_or(kFoldInputLimit + 1);
+    foldable = foldable && elements <= kFoldInputLimit;
+    limit = std::max(limit, elements);
+  }
   for (mil::ValueId v : op.results) {
     const mil::Type& t = program.type(v);
-    foldable = foldable && t.kind == mil::Type::Kind::Tensor && t.tensor.elements().value_or(kFoldLimit + 1) <= kFoldLimit;
+    foldable = foldable && t.kind == mil::Type::Kind::Tensor && t.tensor.elements().value_or(limit + 1) <= limit;
   }
-  for (const auto& b : op.operands)
-    foldable = foldable && program.type(b.operand).tensor.elements().value_or(kFoldLimit + 1) <= 16 * kFoldLimit;
   if (!foldable) return results;
   std::vector<std::vector<mil::RuntimeValue>> inputs(op.def->inputs.size());
   for (const auto& b : op.operands) {
