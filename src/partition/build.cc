@@ -110,7 +110,7 @@ class Builder {
   // Every symbol the part mentions must be a size of some input; a tensor that has it is passed in for its shape alone.
   Status add_size_sources() {
     std::set<std::string> known, wanted;
-    for (torch::ValueId v : delegate_.inputs) collect(graph_.type(v).shape, known);
+    for (torch::ValueId v : delegate_.inputs) collect_sources(graph_.type(v).shape, known);
     for (torch::NodeId n : part_.nodes) {
       for (torch::ValueId v : graph_.nodes[n].results)
         if (v) collect(graph_.type(v).shape, wanted);
@@ -125,17 +125,39 @@ class Builder {
   }
 
   Status add_source_of(const std::string& symbol, std::set<std::string>& known) {
-    const Dim size = graph_.dims->symbol(symbol);
-    for (int32_t i = 0; i < graph_.values.size(); ++i) {
-      const torch::ValueId v{i};
-      const torch::Value& value = graph_.values[v];
-      if (value.kind != torch::Value::Kind::Tensor || inside_.count(v) || constants_.count(v)) continue;
-      if (std::find(value.type.shape.begin(), value.type.shape.end(), size) == value.type.shape.end()) continue;
-      TRY_DO(add_input(v));
-      collect(value.type.shape, known);
-      return {};
+    // Inputs of the graph first: they depend on nobody.
+    for (const bool computed : {false, true}) {
+      for (int32_t i = 0; i < graph_.values.size(); ++i) {
+        const torch::ValueId v{i};
+        const torch::Value& value = graph_.values[v];
+        if (value.kind != torch::Value::Kind::Tensor || value.producer.valid() != computed || inside_.count(v) || constants_.count(v)) continue;
+        // Nodes that were taken apart leave values behind.
+        if (computed && std::find(graph_.order.begin(), graph_.order.end(), value.producer) == graph_.order.end()) continue;
+        std::set<std::string> own;
+        collect_sources(value.type.shape, own);
+        if (!own.count(symbol)) continue;
+        TRY_DO(add_input(v));
+        known.insert(own.begin(), own.end());
+        return {};
+      }
     }
     return {};  // nobody has it: the lowering that needs it says so
+  }
+
+  // Symbols that can be computed from one of the sizes: coefficient * symbol + offset.
+  void collect_sources(const Shape& shape, std::set<std::string>& symbols) const {
+    for (Dim d : shape) {
+      if (d.is_constant()) continue;
+      std::string symbol;
+      bool linear = true;
+      for (const auto& term : graph_.dims->terms(d)) {
+        if (term.atoms.empty()) continue;
+        const auto& atom = graph_.dims->atom(term.atoms[0]);
+        linear = linear && symbol.empty() && term.atoms.size() == 1 && atom.kind == DimTable::AtomKind::Symbol;
+        symbol = atom.name;
+      }
+      if (linear && !symbol.empty()) symbols.insert(symbol);
+    }
   }
 
   void collect(const Shape& shape, std::set<std::string>& symbols) const {
