@@ -323,6 +323,11 @@ class Caller {
 Status call_kernel(PlanBuilder& plan, Sizes& sizes, torch::NodeId id) {
   const torch::Node& node = plan.graph().nodes[id];
   TRY(const KernelChoice choice, choose_kernel(plan.graph(), node));
+  // The same elements in another shape are the same memory.
+  if ((choice.form == Form::View || choice.form == Form::Copy) && node.results.size() == 1 && node.results[0]) {
+    TRY(const bool aliased, plan.alias(node.results[0], *node.args[0].arg.as<torch::ValueId>()));
+    if (aliased) return {};
+  }
   return Caller(plan, sizes, node, choice).run();
 }
 

@@ -115,11 +115,43 @@ TEST(KernelCall, CopiesStateTheirLayout) {
   TestGraph t;
   const auto x = t.input("x", {DType::F32, {1, 2, 3, 4}});
   const auto y = t.node("aten.contiguous.default", {{"self", x}, {"memory_format", MemoryFormat::ChannelsLast}}, {DType::F32, {1, 2, 3, 4}});
+  t.output(y);
   t.output(t.node("aten.to.dtype", {{"self", y}, {"dtype", DType::F16}}, {DType::F16, {1, 2, 3, 4}}));
   const auto program = t.plan();
   const auto lines = text(program.plans[0]);
   EXPECT_THAT(lines[0], HasSubstr("_clone_dim_order.out(t0 false [0 1 2 3]"));
   EXPECT_THAT(lines[1], HasSubstr("_to_dim_order_copy.out("));
+}
+
+TEST(KernelCall, ViewsAreTheMemoryTheyShow) {
+  TestGraph t;
+  const auto x = t.input("x", kFloats), c = t.parameter("c", Weight::floats({1, 2, 3, 4, 5, 6}));
+  const auto y = t.node("aten.relu.default", {{"self", x}}, kFloats);
+  const auto flat = t.node("aten.view.default", {{"self", y}, {"size", Arg::List{int64_t{6}}}}, {DType::F32, {6}});
+  const auto again = t.node("aten.clone.default", {{"self", flat}}, {DType::F32, {6}});
+  const auto constant = t.node("aten.unsqueeze.default", {{"self", c}, {"dim", int64_t{0}}}, {DType::F32, {1, 6}});
+  const auto sum = t.node("aten.add.Tensor", {{"self", again}, {"other", constant}}, {DType::F32, {1, 6}});
+  t.output(t.node("aten.neg.default", {{"self", sum}}, {DType::F32, {1, 6}}));
+  t.output(t.node("aten.view.default", {{"self", sum}, {"size", Arg::List{int64_t{6}}}}, {DType::F32, {6}}));
+  const auto program = t.plan();
+  const auto& plan = program.plans[0];
+  ASSERT_EQ(plan.instructions.size(), 4u);  // relu, add, neg, and the view that is an output
+  const auto relu = std::get<executorch::KernelCall>(plan.instructions[0]), add = std::get<executorch::KernelCall>(plan.instructions[1]);
+  EXPECT_EQ(tensor(plan, add.args[0]).allocation, tensor(plan, relu.args[1]).allocation);
+  EXPECT_THAT(tensor(plan, add.args[0]).sizes, ElementsAre(6));
+  EXPECT_EQ(tensor(plan, add.args[1]).constant, 0);
+  EXPECT_THAT(text(plan)[3], HasSubstr("aten::view_copy.out("));
+}
+
+TEST(KernelCall, CopiesOfBuffersAreCopies) {
+  TestGraph t;
+  const auto b = t.buffer("b", Weight::floats({1, 2}));
+  const TensorType two{DType::F32, {2}};
+  const auto copy = t.node("aten.clone.default", {{"self", b}}, two);
+  const auto twice = t.node("aten.add.Tensor", {{"self", copy}, {"other", copy}}, two);
+  t.mutation(torch::GraphOutput::Kind::BufferMutation, twice, "b");
+  t.output(t.node("aten.neg.default", {{"self", copy}}, two));
+  EXPECT_EQ(t.plan().plans[0].instructions.size(), 4u);
 }
 
 TEST(KernelCall, OneUnknownSizeOfAViewIsLeftToTheKernel) {

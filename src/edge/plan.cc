@@ -38,6 +38,8 @@ class MethodPlanner {
 
   Status run(std::vector<Diagnostic>* warnings) {
     TRY_DO(find_write_backs());
+    for (const GraphOutput& output : graph_.outputs)
+      if (output.kind == GraphOutput::Kind::UserOutput) for_each_value(output.value, [&](ValueId v) { plan_.keep_apart(v); });
     limit_data_dependent_sizes();
     for (const GraphInput& input : graph_.inputs) TRY_DO(add_input(input));
     for (const auto& step : g_.steps) {

@@ -146,6 +146,22 @@ Result<ValueIndex> PlanBuilder::tensor(torch::ValueId v) {
   return index;
 }
 
+Result<bool> PlanBuilder::alias(torch::ValueId v, torch::ValueId base) {
+  if (index_.count(v) || outputs_.count(v) || !graph_.type(v).is_static() || !graph_.type(base).is_static()) return false;
+  TRY(ValueIndex root, tensor(base));
+  if (const auto it = aliases_.find(root); it != aliases_.end()) root = it->second;
+  TRY(executorch::TensorValue view, describe(graph_.type(v), graph_.values[v].name));
+  const auto& memory = std::get<executorch::TensorValue>(plan_.values[static_cast<size_t>(root)]);
+  const auto life = lifetimes_.find(root);
+  const bool planned = life != lifetimes_.end() && life->second.last != INT32_MAX;
+  if (view.type != memory.type || byte_size(view) != byte_size(memory) || (!planned && memory.constant < 0)) return false;
+  view.constant = memory.constant;
+  const ValueIndex index = add(std::move(view));
+  index_.emplace(v, index);
+  if (planned) aliases_.emplace(index, root);
+  return true;
+}
+
 Result<ValueIndex> PlanBuilder::scratch(const TensorType& type, const std::string& name) {
   TRY(executorch::TensorValue tensor, describe(type, name));
   const ValueIndex index = add(std::move(tensor));
@@ -180,7 +196,8 @@ void PlanBuilder::mention(ValueIndex index) {
     for (const ValueIndex item : list->items) mention(item);
   if (const auto* list = std::get_if<executorch::OptionalTensorList>(&value))
     for (const ValueIndex item : list->items) mention(item);
-  const auto it = lifetimes_.find(index);
+  const auto alias = aliases_.find(index);
+  const auto it = lifetimes_.find(alias == aliases_.end() ? index : alias->second);
   if (it == lifetimes_.end()) return;
   if (it->second.first < 0) it->second.first = now_;
   it->second.last = std::max(it->second.last, now_);
@@ -242,6 +259,9 @@ void PlanBuilder::place_tensors() {
   const executorch::MemoryPlan placed = executorch::plan_memory(lifetimes);
   for (size_t i = 0; i < planned.size(); ++i)
     std::get<executorch::TensorValue>(plan_.values[static_cast<size_t>(planned[i])]).allocation = {1, placed.offsets[i]};
+  for (const auto& [index, root] : aliases_)
+    std::get<executorch::TensorValue>(plan_.values[static_cast<size_t>(index)]).allocation =
+        std::get<executorch::TensorValue>(plan_.values[static_cast<size_t>(root)]).allocation;
   plan_.non_const_buffer_sizes = {0, static_cast<int64_t>(placed.pool_size)};
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "executorch/program.h"
@@ -50,6 +51,11 @@ class PlanBuilder {
   const Weight* constant_data(torch::ValueId v) const;
   // The slot of a torch tensor, made at its first mention.
   Result<ValueIndex> tensor(torch::ValueId v);
+  // Makes `v` another name and shape for the memory of `base`, without an instruction. False when it needs memory of its own:
+  // an output, a size not known before the run, or memory that changes under it.
+  Result<bool> alias(torch::ValueId v, torch::ValueId base);
+  // Outputs are the caller's to keep; two of them never share memory with each other or with an input.
+  void keep_apart(torch::ValueId output) { outputs_.insert(output); }
   // A planned tensor that torch does not know; `name` is for messages.
   Result<ValueIndex> scratch(const TensorType& type, const std::string& name);
   Result<ValueIndex> constant(const Weight& data, const std::string& name);
@@ -93,6 +99,8 @@ class PlanBuilder {
   std::unordered_map<torch::ValueId, Storage> stored_;
   std::unordered_map<torch::ValueId, ValueIndex> index_;
   std::map<ValueIndex, Lifetime> lifetimes_;  // of planned tensors
+  std::map<ValueIndex, ValueIndex> aliases_;  // to the tensor whose memory it is
+  std::unordered_set<torch::ValueId> outputs_;
   std::map<std::string, int64_t> limits_;
   mutable std::set<std::string> held_;
   int32_t now_ = 0;  // 0 is the time of the inputs, instruction i runs at i + 1
