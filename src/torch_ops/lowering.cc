@@ -296,7 +296,7 @@ bool Lowering::is_weight(Operand o) const {
 Operand Lowering::constant(Weight w) { return state_.program.constant(std::move(w)); }
 
 Operand Lowering::constant(double v, DType dtype) {
-  if (dtype == DType::F16 && std::abs(v) > 65504 && !std::isinf(v)) {
+  if (dtype == DType::F16 && v != 0 && (std::abs(v) > 65504 || std::abs(v) < 0x1p-23) && !std::isinf(v)) {
     const auto half = to_float16(Weight::of<float>(DType::F32, {}, {static_cast<float>(v)}));
     if (half) return constant(*half);
     state_.float16_overflow = true;

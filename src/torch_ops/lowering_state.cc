@@ -10,6 +10,7 @@ namespace cortland::torch_ops {
 namespace {
 
 constexpr float kMaxFloat16 = 65504.0f;
+constexpr float kLeastFloat16 = 0x1p-23f;  // the least number that keeps two digits
 constexpr float kInfinityLike = 1e38f;
 constexpr int64_t kScanLimit = int64_t{1} << 20;  // constants above this many elements are weights, not masks
 
@@ -20,6 +21,11 @@ std::optional<Weight> to_float16(const Weight& w) {
   if (w.elements() > kScanLimit) return w.cast(DType::F16);
   auto values = w.to_floats();
   bool saturated = false;
+  // A tiny number by itself is there to keep something from being 0: it must not become 0.
+  if (values.size() == 1 && values[0] != 0 && std::abs(values[0]) < kLeastFloat16) {
+    values[0] = std::copysign(kLeastFloat16, values[0]);
+    saturated = true;
+  }
   for (float& v : values) {
     if (!(std::abs(v) > kMaxFloat16) || std::isinf(v)) continue;
     if (std::abs(v) < kInfinityLike) return std::nullopt;

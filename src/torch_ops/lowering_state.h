@@ -61,7 +61,8 @@ class LoweringState {
 Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId node);
 
 // Copies of a float constant as float16: nullopt when a finite value does not fit. Values of at least 1e38 stand for
-// infinity (masks) and are saturated to the largest float16, which softmax treats the same and sums survive.
+// infinity (masks) and are saturated to the largest float16, which softmax treats the same and sums survive. A single number
+// too small for float16 (an epsilon) becomes 2^-23 instead of 0.
 std::optional<Weight> to_float16(const Weight& w);
 
 }  // namespace cortland::torch_ops

@@ -35,6 +35,13 @@ TEST(ToFloat16, KeepsInfinitiesSaturatesSentinelsRefusesTheRest) {
   EXPECT_TRUE(to_float16(Weight::floats({65504})));
 }
 
+TEST(ToFloat16, KeepsEpsilonsFromBecomingZero) {
+  EXPECT_EQ(to_float16(Weight::of<float>(DType::F32, {}, {1e-12f}))->to_floats(), (std::vector<float>{0x1p-23f}));
+  EXPECT_EQ(to_float16(Weight::floats({-1e-9f}))->to_floats(), (std::vector<float>{-0x1p-23f}));
+  EXPECT_EQ(to_float16(Weight::floats({0}))->to_floats(), (std::vector<float>{0}));
+  EXPECT_EQ(to_float16(Weight::floats({1e-12f, 1}))->to_floats(), (std::vector<float>{0, 1}));  // weights are what they are
+}
+
 // One node of `target` on inputs of these types, lowered for `float_type`.
 class LowerNodeTest : public testing::Test {
  protected:
