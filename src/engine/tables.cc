@@ -1,7 +1,17 @@
 #include "engine/kernel.h"
 
+#ifdef CORTLAND_ONEDNN
+#include "engine/onednn/kernels.h"
+#endif
+
 namespace cortland::engine {
 
-std::vector<std::span<const KernelRow>> kernel_tables() { return {}; }
+std::vector<std::span<const KernelRow>> kernel_tables() {
+  return {
+#ifdef CORTLAND_ONEDNN
+      onednn::kKernels,
+#endif
+  };
+}
 
 }  // namespace cortland::engine

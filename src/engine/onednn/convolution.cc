@@ -1,0 +1,156 @@
+// conv and conv_transpose with constant weights. Layouts are oneDNN's choice: reordering in and out costs less than a
+// convolution over rows of pixels.
+#include <algorithm>
+
+#include "engine/onednn/kernels.h"
+#include "engine/onednn/versions.h"
+#include "mil_ops/window.h"
+
+namespace cortland::engine::onednn {
+namespace {
+
+using mil::EvalContext;
+using mil::Tensor;
+
+bool accepts(const Site& site) {
+  const int rank = site.type("x").rank();
+  return is_float(site.type("x").dtype()) && rank >= 3 && rank <= 5 && site.is_constant("weight") &&
+         site.tensor("weight").rank() == rank && site.tensor("weight").elements() > 0 && is_float(site.tensor("weight").dtype) &&
+         (!site.has("bias") || site.is_constant("bias"));
+}
+
+// What does not depend on the run. Transposed: weights are [C_in, C_out / groups, *K] instead of [C_out, C_in / groups, *K].
+struct Filters {
+  bool transposed;
+  int64_t groups, in_channels, out_channels;  // channels of all groups
+  Dims kernel;
+
+  Filters(const Site& site, bool transposed) : transposed(transposed) {
+    const auto& shape = site.tensor("weight").shape;
+    groups = site.is_constant("groups") ? site.ints("groups").at(0) : 1;
+    out_channels = transposed ? shape[1] * groups : shape[0];
+    in_channels = transposed ? shape[0] : shape[1] * groups;
+    kernel.assign(shape.begin() + 2, shape.end());
+  }
+
+  bool fit() const { return groups >= 1 && in_channels % groups == 0 && out_channels % groups == 0; }
+
+  // oneDNN's order is [groups,] out, in, *K.
+  Dims dims() const {
+    Dims d = {out_channels / groups, in_channels / groups};
+    d.insert(d.end(), kernel.begin(), kernel.end());
+    if (groups > 1) d.insert(d.begin(), groups);
+    return d;
+  }
+
+  Desc desc() const {
+    if (!transposed) return plain(dims());
+    Dims strides(kernel.size(), 1);
+    for (size_t i = kernel.size(); i-- > 1;) strides[i - 1] = strides[i] * kernel[i];
+    const int64_t taps = strides[0] * kernel[0], out = out_channels / groups;
+    strides.insert(strides.begin(), {taps, out * taps});
+    if (groups > 1) strides.insert(strides.begin(), in_channels / groups * out * taps);
+    return strided(dims(), strides);
+  }
+};
+
+// Sizes of one run; nothing where the reference kernel is to judge.
+struct Geometry {
+  std::vector<int64_t> out;
+  ConvolutionSizes sizes;
+};
+
+std::optional<Geometry> convolution_geometry(const EvalContext& c, const Tensor& x, const Filters& f) {
+  const size_t spatial = f.kernel.size();
+  const auto windows = mil_ops::read_windows(c, spatial);
+  if (!windows.ok()) return std::nullopt;
+  DimTable dims;
+  Geometry g{{x.dim(0), f.out_channels}, {}};
+  for (size_t i = 0; i < spatial; ++i) {
+    const int64_t in = x.shape[i + 2], extent = (f.kernel[i] - 1) * windows->dilations[i] + 1, stride = windows->strides[i];
+    const Dim out = windows->out_size(dims, i, in, f.kernel[i]);
+    if (!out.is_constant() || out.constant() < 1) return std::nullopt;
+    const int64_t before = windows->before(i, in, f.kernel[i], out.constant());
+    g.out.push_back(out.constant());
+    g.sizes.strides.push_back(stride);
+    g.sizes.dilations.push_back(windows->dilations[i] - 1);
+    g.sizes.before.push_back(before);
+    g.sizes.after.push_back(std::max<int64_t>(0, (out.constant() - 1) * stride + extent - in - before));
+  }
+  return g;
+}
+
+std::optional<Geometry> transposed_geometry(const EvalContext& c, const Tensor& x, const Filters& f) {
+  const size_t spatial = f.kernel.size();
+  const auto windows = mil_ops::read_windows(c, spatial);
+  if (!windows.ok() || windows->pad_type == mil_ops::PadType::SameLower) return std::nullopt;
+  const bool same = windows->pad_type == mil_ops::PadType::Same;
+  Geometry g{{x.dim(0), f.out_channels}, {}};
+  const auto given = c.has("output_shape") ? c.ints("output_shape") : std::vector<int64_t>();
+  if (!given.empty() && given.size() != spatial + 2) return std::nullopt;
+  for (size_t i = 0; i < spatial; ++i) {
+    const int64_t stride = windows->strides[i], extent = (f.kernel[i] - 1) * windows->dilations[i] + 1;
+    const int64_t full = (x.shape[i + 2] - 1) * stride + extent;
+    int64_t out = same ? x.shape[i + 2] * stride : full - windows->pad[2 * i] - windows->pad[2 * i + 1];
+    if (!given.empty()) out = given[i + 2];
+    const int64_t before = same ? std::max<int64_t>(0, full - out) / 2 : windows->pad[2 * i], after = full - out - before;
+    if (out < 1 || after < 0) return std::nullopt;
+    g.out.push_back(out);
+    g.sizes.strides.push_back(stride);
+    g.sizes.dilations.push_back(windows->dilations[i] - 1);
+    g.sizes.before.push_back(before);
+    g.sizes.after.push_back(after);
+  }
+  return g;
+}
+
+class ConvolutionKernel final : public Kernel {
+ public:
+  ConvolutionKernel(const Site& site, Filters filters)
+      : filters_(std::move(filters)), weights_(site.tensor("weight"), filters_.desc()) {
+    if (site.has("bias")) bias_.emplace(site.tensor("bias"), plain({filters_.out_channels}));
+    bias_fits_ = !site.has("bias") || site.tensor("bias").shape == std::vector<int64_t>{filters_.out_channels};
+  }
+
+  Status run(EvalContext& c) override {
+    return run_or_fall_back(c, [&]() -> std::optional<Tensor> {
+      const Tensor x = c.tensor("x").cast(DType::F32);
+      if (!bias_fits_ || x.rank() != static_cast<int>(filters_.kernel.size()) + 2 || x.dim(1) != filters_.in_channels || x.elements() == 0)
+        return std::nullopt;
+      const auto g = filters_.transposed ? transposed_geometry(c, x, filters_) : convolution_geometry(c, x, filters_);
+      if (!g) return std::nullopt;
+      Primitive& p = primitives_.get(x.shape, [&] { return make(x, *g); });
+      return execute(p, view(x, plain(x.shape)), plain(x.shape), weights_.in_layout(p.weights),
+                     bias_ ? bias_->in_layout(p.bias) : dnnl::memory(), g->out, plain(g->out));
+    });
+  }
+
+ private:
+  Primitive make(const Tensor& x, const Geometry& g) const {
+    const Desc src = any_layout(x.shape), weights = any_layout(filters_.dims()), dst = any_layout(g.out);
+    const auto bias = bias_ ? std::optional(plain({filters_.out_channels})) : std::nullopt;
+    if (filters_.transposed)
+      return convolution_primitive<dnnl::deconvolution_forward>(dnnl::algorithm::deconvolution_direct, src, weights, bias, dst, g.sizes);
+    return convolution_primitive<dnnl::convolution_forward>(dnnl::algorithm::convolution_direct, src, weights, bias, dst, g.sizes);
+  }
+
+  Filters filters_;
+  PackedWeights weights_;
+  std::optional<PackedWeights> bias_;
+  bool bias_fits_ = true;
+  PrimitiveCache primitives_;
+};
+
+std::unique_ptr<Kernel> make_kernel(const Site& site, bool transposed) {
+  if (!accepts(site)) return nullptr;
+  Filters filters(site, transposed);
+  if (!filters.fit()) return nullptr;
+  return std::make_unique<ConvolutionKernel>(site, std::move(filters));
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_conv(const Site& site) { return make_kernel(site, false); }
+std::unique_ptr<Kernel> make_conv_transpose(const Site& site) { return make_kernel(site, true); }
+
+}  // namespace cortland::engine::onednn

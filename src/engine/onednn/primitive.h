@@ -1,0 +1,85 @@
+// What the oneDNN kernels share: one primitive for each shape that was seen, operands widened to float32 and laid out as the
+// primitive likes them, weights laid out once. The library throws; nothing thrown leaves run_or_fall_back(). Not synchronised.
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/kernel.h"
+
+namespace cortland::engine::onednn {
+
+using Dims = dnnl::memory::dims;
+using Desc = dnnl::memory::desc;
+
+// The processor; lives as long as the process.
+dnnl::engine& cpu();
+
+// float32, row by row, or with the strides given.
+Desc plain(const Dims& dims);
+Desc strided(const Dims& dims, const Dims& strides);
+// float32 in whatever layout the primitive prefers.
+Desc any_layout(const Dims& dims);
+
+// A primitive with the layouts it chose. `bias` is empty when there is none.
+struct Primitive {
+  dnnl::primitive primitive;
+  Desc src, weights, bias, dst;
+};
+
+// A constant operand. Keeps one copy for each layout that primitives asked for.
+class PackedWeights {
+ public:
+  // `desc` says how the tensor's elements lie.
+  PackedWeights(mil::Tensor tensor, Desc desc) : tensor_(std::move(tensor)), desc_(std::move(desc)) {}
+  dnnl::memory in_layout(const Desc& wanted);
+
+ private:
+  mil::Tensor tensor_;
+  Desc desc_;
+  std::vector<std::pair<Desc, dnnl::memory>> packed_;
+};
+
+// Primitives by shape; the oldest goes when there are too many.
+class PrimitiveCache {
+ public:
+  template <class Make>
+  Primitive& get(const std::vector<int64_t>& shape, const Make& make) {
+    if (const auto it = primitives_.find(shape); it != primitives_.end()) return it->second;
+    if (primitives_.size() >= kMost) primitives_.clear();
+    return primitives_.emplace(shape, make()).first->second;
+  }
+
+ private:
+  static constexpr size_t kMost = 32;
+  std::map<std::vector<int64_t>, Primitive> primitives_;
+};
+
+// A view of a float32 tensor, which must outlive it.
+dnnl::memory view(const mil::Tensor& tensor, const Desc& desc);
+
+// Runs `primitive` from `src` into a new float32 tensor of `shape`, both row by row at their borders.
+mil::Tensor execute(const Primitive& primitive, const dnnl::memory& src, const Desc& src_desc, const dnnl::memory& weights,
+                    const dnnl::memory& bias, std::vector<int64_t> shape, const Desc& dst_desc);
+
+// What oneDNN cannot do is left to the reference kernel, whose errors are the op's errors.
+template <class Body>
+Status run_or_fall_back(mil::EvalContext& context, const Body& body) {
+  try {
+    std::optional<mil::Tensor> result = body();
+    if (result) {
+      context.set_output(0, result->cast(context.result_types[0].dtype()));
+      return {};
+    }
+  } catch (const dnnl::error&) {
+    // An unsupported shape; the reference kernel takes it.
+  }
+  return context.def.eval(context);
+}
+
+}  // namespace cortland::engine::onednn
