@@ -80,9 +80,10 @@ class Builder {
     if (value.type.rank() == 0) {
       TRY(operand, emit("squeeze", {{"x", operand}, {"axes", program_.constant(std::vector<int32_t>{0})}}));
     }
-    // Inputs enter in the type that the model computes in; float32 on the border says nothing about the precision inside.
-    const DType inside = value.type.dtype == DType::Bool ? DType::Bool : is_float(value.type.dtype) ? options_.float_type : DType::I32;
-    TRY(operand, state_.cast(operand, inside, -1));
+    // Floats stay float32 until an operator reads them in float16: element-wise ones on inputs alone keep their range.
+    if (value.type.dtype == DType::Bool) {
+      TRY(operand, state_.cast(operand, DType::Bool, -1));
+    }
     state_.operands[v] = operand;
     return {};
   }

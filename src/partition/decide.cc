@@ -73,9 +73,7 @@ class Decider {
     const mil::ValueId placeholder = program_.add_value(value.name, border_type(value.type, options_.target));
     // Scalars arrive as [1]; here they may stand for themselves, since only types matter.
     program_.values[placeholder].type.tensor.shape = value.type.shape;
-    DType& dtype = program_.values[placeholder].type.tensor.dtype;
-    if (value.type.dtype == DType::Bool) dtype = DType::Bool;
-    if (is_float(value.type.dtype)) dtype = options_.float_type;
+    if (value.type.dtype == DType::Bool) program_.values[placeholder].type.tensor.dtype = DType::Bool;
     state_.operands[v] = placeholder;
     state_.add_size_source(placeholder, value.type.shape);
     outside_.insert(v);
