@@ -21,7 +21,9 @@ DType run_time_dtype(Lowering& in, const Shape& shape, double value) {
 
 Result<Operand> full(Lowering& in, double value) {
   const Shape& shape = in.result_type().shape;
-  if (is_integer(in.result_type().dtype) && !(std::abs(value) <= INT32_MAX))
+  const DType type = in.result_type().dtype;
+  if (type != DType::Bool && !is_float(type) && !is_integer(type)) return in.reject(DiagKind::UnsupportedDtype, "fills a tensor that holds no numbers");
+  if (is_integer(type) && !(std::abs(value) <= INT32_MAX))
     return in.reject(DiagKind::UnsupportedDtype, fmt::format("the value {} does not fit 32 bits", value));
   return filled(in, shape, value, run_time_dtype(in, shape, value));
 }
@@ -63,8 +65,10 @@ Result<Bound> bound(Lowering& in, std::string_view name) {
 
 // int32 first, first + step, ...; the length is torch's.
 Lowered range_of_ints(Lowering& in, const Bound& first, int64_t step) {
-  const Dim length = in.result_type().shape[0];
-  if (first.integer && length.is_constant()) {
+  TRY(const Dim length, result_size(in, 0));
+  if (first.integer && length.is_constant() && length.constant() <= kMostEntries) {
+    if (std::abs(static_cast<double>(*first.integer)) > INT32_MAX || std::abs(static_cast<double>(step)) > INT32_MAX)
+      return in.reject(DiagKind::UnsupportedDtype, "the range leaves 32 bits");
     std::vector<int64_t> values(static_cast<size_t>(length.constant()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = *first.integer + static_cast<int64_t>(i) * step;
     for (int64_t v : values)
@@ -89,12 +93,14 @@ Lowered range(Lowering& in, bool has_start, bool has_step) {
     TRY(step, bound(in, "step"));
   }
   if (!step.number) return in.reject(DiagKind::UnsupportedArgument, "the step of the range is a dynamic size");
-  const Dim length = in.result_type().shape[0];
+  TRY(const Dim length, result_size(in, 0));
   const bool integers = is_integer(in.result_type().dtype);
   if (!integers && !first.number && !step.integer)
     return in.reject(DiagKind::UnsupportedArgument, "the range starts at a dynamic size and its step is not an integer");
   if (integers || !first.number) {
     // torch computes integer ranges from truncated bounds.
+    for (const Bound* b : {&first, &step})
+      if (b->number && !(std::abs(*b->number) <= INT32_MAX)) return in.reject(DiagKind::UnsupportedDtype, "the range leaves 32 bits");
     if (!step.integer) step.integer = static_cast<int64_t>(*step.number);
     if (!first.integer && first.number) {
       first.integer = static_cast<int64_t>(*first.number);
@@ -104,7 +110,7 @@ Lowered range(Lowering& in, bool has_start, bool has_step) {
     if (integers) return values;
     return in.cast(values.operands[0], DType::F32);
   }
-  if (length.is_constant()) {
+  if (length.is_constant() && length.constant() <= kMostEntries) {
     std::vector<float> values(static_cast<size_t>(length.constant()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(*first.number + static_cast<double>(i) * *step.number);
     return in.constant(Weight::floats(values));
@@ -129,6 +135,8 @@ std::vector<double> evenly_spaced(double start, double end, int64_t steps) {
 }
 
 Lowered table(Lowering& in, const std::vector<double>& values) {
+  for (double v : values)
+    if (is_integer(in.result_type().dtype) && !(std::abs(v) <= INT32_MAX)) return in.reject(DiagKind::UnsupportedDtype, "the values leave 32 bits");
   if (is_integer(in.result_type().dtype)) return in.constant(std::vector<int64_t>(values.begin(), values.end()));
   return in.constant(Weight::floats({values.begin(), values.end()}));
 }
@@ -145,6 +153,7 @@ Lowered spaced(Lowering& in) {
   TRY(const double start, constant_number(in, "start"));
   TRY(const double end, constant_number(in, "end"));
   TRY(const int64_t steps, in.integer("steps"));
+  if (steps < 0 || steps > kMostEntries) return in.reject(DiagKind::UnsupportedShape, fmt::format("a table of {} entries", steps));
   return table(in, evenly_spaced(start, end, steps));
 }
 
@@ -152,6 +161,7 @@ Lowered log_spaced(Lowering& in) {
   TRY(const double start, constant_number(in, "start"));
   TRY(const double end, constant_number(in, "end"));
   TRY(const int64_t steps, in.integer("steps"));
+  if (steps < 0 || steps > kMostEntries) return in.reject(DiagKind::UnsupportedShape, fmt::format("a table of {} entries", steps));
   TRY(const double base, in.number("base"));
   auto values = evenly_spaced(start, end, steps);
   for (double& v : values) v = std::pow(base, v);
@@ -160,8 +170,10 @@ Lowered log_spaced(Lowering& in) {
 
 Lowered identity_matrix(Lowering& in) {
   const TensorType& type = in.result_type();
-  TRY(Operand row, counting(in, type.shape[0]));
-  TRY(Operand column, counting(in, type.shape[1]));
+  TRY(const Dim rows, result_size(in, 0));
+  TRY(const Dim columns, result_size(in, 1));
+  TRY(Operand row, counting(in, rows));
+  TRY(Operand column, counting(in, columns));
   TRY(row, in.unsqueeze(row, {1}));
   TRY(column, in.unsqueeze(column, {0}));
   TRY(Operand mask, in.op(mil_ops::equal, {{"x", row}, {"y", column}}));

@@ -11,6 +11,18 @@
 
 namespace cortland::torch_ops {
 
+Status expect_rank(Lowering& in, std::string_view name, int least, int most) {
+  const int rank = in.rank(name);
+  if (rank >= least && rank <= most) return {};
+  return in.reject(DiagKind::BadProgram, fmt::format("argument '{}' has rank {}", name, rank));
+}
+
+Result<Dim> result_size(Lowering& in, int64_t axis) {
+  const Shape& shape = in.result_type().shape;
+  if (axis < 0 || axis >= static_cast<int64_t>(shape.size())) return in.reject(DiagKind::BadProgram, "the result has too few dimensions");
+  return shape[static_cast<size_t>(axis)];
+}
+
 std::optional<int64_t> known(const Lowering& in, Dim d) {
   if (d.is_constant()) return d.constant();
   const auto terms = in.dim_table().terms(d);
@@ -41,6 +53,7 @@ std::optional<Dim> bound(const Lowering& in, Dim at, Dim size, bool is_end) {
 Result<Operand> slice(Lowering& in, Operand x, int64_t axis, Dim begin, Dim end, int64_t step) {
   const Shape shape = in.shape_of(x);
   const auto at = static_cast<size_t>(axis);
+  if (at >= shape.size() || step < 1) return in.reject(DiagKind::BadProgram, "a slice of a dimension that is not there, or with a step below 1");
   const auto first = bound(in, begin, shape[at], false), last = bound(in, end, shape[at], true);
   if (!first && !last && step == 1) return x;
   if (const Weight* w = in.const_weight(x); w && step == 1 && (!first || known(in, *first)) && (!last || known(in, *last))) {
@@ -66,6 +79,7 @@ Result<Operand> concat(Lowering& in, const std::vector<Operand>& parts, int64_t 
 }
 
 Result<std::vector<Operand>> split(Lowering& in, Operand x, int64_t axis, const Shape& lengths, const std::vector<bool>& wanted) {
+  if (axis >= in.rank_of(x)) return in.reject(DiagKind::BadProgram, "a number has no parts");
   const bool all = std::all_of(wanted.begin(), wanted.end(), [](bool w) { return w; });
   const bool fixed = std::all_of(lengths.begin(), lengths.end(), [](Dim d) { return d.is_constant() && d.constant() > 0; });
   if (lengths.size() == 1) return std::vector<Operand>{x};
@@ -119,7 +133,7 @@ Result<Operand> filled(Lowering& in, const Shape& shape, Operand value) {
 }
 
 Result<Operand> counting(Lowering& in, Dim n) {
-  if (n.is_constant()) {
+  if (n.is_constant() && n.constant() <= kMostEntries) {
     std::vector<int64_t> values(static_cast<size_t>(n.constant()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int64_t>(i);
     return in.constant(values);

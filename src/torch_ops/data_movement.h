@@ -8,6 +8,14 @@
 
 namespace cortland::torch_ops {
 
+// A table is made while lowering only up to this many entries.
+constexpr int64_t kMostEntries = int64_t{1} << 24;
+
+// Refuses a tensor argument whose rank is not what the operator needs.
+Status expect_rank(Lowering& in, std::string_view name, int least, int most = 5);
+// The size of result 0 along an axis.
+Result<Dim> result_size(Lowering& in, int64_t axis);
+
 // The number a Dim stands for, also when it is negative; nullopt for a symbolic size.
 std::optional<int64_t> known(const Lowering& in, Dim d);
 

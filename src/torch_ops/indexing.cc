@@ -26,6 +26,7 @@ Result<Operand> gather_along(Lowering& in, Operand x, int64_t axis, Operand inde
   TRY(x, at_least_vector(in, x));
   TRY(index, at_least_vector(in, index));
   const Shape shape = in.shape_of(index);
+  if (in.rank_of(x) != in.rank_of(index)) return in.reject(DiagKind::BadProgram, "index and tensor differ in rank");
   for (size_t i = 0; i < shape.size(); ++i) {
     if (static_cast<int64_t>(i) == axis || shape[i] == in.shape_of(x)[i]) continue;
     TRY(x, slice(in, x, static_cast<int64_t>(i), 0, shape[i]));
@@ -58,6 +59,8 @@ Lowered taken_along(Lowering& in) {
   // All axes but `dim` broadcast.
   Shape to = in.result_type().shape;
   const auto at = static_cast<size_t>(axis);
+  if (at >= to.size() || in.rank_of(x) != in.rank_of(index) || in.shape_of(x).size() != to.size())
+    return in.reject(DiagKind::BadProgram, "index and tensor differ in rank");
   to[at] = in.shape_of(index)[at];
   TRY(index, in.expand(index, to));
   to[at] = in.shape_of(x)[at];
@@ -69,6 +72,7 @@ Lowered index_selected(Lowering& in) {
   TRY(Operand x, in.tensor("self"));
   TRY(Operand index, in.tensor("index"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  TRY_DO(expect_rank(in, "index", 0, 1));
   TRY(x, at_least_vector(in, x));
   TRY(index, at_least_vector(in, index));
   TRY(Operand result, gather(in, x, axis, index));
@@ -86,7 +90,7 @@ Lowered taken(Lowering& in) {
 
 Lowered one_hot(Lowering& in) {
   TRY(Operand x, in.tensor("self"));
-  const Dim classes = in.result_type().shape.back();
+  TRY(const Dim classes, result_size(in, in.result_type().rank() - 1));
   TRY(const Dim wanted, in.dim("num_classes"));
   if (known(in, wanted) == -1)
     return in.reject(DiagKind::UnsupportedShape, "the number of classes is the largest value of the data", "pass num_classes");

@@ -28,6 +28,8 @@ Result<std::vector<Operand>> parts_as_result(Lowering& in) {
 
 // Empty parts drop out: Core ML cannot hold them, and torch lets [0] go with any rank.
 Result<Operand> join(Lowering& in, std::vector<Operand> parts, int64_t axis) {
+  for (Operand o : parts)
+    if (in.rank_of(o) == 0) return in.reject(DiagKind::BadProgram, "joins a number");
   std::erase_if(parts, [&](Operand o) {
     const Shape& s = in.shape_of(o);
     return std::find(s.begin(), s.end(), Dim(0)) != s.end();
@@ -47,6 +49,7 @@ Lowered concatenated(Lowering& in) {
 Lowered stacked(Lowering& in) {
   TRY(std::vector<Operand> parts, parts_as_result(in));
   TRY(const int64_t axis, in.axis("dim", in.result_type().rank()));
+  if (parts.empty()) return in.reject(DiagKind::BadProgram, "stacks nothing");
   if (parts.size() > 1 && in.rank_of(parts[0]) > 0) return in.op(mil_ops::stack, {{"values", parts}, {"axis", axis}});
   for (Operand& part : parts) {
     TRY(part, in.unsqueeze(part, {axis}));
@@ -94,11 +97,12 @@ Lowered stacked_columns(Lowering& in) {
 // Matrices along the diagonal, zeros around them.
 Lowered block_diagonal(Lowering& in) {
   TRY(std::vector<Operand> parts, parts_as_result(in));
-  const Dim width = in.result_type().shape[1];
+  TRY(const Dim width, result_size(in, 1));
   Dim left = 0;
   for (Operand& part : parts) {
     TRY(part, as_numbers(in, part));
     Shape shape = in.shape_of(part);
+    if (shape.size() > 2) return in.reject(DiagKind::BadProgram, "block_diag takes matrices");
     while (shape.size() < 2) shape.insert(shape.begin(), 1);
     TRY(part, in.reshape(part, shape));
     const Dim end = in.dim_table().add(left, shape[1]), right = in.dim_table().sub(width, end);
@@ -150,6 +154,7 @@ Lowered interleaved(Lowering& in) {
   if (in.rank_of(x) == 0) {
     TRY(x, in.reshape(x, {1}));
   }
+  if (axis >= in.rank_of(x)) return in.reject(DiagKind::BadProgram, "the dimension to repeat is not there");
   // [outer, n, 1, inner] keeps the rank at 4 whatever x has.
   const Shape shape = in.shape_of(x);
   const auto at = static_cast<size_t>(axis);
@@ -178,6 +183,7 @@ Lowered interleaved_by_tensor(Lowering& in) {
   if (!only_counts) {
     TRY(x, payload(in, "self"));
     if (in.has("dim")) {
+      TRY_DO(expect_rank(in, "self", 1));
       TRY(axis, in.axis("dim", in.rank_of(x)));
     } else {
       TRY(x, in.reshape(x, {product(in, in.shape_of(x), 0, in.shape_of(x).size())}));
@@ -185,10 +191,13 @@ Lowered interleaved_by_tensor(Lowering& in) {
   }
   const Dim size = only_counts ? Dim(static_cast<int64_t>(counts->size())) : in.shape_of(x)[static_cast<size_t>(axis)];
   if (!size.is_constant()) return in.reject(DiagKind::UnsupportedShape, "the repeated dimension has a dynamic size");
+  if (counts->empty() || (counts->size() != 1 && static_cast<int64_t>(counts->size()) != size.constant()))
+    return in.reject(DiagKind::BadProgram, "there is not one repeat count for each element");
   std::vector<int64_t> places;
   for (int64_t i = 0; i < size.constant(); ++i) {
     const int64_t n = (*counts)[counts->size() == 1 ? 0 : static_cast<size_t>(i)];
-    if (n < 0 || n > INT32_MAX) return in.reject(DiagKind::UnsupportedArgument, "a repeat count is negative or too large");
+    if (n < 0 || n > kMostEntries - static_cast<int64_t>(places.size()))
+      return in.reject(DiagKind::UnsupportedArgument, "the repeat counts are negative or too large");
     places.insert(places.end(), static_cast<size_t>(n), i);
   }
   if (only_counts) return in.constant(places);
@@ -210,9 +219,11 @@ Lowered mesh(Lowering& in) {
   TRY(std::vector<Operand> parts, in.precise_tensors("tensors"));
   const bool xy = in.str("indexing") == "xy";
   const size_t rank = parts.size();
+  if (in.node().results.size() != rank || rank > 5) return in.reject(DiagKind::UnsupportedRank, "the mesh has another number of dimensions than of tensors, or more than 5");
   for (size_t i = 0; i < rank; ++i) {
     if (!in.result_used(i)) continue;
-    const Shape& shape = in.shape_of(parts[i]);
+    const Shape shape = in.shape_of(parts[i]);
+    if (shape.size() > 1) return in.reject(DiagKind::BadProgram, "a mesh is made of vectors");
     Shape axes(rank, 1);
     const size_t axis = xy && rank > 1 && i < 2 ? 1 - i : i;
     axes[axis] = shape.empty() ? Dim(1) : shape[0];

@@ -56,6 +56,35 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
   return {};
 }
 
+// Arguments and results as the schema has them, so that lowerings need not ask.
+Status check_signature(const torch::Graph& graph, const torch::Node& node, const torch::Schema& schema) {
+  const auto is_tensor = [&](const torch::Arg& a) {
+    const auto* v = a.as<torch::ValueId>();
+    const bool number = a.as<int64_t>() || a.as<double>() || a.as<bool>();
+    return number || (v && v->valid() && graph.values[*v].kind != torch::Value::Kind::Other);
+  };
+  for (size_t i = 0; i < schema.args.size(); ++i) {
+    const torch::SchemaArg& formal = schema.args[i];
+    if (formal.type != torch::SchemaArg::Type::Tensor) continue;
+    const torch::Arg* given = node.find(formal.name);
+    if (!given && i < node.args.size() && node.args[i].name.empty()) given = &node.args[i].arg;
+    if (!given || given->is_none()) {
+      if (formal.optional || formal.has_default) continue;
+      return diag(DiagKind::BadProgram, fmt::format("argument '{}' is missing", formal.name));
+    }
+    const auto* list = given->as<torch::Arg::List>();
+    bool fits = formal.list ? list != nullptr : is_tensor(*given);
+    if (formal.list && list)
+      for (const torch::Arg& a : *list) fits = fits && (formal.optional_items && a.is_none() ? true : is_tensor(a));
+    if (!fits) return diag(DiagKind::BadProgram, fmt::format("argument '{}' is not what the schema says", formal.name));
+  }
+  bool listed = false;
+  for (const auto& r : schema.returns) listed = listed || r.list;
+  if (!listed && node.results.size() != schema.returns.size())
+    return diag(DiagKind::BadProgram, fmt::format("has {} results, its schema {}", node.results.size(), schema.returns.size()));
+  return {};
+}
+
 // A lowering must produce what torch recorded; sizes that MIL cannot name take torch's.
 Status match_result(LoweringState& state, const torch::Value& value, Operand result) {
   if (value.kind != torch::Value::Kind::Tensor) return {};
@@ -125,6 +154,7 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
   if (!op)
     return at_node(diag(DiagKind::UnknownOp, "Cortland does not know this operator", "it stays on the CPU if ExecuTorch has a kernel for it"), node);
   if (!op->lower) return at_node(diag(DiagKind::UnsupportedOp, "there is no Core ML form of this operator"), node);
+  if (auto status = check_signature(graph, node, *find_schema(node.target)); !status.ok()) return at_node(status.error(), node);
   const bool constant = reads_only_constants(state, graph, node);
   if (auto status = check_types(state, graph, node, constant); !status.ok()) return at_node(status.error(), node);
   DType compute = state.options.float_type;

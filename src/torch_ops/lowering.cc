@@ -445,7 +445,10 @@ Result<Operand> Lowering::sizes(const Shape& shape) {
 
 Result<Operand> Lowering::reshape(Operand o, const Shape& to) {
   if (shape_of(o) == to) return o;
-  if (const Weight* w = const_weight(o); w && TensorType{w->dtype(), to}.is_static()) return constant(w->reshape(cortland::sizes(to)));
+  const TensorType wanted{dtype_of(o), to};
+  if (const auto have = type(o).tensor.elements(), want = wanted.elements(); have && wanted.is_static() && have != want)
+    return reject(DiagKind::BadProgram, "a reshape changes the number of elements");
+  if (const Weight* w = const_weight(o); w && wanted.is_static()) return constant(w->reshape(cortland::sizes(to)));
   // One unknown size is -1, which keeps the shape constant; more of them must be computed.
   Operand shape;
   std::vector<int64_t> literal;
@@ -469,6 +472,11 @@ Operand Lowering::with_shape(Operand o, const Shape& shape) {
 }
 
 Result<Operand> Lowering::transpose(Operand o, const std::vector<int64_t>& perm) {
+  auto axes = perm;
+  std::sort(axes.begin(), axes.end());
+  bool valid = static_cast<int>(perm.size()) == rank_of(o);
+  for (size_t i = 0; i < axes.size(); ++i) valid = valid && axes[i] == static_cast<int64_t>(i);
+  if (!valid) return reject(DiagKind::BadProgram, "a permutation does not name each dimension once");
   if (std::is_sorted(perm.begin(), perm.end())) return o;
   if (const Weight* w = const_weight(o)) return constant(w->permute(perm));
   return op(mil_ops::transpose, {{"x", o}, {"perm", perm}});
@@ -486,6 +494,9 @@ Result<Operand> Lowering::squeeze(Operand o, std::vector<int64_t> axes) {
 Result<Operand> Lowering::unsqueeze(Operand o, std::vector<int64_t> axes) {
   if (axes.empty()) return o;
   std::sort(axes.begin(), axes.end());
+  const auto rank = rank_of(o) + static_cast<int64_t>(axes.size());
+  if (axes[0] < 0 || axes.back() >= rank || std::adjacent_find(axes.begin(), axes.end()) != axes.end())
+    return reject(DiagKind::BadProgram, "a new dimension has no place in the tensor");
   if (o.is_const()) {
     Shape to = shape_of(o);
     for (int64_t a : axes) to.insert(to.begin() + a, Dim(1));
@@ -497,6 +508,12 @@ Result<Operand> Lowering::unsqueeze(Operand o, std::vector<int64_t> axes) {
 Result<Operand> Lowering::expand(Operand o, const Shape& to) {
   const Shape from = shape_of(o);
   if (from == to) return o;
+  bool fits = to.size() >= from.size();
+  for (size_t i = 0; fits && i < from.size(); ++i) {
+    const Dim have = from[i], want = to[to.size() - from.size() + i];
+    fits = have == Dim(1) || have == want || !have.is_constant() || !want.is_constant();
+  }
+  if (!fits) return reject(DiagKind::BadProgram, "a tensor does not broadcast to the shape it should have");
   if (const Weight* w = const_weight(o); w && TensorType{w->dtype(), to}.is_static()) {
     const auto target = cortland::sizes(to);
     if (TensorType{w->dtype(), to}.elements().value_or(kFoldLimit + 1) <= kFoldLimit) return constant(w->expand(target));

@@ -45,6 +45,7 @@ Result<Operand> triangle_mask(Lowering& in, Dim rows, Dim columns, int64_t diago
 }
 
 Result<Operand> triangle(Lowering& in, bool lower) {
+  TRY_DO(expect_rank(in, "self", 2));
   TRY(Operand x, in.tensor("self"));
   TRY(const int64_t wanted, in.integer("diagonal"));
   const int64_t diagonal = std::clamp<int64_t>(wanted, -(1 << 30), 1 << 30);
@@ -62,11 +63,12 @@ Lowered triangle_places(Lowering& in, bool lower) {
   TRY(const int64_t rows, in.integer("row"));
   TRY(const int64_t columns, in.integer("col"));
   TRY(const int64_t offset, in.integer("offset"));
-  if (rows > 0 && columns > (int64_t{1} << 24) / rows) return in.reject(DiagKind::UnsupportedShape, "the triangle is too large to be a table");
+  if (rows < 0 || columns < 0 || (rows > 0 && columns > kMostEntries / rows)) return in.reject(DiagKind::UnsupportedShape, "the triangle is too large to be a table");
+  const int64_t reach = std::clamp<int64_t>(offset, -kMostEntries, kMostEntries);
   std::vector<int64_t> places, second;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < columns; ++c) {
-      if (lower ? c - r > offset : c - r < offset) continue;
+      if (lower ? c - r > reach : c - r < reach) continue;
       places.push_back(r);
       second.push_back(c);
     }

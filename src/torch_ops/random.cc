@@ -85,7 +85,7 @@ Lowered coin(Lowering& in, std::string_view probability) {
 }
 
 Lowered permutation(Lowering& in) {
-  const Dim n = in.result_type().shape[0];
+  TRY(const Dim n, result_size(in, 0));
   TRY(Operand keys, uniform(in, {n}, 0, 1));
   TRY(Operand order, in.op(mil_ops::argsort, {{"x", keys}, {"axis", 0}, {"ascending", true}}));
   return in.with_shape(order, {n});

@@ -21,6 +21,7 @@ Lowered flipped(Lowering& in) {
 
 // fliplr turns axis 1 around, flipud axis 0.
 Lowered flipped_axis(Lowering& in, int64_t axis) {
+  TRY_DO(expect_rank(in, "self", static_cast<int>(axis) + 1));
   TRY(Operand x, payload(in, "self"));
   return reverse(in, x, {axis});
 }
@@ -29,7 +30,7 @@ Lowered rotated(Lowering& in) {
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t times, in.integer("k"));
   TRY(const auto axes, in.axes("dims", in.rank_of(x)));
-  if (axes.size() != 2) return in.reject(DiagKind::UnsupportedArgument, "rot90 turns two dimensions");
+  if (axes.size() != 2 || axes[0] == axes[1] || in.rank_of(x) < 2) return in.reject(DiagKind::UnsupportedArgument, "rot90 turns two dimensions");
   const int64_t turns = (times % 4 + 4) % 4;
   if (turns == 0) return x;
   if (turns == 2) return reverse(in, x, axes);
@@ -44,7 +45,9 @@ Result<Operand> roll(Lowering& in, Operand x, int64_t axis, Dim shift) {
   const Dim size = shape[static_cast<size_t>(axis)];
   const auto by = known(in, shift);
   if (by && size.is_constant()) {
-    const int64_t n = size.constant(), first = ((-*by) % n + n) % n;
+    const int64_t n = size.constant();
+    if (n == 0) return x;
+    const int64_t first = ((n - *by % n) % n + n) % n;
     if (first == 0) return x;
     TRY(Operand tail, slice(in, x, axis, first, INT64_MAX));
     TRY(Operand head, slice(in, x, axis, 0, first));
@@ -66,14 +69,16 @@ Lowered rolled(Lowering& in) {
   TRY(const Shape shifts, in.dims("shifts"));
   const auto* dims = in.arg("dims").as<torch::Arg::List>();
   if (in.rank_of(x) == 0) return x;
+  if (shifts.empty()) return in.reject(DiagKind::BadProgram, "there is no shift");
   if (!dims || dims->empty()) {
     TRY(Operand flat, in.reshape(x, {product(in, in.shape_of(x), 0, in.shape_of(x).size())}));
     TRY(Operand moved, roll(in, flat, 0, shifts[0]));
     return in.reshape(moved, in.result_type().shape);
   }
   TRY(const auto axes, in.axes("dims", in.rank_of(x)));
+  if (shifts.size() != axes.size()) return in.reject(DiagKind::BadProgram, "there is not one shift for each dimension");
   for (size_t i = 0; i < axes.size(); ++i) {
-    TRY(x, roll(in, x, axes[i], shifts[shifts.size() == 1 ? 0 : i]));
+    TRY(x, roll(in, x, axes[i], shifts[i]));
   }
   return x;
 }

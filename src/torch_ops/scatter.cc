@@ -29,6 +29,7 @@ Result<Operand> numbers(Lowering& in, std::string_view name) {
 
 Result<Operand> scatter_rows(Lowering& in, Operand data, int64_t axis, Operand index, Operand updates, const char* mode) {
   Shape to = in.shape_of(data);
+  if (static_cast<size_t>(axis) >= to.size() || in.rank_of(index) != 1) return in.reject(DiagKind::BadProgram, "the places to write to are not a list");
   to[static_cast<size_t>(axis)] = in.shape_of(index)[0];
   TRY(updates, in.expand(updates, to));
   return in.op(mil_ops::scatter, {{"data", data}, {"indices", index}, {"updates", updates}, {"axis", axis}, {"mode", mode}});
@@ -117,6 +118,8 @@ Result<Operand> scatter_along(Lowering& in, Operand data, int64_t axis, Operand 
   if (in.rank_of(updates) == 0) {
     TRY(updates, in.expand(updates, places));
   }
+  if (places.size() != shape.size() || in.shape_of(updates).size() != shape.size())
+    return in.reject(DiagKind::BadProgram, "tensor, index and source differ in rank");
   bool covers = true;
   for (size_t i = 0; i < places.size(); ++i) {
     covers = covers && (static_cast<int64_t>(i) == axis || places[i] == shape[i]);
@@ -218,6 +221,7 @@ Lowered index_reduced(Lowering& in) {
 // many elements the mask selects.
 Lowered put_by_mask(Lowering& in, Operand x, Operand mask) {
   TRY(Operand values, numbers(in, "values"));
+  if (in.rank_of(mask) > in.rank_of(x) || in.rank_of(mask) == 0) return in.reject(DiagKind::BadProgram, "the mask has another rank than the tensor");
   const auto rest = static_cast<size_t>(in.rank_of(x) - in.rank_of(mask));
   if (in.shape_of(values).size() == rest + 1 && in.shape_of(values)[0] == Dim(1)) {
     TRY(values, in.squeeze(values, {0}));
@@ -301,6 +305,8 @@ Lowered masked_scattered(Lowering& in) {
 
 // x with `part` in place of x[..., begin:end:step, ...].
 Result<Operand> replace_slice(Lowering& in, Operand x, int64_t axis, Dim begin, Operand part, int64_t step) {
+  if (in.rank_of(x) == 0 || in.rank_of(part) != in.rank_of(x) || step < 1 || step > INT32_MAX)
+    return in.reject(DiagKind::BadProgram, "the part does not fit the tensor");
   const Dim size = in.shape_of(x)[static_cast<size_t>(axis)], length = in.shape_of(part)[static_cast<size_t>(axis)];
   if (length == size && step == 1) return part;
   const auto first = known(in, begin);
@@ -352,6 +358,7 @@ Lowered slice_scattered(Lowering& in) {
   TRY(Operand part, numbers(in, "src"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   TRY(const int64_t step, in.integer("step"));
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(const Dim begin, slice_start(in, "start", in.shape_of(x)[static_cast<size_t>(axis)]));
   TRY(Operand result, replace_slice(in, x, axis, begin, part, step));
   return finish(in, result);
@@ -361,6 +368,7 @@ Lowered select_scattered(Lowering& in) {
   TRY(Operand x, numbers(in, "self"));
   TRY(Operand part, numbers(in, "src"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(const Dim begin, slice_start(in, "index", in.shape_of(x)[static_cast<size_t>(axis)]));
   Shape row = in.shape_of(x);
   row.erase(row.begin() + axis);
@@ -376,6 +384,7 @@ Lowered diagonal_scattered(Lowering& in) {
   TRY(const int64_t offset, in.integer("offset"));
   TRY(const int64_t dim1, in.axis("dim1", in.rank_of(x)));
   TRY(const int64_t dim2, in.axis("dim2", in.rank_of(x)));
+  if (in.rank_of(x) < 2 || dim1 == dim2) return in.reject(DiagKind::BadProgram, "a diagonal lies in two dimensions");
   std::vector<int64_t> perm;
   for (int i = 0; i < in.rank_of(x); ++i)
     if (i != dim1 && i != dim2) perm.push_back(i);
@@ -387,6 +396,8 @@ Lowered diagonal_scattered(Lowering& in) {
   if (!shape[axis].is_constant() || !shape[axis + 1].is_constant())
     return in.reject(DiagKind::UnsupportedShape, "the matrix of a diagonal has a dynamic size");
   const int64_t n = shape[axis].constant(), m = shape[axis + 1].constant();
+  if (n > kMostEntries || m > kMostEntries || offset <= -n || offset >= m)
+    return in.reject(DiagKind::UnsupportedShape, "the diagonal is empty, or too large for a table of places");
   std::vector<int64_t> places;
   for (int64_t i = std::max<int64_t>(0, -offset); i < n && i + offset < m; ++i) places.push_back(i * m + i + offset);
   TRY(Operand merged, merge_axes(in, last, axis, 2));

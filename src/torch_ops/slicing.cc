@@ -15,7 +15,9 @@ Lowered sliced(Lowering& in) {
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   TRY(const int64_t step, in.integer("step"));
   const auto at = static_cast<size_t>(axis);
-  if (step == 1 && in.result_type().shape[at] == in.shape_of(x)[at]) return x;
+  TRY(const Dim length, result_size(in, axis));
+  if (in.rank_of(x) == 0) return in.reject(DiagKind::BadProgram, "a number has no slices");
+  if (step == 1 && length == in.shape_of(x)[at]) return x;
   Dim begin = 0, end = INT64_MAX;
   if (in.has("start")) {
     TRY(begin, in.dim("start"));
@@ -27,6 +29,7 @@ Lowered sliced(Lowering& in) {
 }
 
 Lowered narrowed(Lowering& in) {
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   TRY(Dim begin, in.dim("start"));
@@ -38,6 +41,7 @@ Lowered narrowed(Lowering& in) {
 
 // The start is a value: slice_by_size takes it as an operand.
 Lowered narrowed_at_tensor(Lowering& in) {
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   TRY(const Dim length, in.dim("length"));
@@ -69,6 +73,7 @@ Result<Operand> selected(Lowering& in, Operand x, int64_t axis, Dim index) {
 }
 
 Lowered selected(Lowering& in) {
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   TRY(const Dim index, in.dim("index"));
@@ -77,13 +82,15 @@ Lowered selected(Lowering& in) {
 
 // All operators that cut a tensor along an axis into consecutive parts: torch recorded how long each is.
 Lowered cut_at(Lowering& in, Operand x, int64_t axis) {
+  if (axis < 0 || axis >= in.rank_of(x)) return in.reject(DiagKind::BadProgram, "the tensor has no dimension to cut");
   Shape lengths;
   std::vector<bool> wanted;
   for (size_t i = 0; i < in.node().results.size(); ++i) {
     const bool used = in.result_used(i);
     wanted.push_back(used);
-    lengths.push_back(in.node().results[i] ? in.result_type(i).shape[static_cast<size_t>(axis)] : Dim(0));
-    if (!in.node().results[i] && i + 1 < in.node().results.size())
+    const Shape& shape = in.result_type(i).shape;
+    lengths.push_back(static_cast<size_t>(axis) < shape.size() ? shape[static_cast<size_t>(axis)] : Dim(0));
+    if (static_cast<size_t>(axis) >= shape.size() && i + 1 < in.node().results.size())
       return in.reject(DiagKind::UnsupportedShape, "a part has no recorded shape", "export the model again");
   }
   return split(in, x, axis, lengths, wanted);
@@ -102,6 +109,7 @@ Lowered cut_axis(Lowering& in, int64_t axis) {
 }
 
 Lowered unbound(Lowering& in) {
+  TRY_DO(expect_rank(in, "self", 1));
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   const size_t count = in.node().results.size();
@@ -159,6 +167,7 @@ bool is_view(const torch::Graph& graph, const torch::Value& value) {
 // The storage behind a tensor is its own elements when it lies dense and starts its storage.
 Lowered strided(Lowering& in) {
   TRY(Operand x, payload(in, "self"));
+  if (!in.is_tensor("self")) return in.reject(DiagKind::BadProgram, "as_strided of a number");
   const torch::Value& value = in.graph().values[*in.arg("self").as<torch::ValueId>()];
   const TensorType& type = in.result_type();
   TRY(const auto strides, in.ints("stride"));
@@ -170,15 +179,16 @@ Lowered strided(Lowering& in) {
                        "use slice, select, expand or unfold");
   }
   const auto count = type.elements(), room = value.type.elements();
-  if (!type.is_static() || !room || !count || value.strides.size() != value.type.shape.size() || !is_dense(value.type.shape, value.strides))
+  if (!type.is_static() || strides.size() != type.shape.size() || !room || !count || value.strides.size() != value.type.shape.size() || !is_dense(value.type.shape, value.strides))
     return in.reject(DiagKind::UnsupportedShape, "as_strided reads storage whose layout is not known here", "use slice, select, expand or unfold");
   if (*count > (int64_t{1} << 20)) return in.reject(DiagKind::UnsupportedShape, fmt::format("as_strided picks {} elements one by one", *count));
   std::vector<int64_t> places(static_cast<size_t>(*count));
   const auto shape = sizes(type.shape);
   for (size_t i = 0; i < places.size(); ++i) {
     auto rest = static_cast<int64_t>(i);
-    int64_t place = offset;
-    for (size_t k = shape.size(); k-- > 0; rest /= shape[k]) place += rest % shape[k] * strides[k];
+    int64_t place = offset, step = 0;
+    for (size_t k = shape.size(); k-- > 0; rest /= shape[k])
+      if (__builtin_mul_overflow(rest % shape[k], strides[k], &step) || __builtin_add_overflow(place, step, &place)) place = -1;
     if (place < 0 || place >= *room)
       return in.reject(DiagKind::UnsupportedArgument, "as_strided reads outside its tensor", "use slice, select, expand or unfold");
     places[i] = place;
@@ -189,11 +199,13 @@ Lowered strided(Lowering& in) {
 // Places of a diagonal in an n x m matrix.
 std::vector<int64_t> diagonal_places(int64_t n, int64_t m, int64_t offset) {
   std::vector<int64_t> places;
+  if (offset <= -n || offset >= m) return places;
   for (int64_t i = std::max<int64_t>(0, -offset); i < n && i + offset < m; ++i) places.push_back(i * m + i + offset);
   return places;
 }
 
 Result<Operand> diagonal_of(Lowering& in, Operand x, int64_t dim1, int64_t dim2, int64_t offset) {
+  if (in.rank_of(x) < 2 || dim1 == dim2) return in.reject(DiagKind::BadProgram, "a diagonal lies in two dimensions");
   std::vector<int64_t> perm;
   for (int i = 0; i < in.rank_of(x); ++i)
     if (i != dim1 && i != dim2) perm.push_back(i);
@@ -204,7 +216,9 @@ Result<Operand> diagonal_of(Lowering& in, Operand x, int64_t dim1, int64_t dim2,
   const Dim n = shape[shape.size() - 2], m = shape.back();
   if (!n.is_constant() || !m.is_constant())
     return in.reject(DiagKind::UnsupportedShape, "the matrix of a diagonal has a dynamic size", "export with static sizes for the two dimensions");
+  if (n.constant() > kMostEntries || m.constant() > kMostEntries) return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a table of places");
   const auto places = diagonal_places(n.constant(), m.constant(), offset);
+  if (places.empty()) return in.reject(DiagKind::UnsupportedShape, "the diagonal is empty, which Core ML cannot hold");
   shape.pop_back();
   shape.back() = in.dim_table().mul(n, m);
   const bool was_bool = in.dtype_of(x) == DType::Bool;
@@ -225,8 +239,11 @@ Lowered diagonal(Lowering& in) {
 // Puts the last axis of x (length k) on the diagonal of two new last axes (n x n).
 Result<Operand> on_diagonal(Lowering& in, Operand x, int64_t offset) {
   Shape shape = in.shape_of(x);
+  if (shape.empty()) return in.reject(DiagKind::BadProgram, "a number has no diagonal");
   if (!shape.back().is_constant()) return in.reject(DiagKind::UnsupportedShape, "the diagonal has a dynamic size");
-  const int64_t k = shape.back().constant(), n = k + std::abs(offset);
+  const int64_t k = shape.back().constant();
+  if (k > 4096 || offset > 4096 || offset < -4096) return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a mask");
+  const int64_t n = k + std::abs(offset);
   if (shape.size() >= 5) return in.reject(DiagKind::UnsupportedRank, "the result has more than 5 dimensions");
   std::string mask(static_cast<size_t>(n * n), '\0');
   for (int64_t place : diagonal_places(n, n, offset)) mask[static_cast<size_t>(place)] = '\1';
@@ -251,6 +268,7 @@ Result<Operand> on_diagonal(Lowering& in, Operand x, int64_t offset) {
 }
 
 Lowered diag(Lowering& in) {
+  TRY_DO(expect_rank(in, "self", 1, 2));
   TRY(Operand x, payload(in, "self"));
   TRY(const int64_t offset, in.integer("diagonal"));
   if (in.rank_of(x) == 2) return diagonal_of(in, x, 0, 1, offset);
@@ -270,6 +288,7 @@ Lowered diag_embedded(Lowering& in) {
   const int rank = in.rank_of(x) + 1;
   TRY(const int64_t dim1, in.axis("dim1", rank));
   TRY(const int64_t dim2, in.axis("dim2", rank));
+  if (dim1 == dim2) return in.reject(DiagKind::BadProgram, "a diagonal lies in two dimensions");
   TRY(Operand square, on_diagonal(in, x, offset));
   std::vector<int64_t> perm(static_cast<size_t>(rank), -1);
   perm[static_cast<size_t>(dim1)] = rank - 2;

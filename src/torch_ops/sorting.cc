@@ -147,6 +147,7 @@ Lowered sorted_rows(Lowering& in) {
 
 // The k-th smallest element, counted from 1, as the last of the k smallest.
 Result<Ordered> kth(Lowering& in, const Line& l, int64_t k) {
+  if (k < 1 || k > l.size.constant()) return in.reject(DiagKind::BadProgram, fmt::format("there is no element {} of {}", k, l.size.constant()));
   TRY(Ordered o, top(in, l, k, true));
   TRY(o.values, slice(in, o.values, l.axis, k - 1, k));
   TRY(o.indices, slice(in, o.indices, l.axis, k - 1, k));
@@ -210,6 +211,7 @@ Lowered search(Lowering& in, std::string_view sequence, std::string_view values,
     TRY(Operand order, in.tensor("sorter"));
     TRY(sorted, in.op(mil_ops::gather_along_axis, {{"x", sorted}, {"indices", order}, {"axis", static_cast<int64_t>(in.rank_of(sorted)) - 1}}));
   }
+  if (in.rank_of(sorted) == 0) return in.reject(DiagKind::BadProgram, "searches in a number");
   const Shape shape = in.shape_of(x);
   // One axis more than x has: beyond rank 5, or beside a flat sequence, x is flattened.
   const bool flat = in.rank_of(sorted) == 1;
@@ -218,7 +220,7 @@ Lowered search(Lowering& in, std::string_view sequence, std::string_view values,
     TRY(x, in.reshape(x, {product(in, shape, 0, shape.size())}));
   }
   TRY(x, in.unsqueeze(x, {in.rank_of(x)}));
-  TRY(sorted, in.unsqueeze(sorted, {in.rank_of(sorted) - 1}));
+  TRY(sorted, in.unsqueeze(sorted, {std::max(in.rank_of(sorted) - 1, 0)}));
   TRY(Operand behind, in.op(right ? mil_ops::greater : mil_ops::greater_equal, {{"x", sorted}, {"y", x}}));
   TRY(Operand before, in.op(mil_ops::logical_not, {{"x", behind}}));
   TRY(Operand ones, in.cast(before, DType::I32));
