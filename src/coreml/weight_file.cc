@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <future>
-#include <mutex>
-#include <thread>
 
+#include "base/parallel.h"
 #include "coreml/data_type.h"
 
 namespace cortland::coreml {
@@ -18,7 +15,6 @@ constexpr uint64_t kAlignment = 64;
 constexpr uint32_t kVersion = 2, kSentinel = 0xDEADBEEF;
 constexpr int64_t kTileBytes = int64_t{1} << 20;
 constexpr int64_t kStartElements = 256;
-constexpr size_t kMaxThreads = 4;
 
 struct Header {
   uint32_t count = 0, version = kVersion;
@@ -38,29 +34,6 @@ uint64_t aligned(uint64_t at) { return (at + kAlignment - 1) / kAlignment * kAli
 template <class T>
 Bytes bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
-}
-
-// Runs work(i) for every i below `count` on a few threads; the first error is the result.
-Status for_each_parallel(size_t count, const std::function<Status(size_t)>& work) {
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
-  Status result;
-  auto run = [&] {
-    for (size_t i; (i = next++) < count;) {
-      Status status = work(i);
-      if (status.ok()) continue;
-      const std::lock_guard lock(mutex);
-      if (result.ok()) result = std::move(status);
-      next = count;
-    }
-  };
-  const size_t threads =
-      std::min({kMaxThreads, count, static_cast<size_t>(std::max(1u, std::thread::hardware_concurrency()))});
-  std::vector<std::future<void>> others;
-  for (size_t t = 1; t < threads; ++t) others.push_back(std::async(std::launch::async, run));
-  run();
-  for (auto& other : others) other.get();
-  return result;
 }
 
 // Bytes of a run of elements: in place where they lie dense, else produced into `buffer`.

@@ -1,15 +1,13 @@
-#include "tensor/weight.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
+#include "tensor/weight_node.h"
+
 namespace cortland {
 namespace {
-
-constexpr int64_t kTile = 16384;  // elements converted at a time by nodes that need a buffer
 
 std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
@@ -62,17 +60,7 @@ void copy_strided(const std::byte* base, const std::vector<int64_t>& shape, cons
 
 }  // namespace
 
-struct Weight::Node {
-  enum class Kind { View, Cast, Reshape, Gather, Scale, Concat } kind = Kind::View;
-  DType dtype = DType::Unknown;
-  std::vector<int64_t> shape;
-  std::shared_ptr<const MappedFile> file;  // View
-  uint64_t offset = 0;                     // View: bytes
-  std::vector<int64_t> strides;            // View, Gather: elements of the source
-  std::vector<Weight> sources;
-  std::vector<float> factors;  // Scale
-  int64_t axis = 0;            // Scale, Concat
-};
+Weight Weight::make(Node node) { return Weight(std::make_shared<const Node>(std::move(node))); }
 
 Result<Weight> Weight::view(std::shared_ptr<const MappedFile> file, uint64_t offset, uint64_t storage_bytes, DType dtype,
                             std::vector<int64_t> shape, std::vector<int64_t> strides) {
@@ -99,7 +87,7 @@ Result<Weight> Weight::view(std::shared_ptr<const MappedFile> file, uint64_t off
   node.strides = std::move(strides);
   node.file = std::move(file);
   node.offset = offset;
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 Weight Weight::dense(DType dtype, std::vector<int64_t> shape, std::string bytes) {
@@ -109,7 +97,7 @@ Weight Weight::dense(DType dtype, std::vector<int64_t> shape, std::string bytes)
   node.strides = dense_strides(shape);
   node.shape = std::move(shape);
   node.file = MappedFile::from_bytes(std::move(bytes), "memory");
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 DType Weight::dtype() const { return node_->dtype; }
@@ -123,7 +111,7 @@ Weight Weight::cast(DType to) const {
   node.dtype = to;
   node.shape = shape();
   node.sources = {*this};
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 Weight Weight::uncast() const {
@@ -147,7 +135,7 @@ Weight Weight::reshape(std::vector<int64_t> to) const {
     node.sources = {*this};
   }
   node.shape = std::move(to);
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 namespace {
@@ -168,7 +156,7 @@ Weight Weight::restride(const Plan& plan) const {
     node.shape = r.shape;
     node.strides = r.strides;
     node.offset += static_cast<uint64_t>(r.first * (bit_width(dtype()) / 8));
-    return Weight(std::make_shared<const Node>(std::move(node)));
+    return make(std::move(node));
   }
   const Restriding r = plan(dense_strides(shape()));
   Node node;
@@ -178,7 +166,7 @@ Weight Weight::restride(const Plan& plan) const {
   node.strides = r.strides;
   node.offset = static_cast<uint64_t>(r.first);
   node.sources = {*this};
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 Weight Weight::permute(const std::vector<int64_t>& perm) const {
@@ -223,7 +211,7 @@ Weight Weight::concat(const std::vector<Weight>& parts, int64_t axis) {
   node.axis = axis;
   node.sources = parts;
   for (size_t i = 1; i < parts.size(); ++i) node.shape[static_cast<size_t>(axis)] += parts[i].shape()[static_cast<size_t>(axis)];
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 Weight Weight::scale(int64_t axis, std::vector<float> factors) const {
@@ -235,7 +223,7 @@ Weight Weight::scale(int64_t axis, std::vector<float> factors) const {
   node.axis = axis;
   node.factors = std::move(factors);
   node.sources = {*this};
-  return Weight(std::make_shared<const Node>(std::move(node)));
+  return make(std::move(node));
 }
 
 void Weight::read(int64_t first, int64_t count, std::byte* out) const {
@@ -286,6 +274,20 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
       }
       return;
     }
+    case Node::Kind::Quantize:
+    case Node::Kind::Palettize:
+    case Node::Kind::Nonzero: {
+      std::vector<uint8_t> codes(static_cast<size_t>(std::min(count, kTile)));
+      for (int64_t done = 0; done < count; done += kTile) {
+        const int64_t m = std::min(kTile, count - done);
+        read_codes(first + done, m, codes.data());
+        pack_codes(codes.data(), m, bit_width(n.dtype), out + cortland::byte_size(n.dtype, done));
+      }
+      return;
+    }
+    case Node::Kind::Prune: return read_pruned(first, count, out);
+    case Node::Kind::Select: return read_selected(first, count, out);
+    case Node::Kind::PackedBytes: return read_packed_bytes(first, count, out);
     case Node::Kind::Concat: {
       int64_t inner = 1;
       for (size_t i = static_cast<size_t>(n.axis); i < n.shape.size(); ++i) inner *= n.shape[i];
@@ -319,8 +321,17 @@ void Weight::forget(int64_t first, int64_t count) const {
       return;
     case Node::Kind::Cast:
     case Node::Kind::Reshape:
+    case Node::Kind::Quantize:
+    case Node::Kind::Palettize:
+    case Node::Kind::Prune:
+    case Node::Kind::Nonzero:
     case Node::Kind::Scale: return n.sources[0].forget(first, count);
+    case Node::Kind::PackedBytes: {
+      const int64_t bits = bit_width(n.sources[0].dtype()), from = first * 8 / bits;
+      return n.sources[0].forget(from, std::min(n.sources[0].elements() - from, count * 8 / bits));
+    }
     case Node::Kind::Gather:
+    case Node::Kind::Select:
     case Node::Kind::Concat: return;  // runs of these are scattered over their sources
   }
 }
@@ -363,6 +374,16 @@ std::string Weight::key() const {
       key.append(reinterpret_cast<const char*>(n.factors.data()), n.factors.size() * sizeof(float));
       break;
     case Node::Kind::Concat: key += fmt::format("concat:{}", n.axis); break;
+    // Codes live as long as the weight that is named after them.
+    case Node::Kind::Quantize: key += fmt::format("quantize:{}", static_cast<const void*>(n.linear.get())); break;
+    case Node::Kind::Palettize: key += fmt::format("palettize:{}", static_cast<const void*>(n.table.get())); break;
+    case Node::Kind::Prune:
+      key += fmt::format("prune:{}:{}:{}:{}:{}", static_cast<int>(n.pruning.rule), n.pruning.threshold, n.pruning.axis,
+                         n.pruning.run, n.pruning.drop);
+      break;
+    case Node::Kind::Nonzero: key += "nonzero"; break;
+    case Node::Kind::Select: key += "select"; break;
+    case Node::Kind::PackedBytes: key += "bytes"; break;
     default: break;
   }
   for (const Weight& w : n.sources) key += "(" + w.key() + ")";

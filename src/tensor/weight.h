@@ -12,6 +12,11 @@
 
 namespace cortland {
 
+// tensor/codes.h
+struct LinearCode;
+struct TableCode;
+struct Pruning;
+
 class Weight {
  public:
   Weight() = default;
@@ -39,6 +44,15 @@ class Weight {
   // Multiplies along `axis` by a small vector, in float32 (batch norm folded into a convolution).
   Weight scale(int64_t axis, std::vector<float> factors) const;
 
+  // Compressed forms: codes of a float weight in place of its elements, made while they are read.
+  Weight quantize(std::shared_ptr<const LinearCode> code) const;
+  Weight palettize(std::shared_ptr<const TableCode> code) const;
+  Weight prune(const Pruning& pruning) const;  // a float weight with zeros
+  Weight nonzero() const;                      // uint1: 1 where the element is not 0
+  // The elements where `mask` (made by nonzero()) is 1, as a vector. Reads the mask once, to know its size.
+  Weight select(const Weight& mask) const;
+  Weight packed_bytes() const;  // the bytes of packed elements, as uint8
+
   explicit operator bool() const { return node_ != nullptr; }
   DType dtype() const;
   const std::vector<int64_t>& shape() const;
@@ -62,6 +76,12 @@ class Weight {
   struct Node;
   template <class Plan>
   Weight restride(const Plan& plan) const;
+  static Weight make(Node node);
+  // Codes one to a byte, for any run.
+  void read_codes(int64_t first, int64_t count, uint8_t* out) const;
+  void read_pruned(int64_t first, int64_t count, std::byte* out) const;
+  void read_selected(int64_t first, int64_t count, std::byte* out) const;
+  void read_packed_bytes(int64_t first, int64_t count, std::byte* out) const;
   explicit Weight(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   std::shared_ptr<const Node> node_;
 };
