@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
-from . import _cortland, enumerated_shapes as shapes
+from . import _cortland, compression, enumerated_shapes as shapes
 from .enums import ComputeUnit, compute_unit_name, precision, precision_name, target_version
 
 
@@ -25,6 +25,9 @@ class COMPILE_SPEC_KEYS(Enum):
     ENUMERATED_SHAPES = "enumerated_shapes"
     PASS_PIPELINE = "pass_pipeline"
     MULTIMETHOD_WEIGHT_SHARING_STRATEGY = "multimethod_weight_sharing_strategy"
+
+
+COMPRESSION_CONFIG = "compression_config"  # not one of ExecuTorch's, which leaves it alone
 
 
 class MULTIMETHOD_WEIGHT_SHARING_STRATEGY(Enum):
@@ -77,6 +80,13 @@ class CoreMLBackend:
     @staticmethod
     def generate_op_linear_quantizer_config_compile_spec(op_linear_quantizer_config):
         return _one(COMPILE_SPEC_KEYS.OP_LINEAR_QUANTIZER_CONFIG, op_linear_quantizer_config=op_linear_quantizer_config)
+
+    @staticmethod
+    def generate_compression_compile_spec(config):
+        """How to compress the weights, with global, per-op-type and per-op-name entries: coremltools' OptimizationConfig, its
+        dictionary, or the path of a JSON or YAML file with it. A list of these, in the order prune, palettize, quantize, makes
+        the joint forms. Goes beside the specs of generate_compile_specs()."""
+        return CompileSpec(COMPRESSION_CONFIG, compression.to_json(config).encode())
 
     @staticmethod
     def generate_pass_pipeline_compile_spec(pass_names):

@@ -12,8 +12,8 @@ namespace cortland::cli {
 namespace {
 
 struct Arguments {
-  std::string input, output, report;
-  std::string target = "iOS15", precision = "float16", compute_unit = "all";
+  std::string input, output, report, compress;
+  std::string target, precision = "float16", compute_unit = "all";
   std::vector<std::string> skip_ops, float32_ops, enumerated_shapes;
   bool full_graph = false;
 };
@@ -26,6 +26,7 @@ void add_shared(CLI::App& app, Arguments& a) {
   app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',');
   app.add_option("--enumerated-shapes", a.enumerated_shapes,
                  "the shapes a dynamic input may take, x=1x3x224x224,1x3x256x256; once for each such input");
+  app.add_option("--compress", a.compress, "how to compress the weights, a JSON file: see docs/compression.md; iOS16 unless a newer target is given");
   app.add_option("--report", a.report, "write what was delegated, and why the rest was not, as JSON");
 }
 
@@ -55,7 +56,8 @@ Status add_enumerated_shapes(const std::string& text, driver::LowerOptions& opti
 
 Result<driver::LowerOptions> options_of(const Arguments& a) {
   driver::LowerOptions options;
-  const auto target = mil::target_from_name(a.target);
+  const std::string fallback = a.compress.empty() ? "iOS15" : "iOS16";  // the first that has compressed weights
+  const auto target = mil::target_from_name(a.target.empty() ? fallback : a.target);
   if (!target) return diag(DiagKind::BadOption, fmt::format("there is no deployment target '{}'", a.target), "use iOS15, iOS16, iOS17 or iOS18");
   if (a.precision != "float16" && a.precision != "float32")
     return diag(DiagKind::BadOption, fmt::format("there is no precision '{}'", a.precision), "use float16 or float32");
@@ -69,6 +71,10 @@ Result<driver::LowerOptions> options_of(const Arguments& a) {
   options.partition.float32_ops.insert(a.float32_ops.begin(), a.float32_ops.end());
   for (const std::string& shapes : a.enumerated_shapes) TRY_DO(add_enumerated_shapes(shapes, options));
   options.compute_unit = a.compute_unit;
+  if (!a.compress.empty()) {
+    TRY(const auto file, MappedFile::open(a.compress));
+    TRY(options.compression, compression::parse_config(as_text(file->bytes()), a.compress));
+  }
   return options;
 }
 
@@ -91,6 +97,13 @@ struct ReportFile {
   }
 };
 
+void print_compression(const driver::LowerReport& report) {
+  if (!report.compression) return;
+  const auto& c = *report.compression;
+  fmt::print("{} weights compressed, {:.1f} MB to {:.1f} MB\n", c.weights, static_cast<double>(c.bytes_before) / 1e6,
+             static_cast<double>(c.bytes_after) / 1e6);
+}
+
 std::function<Status()> add_lower(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   add_shared(app, *a);
@@ -103,6 +116,7 @@ std::function<Status()> add_lower(CLI::App& app) {
     TRY_DO(file.open(*a));
     TRY(const auto report, driver::lower(a->input, a->output, options));
     TRY_DO(file.finish(report));
+    print_compression(report);
     size_t ops = 0;
     for (const auto& d : report.delegates) ops += d.ops.size();
     fmt::print("{}: {} operators in {} Core ML delegates, {} on the CPU\n", a->output, ops, report.delegates.size(), report.cpu_ops.size());
@@ -118,6 +132,7 @@ std::function<Status()> add_convert(CLI::App& app) {
     ReportFile file;
     TRY_DO(file.open(*a));
     TRY(const auto report, driver::convert(a->input, a->output, options));
+    print_compression(report);
     return file.finish(report);
   };
 }

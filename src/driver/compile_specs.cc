@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "executorch/compile_specs.h"
 
 namespace cortland::driver {
@@ -17,12 +19,24 @@ Status check_available(const executorch::CompileOptions& specs) {
     return diag(DiagKind::ToolMissing,
                 "compile spec 'model_type': 'compiled_model' takes Apple's `xcrun coremlcompiler`, which comes with Xcode on macOS and is missing here",
                 "use the model type 'model': the device compiles it when it first loads it");
-  if (specs.op_linear_quantizer_config)
-    return not_available("op_linear_quantizer_config", "weights cannot be quantised during lowering yet",
-                         "leave it out, or quantise the model in PyTorch before the export");
   if (specs.pass_names)
     return not_available("pass_pipeline", "the list of passes cannot be chosen yet", "leave pass_names out: the default passes run");
   return {};
+}
+
+// The configuration of either key; of equal keys the first counts.
+Result<std::optional<compression::Config>> compression_of(std::span<const executorch::CompileSpec> specs,
+                                                          const executorch::CompileOptions& parsed) {
+  const auto own = std::find_if(specs.begin(), specs.end(), [](const auto& spec) { return spec.key == kCompressionConfig; });
+  std::optional<compression::Config> config;
+  if (own != specs.end() && parsed.op_linear_quantizer_config)
+    return not_available(kCompressionConfig, "'op_linear_quantizer_config' says how to compress too", "use one of the two");
+  if (own != specs.end()) {
+    TRY(config, compression::parse_config(own->value, fmt::format("compile spec '{}'", kCompressionConfig)));
+  } else if (parsed.op_linear_quantizer_config) {
+    TRY(config, compression::parse_quantizer(*parsed.op_linear_quantizer_config, "compile spec 'op_linear_quantizer_config'"));
+  }
+  return config;
 }
 
 }  // namespace
@@ -30,6 +44,9 @@ Status check_available(const executorch::CompileOptions& specs) {
 Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, LowerOptions& options) {
   TRY(const auto parsed, executorch::parse_compile_specs(specs));
   TRY_DO(check_available(parsed));
+  TRY(options.compression, compression_of(specs, parsed));
+  // Nobody asked for iOS15, which has no compressed weights.
+  if (options.compression && !parsed.minimum_deployment_target) options.partition.target = mil::Target::iOS16;
   if (const auto wanted = parsed.minimum_deployment_target) {
     const auto target = mil::target_from_version(static_cast<int>(*wanted));
     if (!target)

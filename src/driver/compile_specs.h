@@ -2,10 +2,14 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "driver/driver.h"
 
 namespace cortland::driver {
+
+// Our own key, beside ExecuTorch's: a configuration file of compression/config.h.
+inline constexpr std::string_view kCompressionConfig = "compression_config";
 
 // Sets target, precision and compute unit, and has the specs stored as they are. A spec that asks for something that cannot
 // be done here is an error that names it; keys that nobody defined are stored and not looked at.

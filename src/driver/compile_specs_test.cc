@@ -28,7 +28,8 @@ TEST(ApplyCompileSpecs, NoSpecsMeanTheDefaultsAndNoneStored) {
 TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
   const std::pair<executorch::CompileSpec, DiagKind> cases[] = {
       {{"model_type", "compiled_model"}, DiagKind::ToolMissing},
-      {{"op_linear_quantizer_config", "{\"dtype\": \"int4\"}"}, DiagKind::BadOption},
+      {{"op_linear_quantizer_config", "{\"dtype\": \"int3\"}"}, DiagKind::BadOption},
+      {{"compression_config", "{\"config_type\": \"Op\"}"}, DiagKind::BadOption},
       {{"pass_pipeline", "[]"}, DiagKind::BadOption},
       {{"enumerated_shapes", "{"}, DiagKind::BadOption},
       {{"min_deployment_target", "5"}, DiagKind::UnsupportedTarget},
@@ -43,6 +44,21 @@ TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
     EXPECT_NE(status.error().what.find(spec.key), std::string::npos) << status.error().what;
     EXPECT_FALSE(options.compile_specs);
   }
+}
+
+TEST(ApplyCompileSpecs, CompressionRaisesATargetThatNobodyChose) {
+  const Specs quantizer = {{"op_linear_quantizer_config", R"({"mode": "linear_symmetric", "dtype": "int8"})"}};
+  LowerOptions options;
+  ASSERT_TRUE(apply_compile_specs(quantizer, options).ok());
+  ASSERT_TRUE(options.compression);
+  EXPECT_EQ(options.compression->steps[0].following_op_type, "gather");
+  EXPECT_EQ(options.partition.target, mil::Target::iOS16);
+  Specs both = quantizer;
+  both.push_back({"min_deployment_target", "9"});
+  ASSERT_TRUE(apply_compile_specs(both, options).ok());
+  EXPECT_EQ(options.partition.target, mil::Target::iOS18);
+  both.push_back({"compression_config", R"({"config_type": "OpPalettizerConfig", "global_config": {"nbits": 4}})"});
+  EXPECT_FALSE(apply_compile_specs(both, options).ok());
 }
 
 TEST(ApplyCompileSpecs, EnumeratedShapesComeByInput) {

@@ -94,6 +94,21 @@ void report_unknown_skips(std::set<std::string> names, const LowerOptions& optio
       report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
 }
 
+// Compresses the weights of a program as the options say.
+Status compress(mil::Program& program, const LowerOptions& options, LowerReport& report) {
+  if (!options.compression) return {};
+  const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
+  TRY(auto done, compression::compress(program, *options.compression, {.neural_engine = neural_engine}));
+  if (!report.compression) report.compression.emplace();
+  compression::merge(*report.compression, std::move(done));
+  return {};
+}
+
+void add_compression_warnings(LowerReport& report) {
+  if (report.compression)
+    report.warnings.insert(report.warnings.end(), report.compression->warnings.begin(), report.compression->warnings.end());
+}
+
 Result<torch::Graph> read_functional(std::shared_ptr<const MappedFile> pt2) {
   TRY(auto graph, torch::read_pt2(std::move(pt2)));
   TRY(auto functional, torch_passes::functionalize(std::move(graph)));
@@ -113,6 +128,8 @@ std::string LowerReport::json() const {
   root["cpu_ops"] = nlohmann::ordered_json::array();
   for (const auto& c : cpu_ops)
     root["cpu_ops"].push_back({{"node", c.node}, {"op", c.op}, {"edge_op", c.edge_op}, {"reason", c.reason}, {"source", c.source}, {"remedy", c.remedy}});
+  if (compression)
+    root["compression"] = {{"weights", compression->weights}, {"bytes_before", compression->bytes_before}, {"bytes_after", compression->bytes_after}};
   root["warnings"] = warnings;
   return root.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -125,6 +142,8 @@ Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerO
   LoweredProgram lowered;
   lowered.report = make_report(partitioned, options);
   report_unknown_skips(std::move(names), options, lowered.report);
+  for (auto& delegate : partitioned.delegates) TRY_DO(compress(delegate.program, options, lowered.report));
+  add_compression_warnings(lowered.report);
   lowered.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
   std::vector<edge::DelegateBlob> blobs;
   for (size_t i = 0; i < lowered.graph->delegates.size(); ++i) {
@@ -154,9 +173,11 @@ Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesyste
 Result<LowerReport> convert(const std::filesystem::path& pt2, const std::filesystem::path& package, const LowerOptions& options) {
   TRY(auto file, MappedFile::open(pt2));
   TRY(auto graph, read_functional(std::move(file)));
-  TRY(const auto program, partition::convert_graph(std::move(graph), options.partition));
-  TRY_DO(coreml::write_package(program, package));
+  TRY(auto program, partition::convert_graph(std::move(graph), options.partition));
   LowerReport report;
+  TRY_DO(compress(program, options, report));
+  add_compression_warnings(report);
+  TRY_DO(coreml::write_package(program, package));
   report.target = mil::target_name(options.partition.target);
   report.precision = options.partition.float_type == DType::F32 ? "float32" : "float16";
   return report;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "compression/compress.h"
 #include "executorch/program.h"
 #include "partition/partition.h"
 
@@ -18,6 +19,7 @@ struct LowerOptions {
   partition::PartitionOptions partition;
   std::string compute_unit = "all";      // all, cpu_only, cpu_and_gpu, cpu_and_ne
   std::string method = "forward";
+  std::optional<compression::Config> compression;  // of the weights of what Core ML runs
   // What the delegates store. Not set: specs made of the options above. apply_compile_specs() fills it.
   std::optional<std::vector<executorch::CompileSpec>> compile_specs;
 };
@@ -37,6 +39,7 @@ struct CpuOpReport {
 struct LowerReport {
   std::vector<DelegateReport> delegates;
   std::vector<CpuOpReport> cpu_ops;
+  std::optional<compression::Report> compression;
   std::vector<std::string> warnings;
   std::string target, precision;
 

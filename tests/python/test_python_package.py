@@ -204,7 +204,8 @@ def test_partitioner_options_are_keywords():
 
 @pytest.mark.parametrize("options, kind, says", [
     (dict(model_type=CoreMLBackend.MODEL_TYPE.COMPILED_MODEL), "tool-missing", "xcrun coremlcompiler"),
-    (dict(op_linear_quantizer_config={"dtype": "int4"}), "bad-option", "op_linear_quantizer_config"),
+    (dict(op_linear_quantizer_config={"dtype": "int4", "weight_threshold": 0}), "unsupported-target", "4-bit"),
+    (dict(op_linear_quantizer_config={"dtype": "int5"}), "bad-option", "op_linear_quantizer_config"),
     (dict(pass_names=["common::dead_code_elimination"]), "bad-option", "pass_pipeline"),
     (dict(minimum_deployment_target=ct.target.iOS13), "unsupported-target", "iOS13"),
 ])
