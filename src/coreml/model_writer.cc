@@ -27,8 +27,8 @@ Place place_of(const mil::MilOp& def, std::string_view input, mil::Target target
 
 class FunctionWriter {
  public:
-  FunctionWriter(const mil::Program& program, const mil::Function& function, WeightPlan& weights)
-      : program_(program), function_(function), names_(program, function), weights_(weights) {}
+  FunctionWriter(const PackageFunction& from, WeightPlan& weights)
+      : name_(from.name), program_(*from.program), function_(*from.function), names_(program_, function_), weights_(weights) {}
 
   Status write(milspec::Function* out);
   Status describe(spec::FunctionDescription* out);
@@ -50,6 +50,7 @@ class FunctionWriter {
   std::string name_of(Operand operand) const;
   Diagnostic in_op(Diagnostic error, const Op& op) const;
 
+  const std::string& name_;
   const mil::Program& program_;
   const mil::Function& function_;
   mil::Names names_;
@@ -216,7 +217,7 @@ Status FunctionWriter::write(milspec::Function* out) {
 }
 
 Status FunctionWriter::describe(spec::FunctionDescription* out) {
-  out->set_name(function_.name);
+  out->set_name(name_);
   for (mil::ValueId v : function_.inputs) {
     const mil::Value& value = program_.values[v];
     if (value.type.kind == mil::Type::Kind::State) {
@@ -245,20 +246,21 @@ Status FunctionWriter::describe(spec::FunctionDescription* out) {
 }
 
 FunctionInterface FunctionWriter::interface() const {
-  FunctionInterface out{function_.name, {}, {}, {}};
+  FunctionInterface out{name_, {}, {}, {}};
   for (mil::ValueId v : function_.inputs)
     (program_.type(v).kind == mil::Type::Kind::State ? out.states : out.inputs).push_back(names_.value(v));
   for (size_t i = 0; i < function_.outputs.size(); ++i) out.outputs.push_back(names_.output(i));
   return out;
 }
 
-void describe_model(const mil::Program& program, const WriteOptions& options, spec::ModelDescription* out) {
+void describe_model(std::span<const PackageFunction> functions, const WriteOptions& options, spec::ModelDescription* out) {
   spec::Metadata* metadata = out->mutable_metadata();
   metadata->set_author(options.author);
   metadata->set_license(options.license);
   metadata->set_shortdescription(options.short_description);
   metadata->set_versionstring(options.version);
-  for (const auto& [key, value] : program.metadata) (*metadata->mutable_userdefined())[key] = value;
+  for (const PackageFunction& function : functions)
+    for (const auto& [key, value] : function.program->metadata) (*metadata->mutable_userdefined())[key] = value;
 }
 
 // A single function `main` is the model; anything else is a list of functions with a default.
@@ -299,25 +301,30 @@ Result<std::string> serialize(const spec::Model& model) {
 
 }  // namespace
 
-Result<std::string> write_model(const mil::Program& program, const WriteOptions& options, WeightPlan& weights,
+Result<std::string> write_model(std::span<const PackageFunction> functions, const WriteOptions& options, WeightPlan& weights,
                                 std::vector<FunctionInterface>& interfaces) {
-  if (program.functions.empty()) return diag(DiagKind::BadMil, "the program has no function");
+  if (functions.empty()) return diag(DiagKind::BadMil, "the program has no function");
+  const mil::Target target = functions[0].program->target;
   spec::Model model;
-  model.set_specificationversion(mil::specification_version(program.target));
-  describe_model(program, options, model.mutable_description());
+  model.set_specificationversion(mil::specification_version(target));
+  describe_model(functions, options, model.mutable_description());
   milspec::Program* out = model.mutable_mlprogram();
   out->set_version(1);
   if (!options.build_info.empty()) encode_text_map(options.build_info, &(*out->mutable_attributes())["buildInfo"]);
   std::vector<spec::FunctionDescription> descriptions;
-  for (const mil::Function& function : program.functions) {
+  for (const PackageFunction& function : functions) {
+    if (function.program->target != target)
+      return diag(DiagKind::BadOption, fmt::format("the functions '{}' and '{}' are for {} and {}", functions[0].name, function.name,
+                                                   mil::target_name(target), mil::target_name(function.program->target)),
+                  "lower all functions of a package for one deployment target");
     if (out->functions().contains(function.name))
       return diag(DiagKind::BadMil, fmt::format("two functions are named '{}'", function.name));
-    FunctionWriter writer(program, function, weights);
+    FunctionWriter writer(function, weights);
     TRY_DO(writer.describe(&descriptions.emplace_back()));
     TRY_DO(writer.write(&(*out->mutable_functions())[function.name]));
     interfaces.push_back(writer.interface());
   }
-  TRY_DO(place_descriptions(std::move(descriptions), program.target, model.mutable_description()));
+  TRY_DO(place_descriptions(std::move(descriptions), target, model.mutable_description()));
   return serialize(model);
 }
 

@@ -6,8 +6,8 @@
 
 namespace cortland::coreml {
 
-// The same program gives the same bytes.
-Result<std::string> write_model(const mil::Program& program, const WriteOptions& options, WeightPlan& weights,
+// The same functions give the same bytes.
+Result<std::string> write_model(std::span<const PackageFunction> functions, const WriteOptions& options, WeightPlan& weights,
                                 std::vector<FunctionInterface>& interfaces);
 
 }  // namespace cortland::coreml

@@ -15,8 +15,14 @@ Result<std::string> PackagePlan::fingerprint() const {
 }
 
 Result<PackagePlan> plan_package(const mil::Program& program, const WriteOptions& options) {
+  std::vector<PackageFunction> functions;
+  for (const mil::Function& function : program.functions) functions.push_back({function.name, &program, &function});
+  return plan_package(functions, options);
+}
+
+Result<PackagePlan> plan_package(std::span<const PackageFunction> functions, const WriteOptions& options) {
   PackagePlan plan;
-  TRY(plan.model, write_model(program, options, plan.weights, plan.functions));
+  TRY(plan.model, write_model(functions, options, plan.weights, plan.functions));
   plan.manifest = write_manifest(plan.model, plan.weight_bytes() > 0);
   return plan;
 }

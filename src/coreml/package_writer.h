@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,16 @@ inline constexpr std::string_view kManifestPath = "Manifest.json";
 inline constexpr std::string_view kModelPath = "Data/com.apple.CoreML/model.mlmodel";
 inline constexpr std::string_view kWeightPath = "Data/com.apple.CoreML/weights/weight.bin";
 
+// A function as the package has it; several may come from several programs of one target. Both outlive the call.
+struct PackageFunction {
+  std::string name;
+  const mil::Program* program = nullptr;
+  const mil::Function* function = nullptr;
+};
+
 Result<PackagePlan> plan_package(const mil::Program& program, const WriteOptions& options = {});
+// The first is the default function. Weights that several functions have are stored once.
+Result<PackagePlan> plan_package(std::span<const PackageFunction> functions, const WriteOptions& options = {});
 
 // Nothing is left at `destination` on failure, except what was there before.
 Status write_package(const PackagePlan& plan, const std::filesystem::path& destination);

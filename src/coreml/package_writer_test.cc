@@ -240,6 +240,29 @@ TEST(PackageWriter, DescribesFunctionsOneByOne) {
   EXPECT_EQ(failure(program).kind, DiagKind::UnsupportedTarget);
 }
 
+TEST(PackageWriter, FunctionsOfSeveralProgramsShareWeights) {
+  const Program first = mlp(Target::iOS18, DType::F16), second = mlp(Target::iOS18, DType::F16);
+  const std::vector<PackageFunction> functions = {{"prefill", &first, &first.functions[0]}, {"decode", &second, &second.functions[0]}};
+  const auto both = plan_package(functions);
+  ASSERT_TRUE(both.ok()) << render(both.error());
+  EXPECT_EQ(both->weight_bytes(), plan(first).weight_bytes());
+  EXPECT_EQ(PackageCheck(*both, weight_bytes_of(*both)).problems(), std::vector<std::string>{});
+  EXPECT_EQ(model_of(*both).description().defaultfunctionname(), "prefill");
+  EXPECT_THAT(both->functions[1].inputs, ElementsAre("x"));
+  const auto read = read_package(package_of(*both).files);
+  ASSERT_TRUE(read.ok()) << render(read.error());
+  ASSERT_EQ(read->functions.size(), 2u);
+  EXPECT_EQ(read->functions[1].name, "decode");
+}
+
+TEST(PackageWriter, FunctionsAreForOneTarget) {
+  const Program first = mlp(Target::iOS18, DType::F16), second = mlp(Target::iOS17, DType::F16);
+  const std::vector<PackageFunction> functions = {{"prefill", &first, &first.functions[0]}, {"decode", &second, &second.functions[0]}};
+  const auto both = plan_package(functions);
+  ASSERT_FALSE(both.ok());
+  EXPECT_THAT(both.error().what, HasSubstr("'prefill' and 'decode' are for iOS18 and iOS17"));
+}
+
 TEST(PackageWriter, RefusesInterfacesThatCoreMLHasNot) {
   EXPECT_EQ(failure(unary(Target::iOS17, DType::Bool, {2}, "logical_not")).kind, DiagKind::UnsupportedDtype);
   const Diagnostic half = failure(unary(Target::iOS15, DType::F16, {2}));

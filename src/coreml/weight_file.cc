@@ -13,8 +13,6 @@ namespace {
 
 constexpr uint64_t kAlignment = 64;
 constexpr uint32_t kVersion = 2, kSentinel = 0xDEADBEEF;
-constexpr int64_t kTileBytes = int64_t{1} << 20;
-constexpr int64_t kStartElements = 256;
 
 struct Header {
   uint32_t count = 0, version = kVersion;
@@ -36,66 +34,35 @@ Bytes bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
-// Bytes of a run of elements: in place where they lie dense, else produced into `buffer`.
-Bytes tile_bytes(const Weight& weight, int64_t first, int64_t count, std::string& buffer) {
-  const auto size = static_cast<size_t>(byte_size(weight.dtype(), count));
-  const Bytes direct = weight.dense_bytes();
-  if (!direct.empty()) return direct.subspan(static_cast<size_t>(byte_size(weight.dtype(), first)), size);
-  buffer.resize(size);
-  weight.read(first, count, reinterpret_cast<std::byte*>(buffer.data()));
-  return as_bytes(buffer);
-}
-
 }  // namespace
 
 uint64_t WeightPlan::add(const Weight& weight) {
   CHECK(data_type(weight.dtype()).blob != 0);
-  const auto [known, inserted] = known_.try_emplace(weight.key(), Known{0, weight});
-  if (!inserted) return known->second.record;
-  std::string start, buffer;
-  start = as_text(tile_bytes(weight, 0, std::min(weight.elements(), kStartElements), buffer));
-  start += fmt::format("{}[{}]", static_cast<int>(weight.dtype()), fmt::join(weight.shape(), ","));
-  std::vector<size_t>& alike = by_start_[start];
-  for (size_t i : alike)
-    if (same_contents(blobs_[i].weight, weight)) return known->second.record = blobs_[i].record;
+  const size_t i = weights_.add(weight);
+  if (i < blobs_.size()) return blobs_[i].record;
   const uint64_t record = aligned(end_);
-  alike.push_back(blobs_.size());
-  blobs_.push_back({weight, record, record - end_});
+  blobs_.push_back({record, record - end_});
   end_ = record + sizeof(Record) + weight.byte_size();
-  return known->second.record = record;
-}
-
-std::vector<WeightPlan::Tile> WeightPlan::tiles_of(const Weight& weight, size_t blob) {
-  std::vector<Tile> tiles;
-  const int64_t step = kTileBytes * 8 / bit_width(weight.dtype()) / 8 * 8;  // packed types start tiles at whole bytes
-  for (int64_t first = 0; first < weight.elements(); first += step)
-    tiles.push_back({blob, first, std::min(step, weight.elements() - first)});
-  return tiles;
-}
-
-bool WeightPlan::same_contents(const Weight& a, const Weight& b) {
-  std::string buffer_a, buffer_b;
-  for (const Tile& tile : tiles_of(a, 0)) {
-    const Bytes x = tile_bytes(a, tile.first, tile.count, buffer_a), y = tile_bytes(b, tile.first, tile.count, buffer_b);
-    if (as_text(x) != as_text(y)) return false;
-  }
-  return true;
+  return record;
 }
 
 std::vector<WeightPlan::Tile> WeightPlan::tiles() const {
   std::vector<Tile> tiles;
-  for (size_t i = 0; i < blobs_.size(); ++i)
-    for (const Tile& tile : tiles_of(blobs_[i].weight, i)) tiles.push_back(tile);
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    const int64_t step = tile_elements(weights_[i].dtype()), end = weights_[i].elements();
+    for (int64_t first = 0; first < end; first += step) tiles.push_back({i, first, std::min(step, end - first)});
+  }
   return tiles;
 }
 
 Status WeightPlan::write_records(OutputFile& out, uint64_t at) const {
   TRY_DO(out.write_at(at, bytes_of(Header{.count = static_cast<uint32_t>(blobs_.size())})));
-  for (const Blob& blob : blobs_) {
-    const uint64_t bits =
-        static_cast<uint64_t>(blob.weight.elements()) * static_cast<uint64_t>(bit_width(blob.weight.dtype()));
-    const Record record{.dtype = data_type(blob.weight.dtype()).blob,
-                        .bytes = blob.weight.byte_size(),
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    const Blob& blob = blobs_[i];
+    const Weight& weight = weights_[i];
+    const uint64_t bits = static_cast<uint64_t>(weight.elements()) * static_cast<uint64_t>(bit_width(weight.dtype()));
+    const Record record{.dtype = data_type(weight.dtype()).blob,
+                        .bytes = weight.byte_size(),
                         .data_offset = blob.record + sizeof(Record),
                         .padding_bits = (8 - bits % 8) % 8};
     std::byte bytes[2 * kAlignment] = {};
@@ -111,12 +78,12 @@ Status WeightPlan::write(OutputFile& out, uint64_t at) const {
   const std::vector<Tile> work = tiles();
   return for_each_parallel(work.size(), [&](size_t i) -> Status {
     const Tile& tile = work[i];
-    const Blob& blob = blobs_[tile.blob];
+    const Weight& weight = weights_[tile.blob];
     std::string buffer;
-    const Bytes bytes = tile_bytes(blob.weight, tile.first, tile.count, buffer);
-    const auto skipped = static_cast<uint64_t>(byte_size(blob.weight.dtype(), tile.first));
-    TRY_DO(out.write_at(at + blob.record + sizeof(Record) + skipped, bytes));
-    blob.weight.forget(tile.first, tile.count);
+    const Bytes bytes = element_bytes(weight, tile.first, tile.count, buffer);
+    const auto skipped = static_cast<uint64_t>(byte_size(weight.dtype(), tile.first));
+    TRY_DO(out.write_at(at + blobs_[tile.blob].record + sizeof(Record) + skipped, bytes));
+    weight.forget(tile.first, tile.count);
     return {};
   });
 }
@@ -127,9 +94,10 @@ Status WeightPlan::fingerprint(ContentHash& hash) const {
   TRY_DO(for_each_parallel(work.size(), [&](size_t i) -> Status {
     std::string buffer;
     ContentHash tile_hash;
-    tile_hash.add(tile_bytes(blobs_[work[i].blob].weight, work[i].first, work[i].count, buffer));
+    const Weight& weight = weights_[work[i].blob];
+    tile_hash.add(element_bytes(weight, work[i].first, work[i].count, buffer));
     words[i] = tile_hash.word();
-    blobs_[work[i].blob].weight.forget(work[i].first, work[i].count);
+    weight.forget(work[i].first, work[i].count);
     return {};
   }));
   for (uint64_t word : words) hash.add(word);
