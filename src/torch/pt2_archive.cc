@@ -45,12 +45,23 @@ Status check_schema_version(const std::string& file, SchemaVersion version) {
               old ? "export the model again with torch 2.5 or newer" : "export with torch 2.13, or update this program");
 }
 
-Result<Pt2Archive> Pt2Archive::open(std::shared_ptr<const MappedFile> file, const std::string& model_name) {
+Result<Pt2Archive> Pt2Archive::open_any(std::shared_ptr<const MappedFile> file) {
   TRY(auto zip, archive::ZipReader::open(file));
   Pt2Archive archive(std::move(file), std::move(zip));
-  TRY_DO(archive.detect(model_name));
+  TRY_DO(archive.detect());
+  return archive;
+}
+
+Result<Pt2Archive> Pt2Archive::open(std::shared_ptr<const MappedFile> file, const std::string& model_name) {
+  TRY(auto archive, open_any(std::move(file)));
+  TRY_DO(archive.choose_model(model_name));
   TRY_DO(archive.check_byte_order());
   return archive;
+}
+
+Result<std::vector<std::string>> program_names(std::shared_ptr<const MappedFile> file) {
+  TRY(const auto archive, Pt2Archive::open_any(std::move(file)));
+  return archive.models();
 }
 
 Result<std::string> Pt2Archive::small_text(const std::string& entry_name) const {
@@ -60,12 +71,9 @@ Result<std::string> Pt2Archive::small_text(const std::string& entry_name) const 
   return std::string(trim(text));
 }
 
-Status Pt2Archive::detect(const std::string& model_name) {
+Status Pt2Archive::detect() {
   if (zip_.find(kFlatProgram)) {
     flat_ = true;
-    if (!model_name.empty() && model_name != "model")
-      return diag(DiagKind::BadOption,
-                  fmt::format("'{}' holds one program without a name, not '{}'", name(), printable(model_name)));
     return check_flat_version();
   }
   prefix_ = zip_.common_prefix();
@@ -77,7 +85,7 @@ Status Pt2Archive::detect(const std::string& model_name) {
   if (!version.empty() && version != "0")
     return diag(DiagKind::UnsupportedSchema,
                 fmt::format("'{}' has archive version '{}'; only 0 is known", name(), printable(version)));
-  return choose_model(model_name);
+  return {};
 }
 
 Diagnostic Pt2Archive::not_a_program() const {
@@ -93,7 +101,8 @@ Diagnostic Pt2Archive::not_a_program() const {
               "export the model with torch.export.export and torch.export.save");
 }
 
-Status Pt2Archive::choose_model(const std::string& wanted) {
+Result<std::vector<std::string>> Pt2Archive::models() const {
+  if (flat_) return std::vector{std::string(kUnnamedProgram)};
   const std::string start = prefix_ + "models/";
   constexpr std::string_view kEnd = ".json";
   std::vector<std::string> models;
@@ -102,22 +111,29 @@ Status Pt2Archive::choose_model(const std::string& wanted) {
     if (path.size() > start.size() + kEnd.size() && path.starts_with(start) && path.ends_with(kEnd))
       models.emplace_back(path.substr(start.size(), path.size() - start.size() - kEnd.size()));
   }
-  if (models.empty()) {
-    const auto inductor = prefix_ + "data/aotinductor/";
-    const auto entries = zip_.entries();
-    if (std::any_of(entries.begin(), entries.end(), [&](const ZipEntry& e) { return e.name.starts_with(inductor); }))
-      return diag(DiagKind::BadArchive,
-                  fmt::format("'{}' is an AOTInductor package: compiled code without a program", name()),
-                  "save the exported program itself with torch.export.save");
-    return diag(DiagKind::BadArchive, fmt::format("'{}' holds no program; writing it probably failed half way", name()));
+  if (!models.empty()) return models;
+  const auto inductor = prefix_ + "data/aotinductor/";
+  const auto entries = zip_.entries();
+  if (std::any_of(entries.begin(), entries.end(), [&](const ZipEntry& e) { return e.name.starts_with(inductor); }))
+    return diag(DiagKind::BadArchive,
+                fmt::format("'{}' is an AOTInductor package: compiled code without a program", name()),
+                "save the exported program itself with torch.export.save");
+  return diag(DiagKind::BadArchive, fmt::format("'{}' holds no program; writing it probably failed half way", name()));
+}
+
+Status Pt2Archive::choose_model(const std::string& wanted) {
+  if (flat_) {
+    if (wanted.empty() || wanted == kUnnamedProgram) return {};
+    return diag(DiagKind::BadOption, fmt::format("'{}' holds one program without a name, not '{}'", name(), printable(wanted)));
   }
+  TRY(auto names, models());
   const bool any = wanted.empty();
-  model_ = !any ? wanted : models.size() == 1 ? models[0] : "model";
-  if (std::find(models.begin(), models.end(), model_) != models.end()) return {};
-  for (auto& model : models) model = printable(model);
+  model_ = !any ? wanted : names.size() == 1 ? names[0] : std::string(kUnnamedProgram);
+  if (std::find(names.begin(), names.end(), model_) != names.end()) return {};
+  for (auto& model : names) model = printable(model);
   return diag(DiagKind::BadOption,
-              any ? fmt::format("'{}' holds several programs: {}", name(), fmt::join(models, ", "))
-                  : fmt::format("'{}' has no program '{}', only {}", name(), printable(wanted), fmt::join(models, ", ")),
+              any ? fmt::format("'{}' holds several programs: {}", name(), fmt::join(names, ", "))
+                  : fmt::format("'{}' has no program '{}', only {}", name(), printable(wanted), fmt::join(names, ", ")),
               "name one of them");
 }
 

@@ -4,11 +4,18 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "archive/json.h"
 #include "archive/zip_reader.h"
 
 namespace cortland::torch {
+
+// What torch.export.save calls the program it writes.
+inline constexpr std::string_view kUnnamedProgram = "model";
+
+// Names of the programs in a .pt2 file, in the order of the file; never empty.
+Result<std::vector<std::string>> program_names(std::shared_ptr<const MappedFile> file);
 
 // The two places where tensors lie: parameters and persistent buffers, or everything else.
 enum class TensorSection { Weights, Constants };
@@ -33,7 +40,10 @@ class Pt2Archive {
  private:
   Pt2Archive(std::shared_ptr<const MappedFile> file, archive::ZipReader zip)
       : file_(std::move(file)), zip_(std::move(zip)) {}
-  Status detect(const std::string& model_name);
+  friend Result<std::vector<std::string>> program_names(std::shared_ptr<const MappedFile> file);
+  static Result<Pt2Archive> open_any(std::shared_ptr<const MappedFile> file);
+  Status detect();
+  Result<std::vector<std::string>> models() const;
   Status choose_model(const std::string& wanted);
   Status check_byte_order() const;
   Status check_flat_version();

@@ -107,6 +107,18 @@ TEST(Pt2Archive, FilesThatAreNoPrograms) {
   EXPECT_EQ(kind(read_pt2("/no/such/file.pt2")), DiagKind::FileNotFound);
 }
 
+TEST(Pt2Archive, NamesItsPrograms) {
+  const auto names = [](const std::vector<Part>& parts) {
+    return program_names(MappedFile::from_bytes(archive::test::make_zip(parts), "test.pt2"));
+  };
+  EXPECT_THAT(*names(test::parts({})), testing::ElementsAre("model"));
+  EXPECT_THAT(*names(flat(kOldProgram)), testing::ElementsAre("model"));
+  // In the order of the file.
+  EXPECT_THAT(*names(test::parts(Files{.more = {{"m/models/prefill.json", kProgram}, {"m/models/decode.json", kProgram}}})),
+              testing::ElementsAre("model", "prefill", "decode"));
+  EXPECT_EQ(names(without(test::parts({}), "m/models/model.json")).error().kind, DiagKind::BadArchive);
+}
+
 TEST(Pt2Archive, MarkersMustBeRight) {
   const auto with = [](std::string_view name, std::string data) {
     auto parts = without(test::parts({}), name);
