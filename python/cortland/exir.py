@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from . import _cortland
+from .constant_methods import returned
 from .errors import LoweringError, LoweringWarning
 from .partition import CoreMLPartitioner
 
@@ -47,17 +48,22 @@ class LoweredProgram:
 
 
 def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=None, constant_methods=None, compile_config=None):
-    """Lowers `programs`: a torch.export.ExportedProgram, the path of a .pt2 file, or {"method name": one of these}.
+    """Lowers `programs`: a torch.export.ExportedProgram, the path of a .pt2 file (of which every program becomes a method), or
+    {"method name": one of these, ...}.
 
-    `partitioner` is a CoreMLPartitioner or a list with one; without, every operator runs on ExecuTorch's CPU kernels.
-    Raises LoweringError; warns with LoweringWarning.
+    `partitioner` is a CoreMLPartitioner or a list with one, for all methods, or {"method name": one of these, ...}; without, every
+    operator runs on ExecuTorch's CPU kernels. `constant_methods` is {"method name": what it returns}. Raises LoweringError; warns with
+    LoweringWarning.
     """
     _refuse("transform_passes", transform_passes)
-    _refuse("constant_methods", constant_methods)
     _refuse("compile_config", compile_config)
-    method, program = _one_method(programs)
-    data, name = _program_bytes(program)
-    lowered = LoweredProgram(_cortland.lower(data, name, method=method, **_options(partitioner)))
+    programs = _methods(programs)
+    partitioners = partitioner if isinstance(partitioner, dict) else dict.fromkeys(programs, partitioner)
+    if unknown := [name for name in partitioners if name not in programs]:
+        raise LoweringError(f"partitioner: there is no method '{unknown[0]}'", help=f"the methods are {', '.join(programs)}")
+    methods = [(name, *_program_bytes(program), _options(partitioners.get(name))) for name, program in programs.items()]
+    constants = [(name, *returned(name, value)) for name, value in (constant_methods or {}).items()]
+    lowered = LoweredProgram(_cortland.lower(methods, constants))
     for message in _messages(lowered.report):
         warnings.warn(message, LoweringWarning, stacklevel=2)
     return lowered
@@ -68,12 +74,12 @@ def _refuse(argument, value):
         raise LoweringError(f"the argument {argument} is not supported yet", help=f"leave {argument} out")
 
 
-def _one_method(programs):
-    if not isinstance(programs, dict):
-        return "forward", programs
-    if len(programs) != 1:
-        raise LoweringError(f"{len(programs)} methods in one program are not supported yet", help="lower each method to a file of its own")
-    return next(iter(programs.items()))
+def _methods(programs):
+    if isinstance(programs, dict):
+        return programs
+    if isinstance(programs, (str, os.PathLike)):
+        return dict.fromkeys(_cortland.method_names(os.fspath(programs)), programs)
+    return {"forward": programs}
 
 
 def _options(partitioner):
@@ -107,6 +113,16 @@ def _program_bytes(program):
 
 def _messages(report):
     """Warnings, and one line a kind of operator that was not delegated."""
+    if "methods" not in report:
+        yield from _method_messages(report)
+        return
+    for method in report["methods"]:
+        for message in _method_messages(method):
+            yield f"method '{method['name']}': {message}"
+    yield from report["warnings"]
+
+
+def _method_messages(report):
     skipped = "is in the list of operators to skip"
     kinds = {}
     for op in report["cpu_ops"]:

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "cli/command.h"
 #include "cli/pte_names.h"
 #include "executorch/delegate_blob.h"
@@ -28,10 +30,15 @@ Status extract(const ExtractOptions& options) {
   TRY(const auto program, executorch::read_pte(file));
   TRY(auto folder, OutputDirectory::create(options.destination));
   std::vector<std::string> written;
+  std::set<std::string> shared;  // keys of models that several delegates refer to
   for (const auto& plan : program.plans)
     for (size_t i = 0; i < plan.delegates.size(); ++i) {
       if (plan.delegates[i].id != executorch::kCoreMLBackendId) continue;
-      const std::string name = fmt::format("{}_{}", plan.name, i);
+      std::string name = fmt::format("{}_{}", plan.name, i);
+      if (const auto reference = delegate_reference(program, plan.delegates[i])) {
+        if (!shared.insert(reference->key).second) continue;
+        name = fmt::format("shared_{}", shared.size() - 1);
+      }
       TRY(const auto files, executorch::unflatten_directory(delegate_directory(program, plan.delegates[i])));
       for (const auto& f : files) TRY_DO(write_into(folder.path() / name, f));
       written.push_back(name);
@@ -45,7 +52,7 @@ Status extract(const ExtractOptions& options) {
 std::function<Status()> add_extract(CLI::App& app) {
   auto options = std::make_shared<ExtractOptions>();
   app.add_option("pte", options->pte, "a .pte file")->required();
-  app.add_option("-o,--output", options->destination, "the folder to write; one folder a delegate in it")->required();
+  app.add_option("-o,--output", options->destination, "the folder to write; in it one folder a delegate, or a model that several share")->required();
   return [options] { return extract(*options); };
 }
 

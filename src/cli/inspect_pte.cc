@@ -32,6 +32,10 @@ Json describe_values(const Plan& plan, const std::vector<ValueIndex>& indices, c
 Json describe_delegate(const PteProgram& program, const Delegate& delegate, const Plan& plan, size_t index) {
   Json described{{"name", fmt::format("{}_{}", plan.name, index)}, {"backend", delegate.id}};
   const Bytes directory = delegate_directory(program, delegate);
+  if (const auto reference = delegate_reference(program, delegate)) {
+    described["shared_model"] = reference->key;
+    described["function"] = reference->function;
+  }
   described["bytes"] = !directory.empty() ? directory.size() : delegate.blob >= 0 ? program.blobs[static_cast<size_t>(delegate.blob)].bytes.size : 0;
   Json specs = Json::object();
   for (const auto& spec : delegate.compile_specs) specs[spec.key] = spec.value;
@@ -44,7 +48,23 @@ Json describe_delegate(const PteProgram& program, const Delegate& delegate, cons
   return described;
 }
 
+Json describe_literal(const EValue& value) {
+  if (const auto* i = std::get_if<Int>(&value)) return i->value;
+  if (const auto* d = std::get_if<Double>(&value)) return d->value;
+  if (const auto* b = std::get_if<Bool>(&value)) return b->value;
+  if (const auto* s = std::get_if<String>(&value)) return s->value;
+  return describe_value(value, "");
+}
+
+// A method that only returns what it was made with.
+Json describe_constant_method(const Plan& plan) {
+  Json returns = Json::array();
+  for (const ValueIndex v : plan.outputs) returns.push_back(describe_literal(plan.values[static_cast<size_t>(v)]));
+  return {{"name", plan.name}, {"returns", std::move(returns)}};
+}
+
 Json describe_method(const PteProgram& program, const Plan& plan) {
+  if (plan.inputs.empty() && plan.instructions.empty()) return describe_constant_method(plan);
   const auto names = method_features(program, plan);
   std::vector<std::string> kernels;
   size_t delegate_calls = 0;

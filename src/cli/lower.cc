@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/methods.h"
 #include "driver/driver.h"
 
 namespace cortland::cli {
@@ -13,13 +14,17 @@ namespace {
 
 struct Arguments {
   std::string input, output, report, compress;
-  std::string target, precision = "float16", compute_unit = "all";
+  std::vector<std::string> methods, constant_methods;
+  std::string target, precision = "float16", compute_unit = "all", weight_sharing = "positional";
   std::vector<std::string> skip_ops, float32_ops, enumerated_shapes;
   bool full_graph = false;
 };
 
 void add_shared(CLI::App& app, Arguments& a) {
-  app.add_option("program", a.input, "the exported program, a .pt2 file")->required();
+  auto* program = app.add_option("program", a.input, "the exported program, a .pt2 file; if it holds several, each becomes a method");
+  app.add_option("--method", a.methods, "a method and its exported program, decode=decode.pt2; once for each method")
+      ->allow_extra_args(false)
+      ->excludes(program);
   app.add_option("-o,--output", a.output, "where to write")->required();
   app.add_option("--deployment-target", a.target, "oldest system to run on: iOS15 (default) to iOS18, or macOS12 to macOS15");
   app.add_option("--precision", a.precision, "float16 (default) or float32");
@@ -75,6 +80,9 @@ Result<driver::LowerOptions> options_of(const Arguments& a) {
     TRY(const auto file, MappedFile::open(a.compress));
     TRY(options.compression, compression::parse_config(as_text(file->bytes()), a.compress));
   }
+  const auto sharing = executorch::weight_sharing_from_name(a.weight_sharing);
+  if (!sharing) return diag(DiagKind::BadOption, fmt::format("there is no weight sharing '{}'", a.weight_sharing), "use positional or disabled");
+  options.weight_sharing = *sharing;
   return options;
 }
 
@@ -90,7 +98,7 @@ struct ReportFile {
   }
 
   Status finish(const driver::LowerReport& report) {
-    for (const auto& w : report.warnings) fmt::print(stderr, "warning: {}\n", w);
+    for (const auto& w : report.all_warnings()) fmt::print(stderr, "warning: {}\n", w);
     if (!file) return {};
     TRY_DO(file->append(as_bytes(report.json())));
     return file->commit();
@@ -98,28 +106,47 @@ struct ReportFile {
 };
 
 void print_compression(const driver::LowerReport& report) {
-  if (!report.compression) return;
-  const auto& c = *report.compression;
-  fmt::print("{} weights compressed, {:.1f} MB to {:.1f} MB\n", c.weights, static_cast<double>(c.bytes_before) / 1e6,
-             static_cast<double>(c.bytes_after) / 1e6);
+  for (const auto& method : report.methods) {
+    if (!method.compression) continue;
+    const auto& c = *method.compression;
+    fmt::print("{}{} weights compressed, {:.1f} MB to {:.1f} MB\n", report.methods.size() > 1 ? method.name + ": " : "", c.weights,
+               static_cast<double>(c.bytes_before) / 1e6, static_cast<double>(c.bytes_after) / 1e6);
+  }
+}
+
+void print_summary(const driver::MethodReport& method, const std::string& output, bool several) {
+  size_t ops = 0;
+  for (const auto& d : method.delegates) ops += d.ops.size();
+  fmt::print("{}{}: {} operators in {} Core ML delegates, {} on the CPU\n", output, several ? fmt::format(", {}", method.name) : "", ops,
+             method.delegates.size(), method.cpu_ops.size());
 }
 
 std::function<Status()> add_lower(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   add_shared(app, *a);
   app.add_option("--compute-unit", a->compute_unit, "all (default), cpu_only, cpu_and_gpu or cpu_and_ne");
+  app.add_option("--constant-method", a->constant_methods,
+                 "a method that returns a constant, get_max_seq_len=128: a number, true, false, a text, or several numbers 1,2,3")
+      ->allow_extra_args(false);
+  app.add_option("--weight-sharing", a->weight_sharing,
+                 "positional (default): the methods' delegates become functions of shared models where they can; or disabled");
   app.add_option("--skip-ops", a->skip_ops, "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...; '*' for all")->delimiter(',');
   app.add_flag("--lower-full-graph", a->full_graph, "fail unless every operator can be delegated");
   return [a]() -> Status {
     TRY(const auto options, options_of(*a));
+    TRY(auto methods, methods_from(a->input, a->methods, options));
+    std::vector<edge::ConstantMethod> constants;
+    for (const auto& text : a->constant_methods) {
+      TRY(constants.emplace_back(), constant_method(text));
+    }
     ReportFile file;
     TRY_DO(file.open(*a));
-    TRY(const auto report, driver::lower(a->input, a->output, options));
+    TRY(const auto lowered, driver::lower(std::move(methods), std::move(constants)));
+    TRY_DO(driver::write(lowered, a->output));
+    const auto& report = lowered.report;
     TRY_DO(file.finish(report));
     print_compression(report);
-    size_t ops = 0;
-    for (const auto& d : report.delegates) ops += d.ops.size();
-    fmt::print("{}: {} operators in {} Core ML delegates, {} on the CPU\n", a->output, ops, report.delegates.size(), report.cpu_ops.size());
+    for (const auto& method : report.methods) print_summary(method, a->output, report.methods.size() > 1);
     return {};
   };
 }
@@ -129,9 +156,10 @@ std::function<Status()> add_convert(CLI::App& app) {
   add_shared(app, *a);
   return [a]() -> Status {
     TRY(const auto options, options_of(*a));
+    TRY(auto methods, methods_from(a->input, a->methods, options));
     ReportFile file;
     TRY_DO(file.open(*a));
-    TRY(const auto report, driver::convert(a->input, a->output, options));
+    TRY(const auto report, driver::convert(std::move(methods), a->output));
     print_compression(report);
     return file.finish(report);
   };

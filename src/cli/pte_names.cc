@@ -1,7 +1,5 @@
 #include "cli/pte_names.h"
 
-#include "executorch/delegate_blob.h"
-
 namespace cortland::cli {
 namespace {
 
@@ -33,12 +31,18 @@ void assign(std::vector<std::string>& names, const std::vector<ValueIndex>& valu
 
 }  // namespace
 
+std::optional<executorch::MultifunctionReference> delegate_reference(const executorch::PteProgram& program, const executorch::Delegate& delegate) {
+  if (delegate.id != executorch::kCoreMLBackendId || delegate.blob < 0) return std::nullopt;
+  auto reference = executorch::parse_multifunction_reference(program.blobs[static_cast<size_t>(delegate.blob)].bytes.memory);
+  return reference.ok() ? std::optional(std::move(*reference)) : std::nullopt;
+}
+
 Bytes delegate_directory(const executorch::PteProgram& program, const executorch::Delegate& delegate) {
   if (delegate.id != executorch::kCoreMLBackendId || delegate.blob < 0) return {};
   const Bytes blob = program.blobs[static_cast<size_t>(delegate.blob)].bytes.memory;
   if (!executorch::is_multifunction_reference(blob)) return blob;
-  const auto reference = executorch::parse_multifunction_reference(blob);
-  if (!reference.ok()) return {};
+  const auto reference = delegate_reference(program, delegate);
+  if (!reference) return {};
   for (const auto& named : program.named_data)
     if (named.name == reference->key) return named.data.bytes.memory;
   return {};

@@ -2,6 +2,7 @@
 // the names of its features.
 #pragma once
 
+#include "executorch/delegate_blob.h"
 #include "executorch/program.h"
 
 namespace cortland::cli {
@@ -14,5 +15,7 @@ MethodFeatures method_features(const executorch::PteProgram& program, const exec
 
 // The directory that a delegate holds or refers to; empty when it is not one of ours.
 Bytes delegate_directory(const executorch::PteProgram& program, const executorch::Delegate& delegate);
+// The model and function that a delegate refers to; nothing when it holds a model of its own.
+std::optional<executorch::MultifunctionReference> delegate_reference(const executorch::PteProgram& program, const executorch::Delegate& delegate);
 
 }  // namespace cortland::cli

@@ -244,8 +244,14 @@ TEST_F(PteRunnerTest, MethodsShareOneModel) {
     ASSERT_TRUE(out.ok()) << render(out.error());
     EXPECT_THAT(values<float>((*out)[0].second), ElementsAre(0, 1, 0, 1, 0, 1));
   }
+  const NamedArrays zeros = {{"in0", floats({2, 3}, std::vector<float>(6))}};
+  for (const auto& [function, why] : {std::pair("", "which function"), std::pair("decode", "decode")}) {
+    auto wrong = program;
+    wrong.blobs[0].bytes = owned_bytes(multifunction_reference({"coreml_executorch_shared", function}));
+    EXPECT_THAT(run(wrong, zeros).error().what, HasSubstr(why));
+  }
   program.named_data.clear();
-  EXPECT_THAT(run(program, {{"in0", floats({2, 3}, std::vector<float>(6))}}).error().what, HasSubstr("named data"));
+  EXPECT_THAT(run(program, zeros).error().what, HasSubstr("named data"));
 }
 
 TEST_F(PteRunnerTest, RefusesInputsThatDoNotFit) {

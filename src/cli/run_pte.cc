@@ -15,13 +15,20 @@ namespace {
 using executorch::Plan;
 using mil::Tensor;
 
+// The method of that name; without one "forward", or else the only method that does something.
 Result<const Plan*> find_plan(const executorch::PteProgram& program, const std::string& method) {
   std::vector<std::string> names;
+  std::vector<const Plan*> candidates;
   for (const Plan& plan : program.plans) {
-    if (plan.name == method) return &plan;
+    if (plan.name == (method.empty() ? "forward" : method)) return &plan;
     names.push_back(fmt::format("'{}'", plan.name));
+    if (!plan.instructions.empty()) candidates.push_back(&plan);
   }
-  return diag(DiagKind::BadOption, fmt::format("the program has no method '{}', only {}", method, fmt::join(names, ", ")), "choose one with --method");
+  if (method.empty() && candidates.size() == 1) return candidates[0];
+  return diag(DiagKind::BadOption,
+              method.empty() ? fmt::format("the program has several methods: {}", fmt::join(names, ", "))
+                             : fmt::format("the program has no method '{}', only {}", method, fmt::join(names, ", ")),
+              "choose one with --method");
 }
 
 engine::Feature feature(const executorch::TensorValue& tensor, std::string name, DimTable& dims) {
@@ -108,7 +115,7 @@ Result<archive::NamedArrays> run_pte(const std::string& path, const std::string&
                                      const std::string& file) {
   TRY(auto mapped, MappedFile::open(path));
   TRY(const auto program, executorch::read_pte(mapped));
-  TRY(const Plan* plan, find_plan(program, method.empty() ? "forward" : method));
+  TRY(const Plan* plan, find_plan(program, method));
   TRY(const Inputs inputs, gather_inputs(program, *plan, arrays, file));
   TRY(PteRunner runner, PteRunner::open(path));
   TRY_DO(runner.load(plan->name));

@@ -59,6 +59,7 @@ Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, Lower
   for (const auto& shape : parsed.enumerated_shapes.value_or(std::vector<executorch::EnumeratedShape>{}))
     for (const std::string& input : shape.inputs) options.partition.enumerated_shapes[input] = shape.shapes;
   options.compute_unit = executorch::spec_name(parsed.compute_unit);
+  options.weight_sharing = parsed.weight_sharing.value_or(executorch::WeightSharing::Positional);
   options.compile_specs.emplace(specs.begin(), specs.end());
   return {};
 }

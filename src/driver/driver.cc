@@ -1,41 +1,23 @@
 #include "driver/driver.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "coreml/package_writer.h"
-#include "edge/plan.h"
-#include "executorch/compile_specs.h"
-#include "executorch/delegate_blob.h"
+#include "driver/buffer_use.h"
+#include "driver/delegates.h"
 #include "executorch/pte_writer.h"
+#include "torch/pt2_archive.h"
 #include "torch_passes/functionalize.h"
 #include "torch_passes/high_rank.h"
+#include "torch_passes/share_weights.h"
 
 namespace cortland::driver {
 namespace {
-
-// The delegate's directory: metadata.json and the package, its weights streamed when the .pte is written.
-Result<edge::DelegateBlob> delegate_blob(const partition::Delegate& delegate, const std::vector<executorch::CompileSpec>& specs) {
-  TRY(auto plan, coreml::plan_package(delegate.program));
-  TRY(const std::string identifier, plan.fingerprint());
-  const auto shared = std::make_shared<const coreml::PackagePlan>(std::move(plan));
-  executorch::BlobMetadata metadata;
-  metadata.identifier = "executorch_" + identifier;
-  metadata.names = {shared->functions[0].inputs, shared->functions[0].outputs};
-  const std::string root = "model.mlpackage/";
-  std::vector<executorch::BlobFile> files;
-  files.push_back({"metadata.json", executorch::owned_bytes(executorch::metadata_json(metadata))});
-  files.push_back({root + std::string(coreml::kManifestPath), executorch::viewed_bytes(as_bytes(shared->manifest), shared)});
-  files.push_back({root + std::string(coreml::kModelPath), executorch::viewed_bytes(as_bytes(shared->model), shared)});
-  if (shared->weight_bytes() > 0) {
-    auto write = [shared](OutputFile& out, uint64_t at) { return shared->write_weights(out, at); };
-    files.push_back({root + std::string(coreml::kWeightPath), executorch::streamed_bytes(shared->weight_bytes(), write)});
-  }
-  TRY(auto directory, executorch::flatten_directory("lowered_module", std::move(files)));
-  return edge::DelegateBlob{std::move(directory), specs, metadata.identifier};
-}
 
 Result<std::vector<executorch::CompileSpec>> compile_specs(const LowerOptions& options) {
   if (options.compile_specs) return *options.compile_specs;
@@ -47,24 +29,8 @@ Result<std::vector<executorch::CompileSpec>> compile_specs(const LowerOptions& o
   compile.minimum_deployment_target = executorch::target_from_version(mil::specification_version(options.partition.target));
   compile.compute_precision =
       options.partition.float_type == DType::F32 ? executorch::Precision::Float32 : executorch::Precision::Float16;
+  if (options.weight_sharing != executorch::WeightSharing::Positional) compile.weight_sharing = options.weight_sharing;
   return executorch::generate_compile_specs(compile);
-}
-
-LowerReport make_report(const partition::PartitionedGraph& partitioned, const LowerOptions& options) {
-  LowerReport report;
-  report.target = mil::target_name(options.partition.target);
-  report.precision = options.partition.float_type == DType::F32 ? "float32" : "float16";
-  for (const auto& d : partitioned.delegates) {
-    DelegateReport delegate{d.name, d.input_names, d.output_names, {}, 0};
-    for (torch::NodeId n : d.nodes) delegate.ops.push_back(partitioned.graph.nodes[n].target);
-    report.delegates.push_back(std::move(delegate));
-  }
-  for (const auto& op : partitioned.cpu_ops) {
-    const torch::Node& node = partitioned.graph.nodes[op.node];
-    report.cpu_ops.push_back({node.name, node.target, partition::edge_name(node.target), op.reason.what, node.source.str(), std::string(op.reason.remedy())});
-  }
-  for (const auto& w : partitioned.warnings) report.warnings.push_back(w.what);
-  return report;
 }
 
 std::string lower_case(std::string text) {
@@ -84,18 +50,23 @@ std::set<std::string> operator_names(const torch::Graph& graph) {
   return names;
 }
 
-// Names to skip that no operator has, neither in the program as exported nor once it was taken apart.
-void report_unknown_skips(std::set<std::string> names, const LowerOptions& options, LowerReport& report) {
-  for (const auto& op : report.cpu_ops) add_names(names, op.op);
-  for (const auto& d : report.delegates)
-    for (const auto& op : d.ops) add_names(names, op);
-  for (const auto& skip : options.partition.skip_ops)
-    if (skip != "*" && !names.count(skip))
-      report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+// Names to skip that no operator of any method has, neither as exported nor once the program was taken apart.
+void report_unknown_skips(std::set<std::string> names, std::span<const Method> methods, LowerReport& report) {
+  for (const auto& method : report.methods) {
+    for (const auto& op : method.cpu_ops) add_names(names, op.op);
+    for (const auto& d : method.delegates)
+      for (const auto& op : d.ops) add_names(names, op);
+  }
+  std::set<std::string> unknown;
+  for (const auto& method : methods)
+    for (const auto& skip : method.options.partition.skip_ops)
+      if (skip != "*" && !names.count(skip)) unknown.insert(skip);
+  for (const auto& skip : unknown)
+    report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
 }
 
 // Compresses the weights of a program as the options say.
-Status compress(mil::Program& program, const LowerOptions& options, LowerReport& report) {
+Status compress(mil::Program& program, const LowerOptions& options, MethodReport& report) {
   if (!options.compression) return {};
   const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
   TRY(auto done, compression::compress(program, *options.compression, {.neural_engine = neural_engine}));
@@ -104,57 +75,150 @@ Status compress(mil::Program& program, const LowerOptions& options, LowerReport&
   return {};
 }
 
-void add_compression_warnings(LowerReport& report) {
+void add_compression_warnings(MethodReport& report) {
   if (report.compression)
     report.warnings.insert(report.warnings.end(), report.compression->warnings.begin(), report.compression->warnings.end());
 }
 
-Result<torch::Graph> read_functional(std::shared_ptr<const MappedFile> pt2) {
-  TRY(auto graph, torch::read_pt2(std::move(pt2)));
+Result<torch::Graph> read_functional(const Method& method) {
+  TRY(auto graph, torch::read_pt2(method.pt2, method.program));
   TRY(auto functional, torch_passes::functionalize(std::move(graph)));
   torch_passes::reduce_high_ranks(functional);
   return functional;
 }
 
+Status check_names(std::span<const Method> methods, std::span<const edge::ConstantMethod> constants) {
+  if (methods.empty()) return diag(DiagKind::BadOption, "a program needs a method", "name at least one exported program");
+  std::set<std::string> names;
+  const auto check = [&](const std::string& name) -> Status {
+    if (name.empty()) return diag(DiagKind::BadOption, "a method has no name");
+    if (!names.insert(name).second) return diag(DiagKind::BadOption, fmt::format("two methods are named '{}'", name));
+    return {};
+  };
+  for (const auto& method : methods) TRY_DO(check(method.name));
+  for (const auto& constant : constants) TRY_DO(check(constant.name));
+  return {};
+}
+
+// Says which method an error is about, when there are several.
+Diagnostic in_method(Diagnostic error, const std::string& name, size_t methods) {
+  if (methods > 1) error.what = fmt::format("method '{}': {}", name, error.what);
+  return error;
+}
+
+// What one method is while the program is made.
+struct Lowering {
+  BufferUse buffers;
+  std::unique_ptr<const partition::PartitionedGraph> graph;
+  MethodDelegates delegates;  // of the graph
+  MethodReport report;
+};
+
+Result<Lowering> partition_method(const Method& method, WeightSet* shared, std::set<std::string>& operators) {
+  Lowering lowering;
+  TRY(auto specs, compile_specs(method.options));
+  TRY(auto graph, read_functional(method));
+  if (shared) torch_passes::share_weights(graph, *shared);
+  operators.merge(operator_names(graph));
+  lowering.buffers = buffer_use(method.name, graph);
+  TRY(auto partitioned, partition::partition_graph(std::move(graph), method.options.partition));
+  lowering.report = describe_method(method.name, partitioned, method.options.partition);
+  for (auto& delegate : partitioned.delegates) TRY_DO(compress(delegate.program, method.options, lowering.report));
+  add_compression_warnings(lowering.report);
+  lowering.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
+  lowering.delegates = {method.name, lowering.graph->delegates, std::move(specs), method.options.weight_sharing};
+  return lowering;
+}
+
+Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, std::set<std::string>& operators) {
+  std::vector<Lowering> lowerings;
+  WeightSet weights;
+  for (const auto& method : methods) {
+    auto lowering = partition_method(method, methods.size() > 1 ? &weights : nullptr, operators);
+    if (!lowering.ok()) return in_method(std::move(lowering).error(), method.name, methods.size());
+    lowerings.push_back(std::move(lowering.value()));
+  }
+  return lowerings;
+}
+
+Result<mil::Program> convert_method(const Method& method, MethodReport& report) {
+  TRY(auto graph, read_functional(method));
+  TRY(auto program, partition::convert_graph(std::move(graph), method.options.partition));
+  TRY_DO(compress(program, method.options, report));
+  add_compression_warnings(report);
+  return program;
+}
+
+// Plans the methods in the order of their names, as ExecuTorch does.
+Status plan_methods(std::vector<Lowering>& lowerings, ProgramDelegates made, executorch::PteProgram& program) {
+  program.named_data = std::move(made.shared);
+  std::vector<size_t> order(lowerings.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) -> const std::string& { return lowerings[i].report.name; });
+  for (const size_t i : order) {
+    MethodReport& report = lowerings[i].report;
+    std::vector<edge::DelegateBlob> blobs;
+    for (auto& delegate : made.methods[i]) {
+      report.delegates[blobs.size()].bytes = delegate.bytes;
+      report.delegates[blobs.size()].function = delegate.function;
+      blobs.push_back(std::move(delegate.blob));
+    }
+    std::vector<Diagnostic> warnings;
+    if (Status status = edge::add_method(program, *lowerings[i].graph, std::move(blobs), report.name, &warnings); !status.ok())
+      return in_method(std::move(status).error(), report.name, lowerings.size());
+    for (const auto& w : warnings) report.warnings.push_back(w.what);
+  }
+  return {};
+}
+
 }  // namespace
 
-std::string LowerReport::json() const {
-  nlohmann::ordered_json root;
-  root["target"] = target;
-  root["precision"] = precision;
-  root["delegates"] = nlohmann::ordered_json::array();
-  for (const auto& d : delegates)
-    root["delegates"].push_back({{"name", d.name}, {"ops", d.ops}, {"inputs", d.inputs}, {"outputs", d.outputs}, {"bytes", d.bytes}});
-  root["cpu_ops"] = nlohmann::ordered_json::array();
-  for (const auto& c : cpu_ops)
-    root["cpu_ops"].push_back({{"node", c.node}, {"op", c.op}, {"edge_op", c.edge_op}, {"reason", c.reason}, {"source", c.source}, {"remedy", c.remedy}});
-  if (compression)
-    root["compression"] = {{"weights", compression->weights}, {"bytes_before", compression->bytes_before}, {"bytes_after", compression->bytes_after}};
-  root["warnings"] = warnings;
-  return root.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+Result<std::vector<Method>> methods_of(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
+  TRY(const auto names, torch::program_names(pt2));
+  std::vector<Method> methods;
+  for (const auto& name : names) methods.push_back({name == torch::kUnnamedProgram ? "forward" : name, pt2, name, options});
+  return methods;
+}
+
+Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
+  TRY(auto methods, methods_of(pt2, options));
+  if (methods.size() == 1) methods[0].name = name;
+  std::vector<std::string> names;
+  for (auto& method : methods) {
+    if (method.name == name) return std::move(method);
+    names.push_back(method.name);
+  }
+  return diag(DiagKind::BadOption, fmt::format("'{}' has no program '{}', only {}", pt2->name(), name, fmt::join(names, ", ")),
+              "call the method like one of its programs");
+}
+
+Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::ConstantMethod> constants) {
+  TRY_DO(check_names(methods, constants));
+  std::set<std::string> operators;
+  TRY(auto lowerings, partition_methods(methods, operators));
+  std::vector<MethodDelegates> delegates;
+  std::vector<BufferUse> buffers;
+  for (const auto& lowering : lowerings) {
+    delegates.push_back(lowering.delegates);
+    buffers.push_back(lowering.buffers);
+  }
+  TRY(auto made, delegate_bytes(delegates));
+  LoweredProgram lowered;
+  lowered.report.warnings = made.warnings;
+  if (auto warning = unshared_buffers(buffers); !warning.empty()) lowered.report.warnings.push_back(std::move(warning));
+  TRY_DO(plan_methods(lowerings, std::move(made), lowered.program));
+  for (const auto& constant : constants) TRY_DO(edge::add_constant_method(lowered.program, constant));
+  for (auto& lowering : lowerings) {
+    lowered.graphs.push_back(std::move(lowering.graph));
+    lowered.report.methods.push_back(std::move(lowering.report));
+  }
+  report_unknown_skips(std::move(operators), methods, lowered.report);
+  return lowered;
 }
 
 Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
-  TRY(const auto specs, compile_specs(options));
-  TRY(auto graph, read_functional(std::move(pt2)));
-  auto names = operator_names(graph);
-  TRY(auto partitioned, partition::partition_graph(std::move(graph), options.partition));
-  LoweredProgram lowered;
-  lowered.report = make_report(partitioned, options);
-  report_unknown_skips(std::move(names), options, lowered.report);
-  for (auto& delegate : partitioned.delegates) TRY_DO(compress(delegate.program, options, lowered.report));
-  add_compression_warnings(lowered.report);
-  lowered.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
-  std::vector<edge::DelegateBlob> blobs;
-  for (size_t i = 0; i < lowered.graph->delegates.size(); ++i) {
-    TRY(auto blob, delegate_blob(lowered.graph->delegates[i], specs));
-    lowered.report.delegates[i].bytes = blob.directory.bytes.size;
-    blobs.push_back(std::move(blob));
-  }
-  std::vector<Diagnostic> warnings;
-  TRY(lowered.program, edge::plan_method(*lowered.graph, std::move(blobs), options.method, &warnings));
-  for (const auto& w : warnings) lowered.report.warnings.push_back(w.what);
-  return lowered;
+  TRY(auto methods, methods_of(std::move(pt2), options));
+  return lower(std::move(methods));
 }
 
 Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
@@ -163,23 +227,26 @@ Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
   return file.commit();
 }
 
-Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesystem::path& pte, const LowerOptions& options) {
-  TRY(auto file, MappedFile::open(pt2));
-  TRY(auto lowered, lower(std::move(file), options));
-  TRY_DO(write(lowered, pte));
-  return std::move(lowered.report);
-}
-
-Result<LowerReport> convert(const std::filesystem::path& pt2, const std::filesystem::path& package, const LowerOptions& options) {
-  TRY(auto file, MappedFile::open(pt2));
-  TRY(auto graph, read_functional(std::move(file)));
-  TRY(auto program, partition::convert_graph(std::move(graph), options.partition));
+Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& package) {
+  TRY_DO(check_names(methods, {}));
   LowerReport report;
-  TRY_DO(compress(program, options, report));
-  add_compression_warnings(report);
-  TRY_DO(coreml::write_package(program, package));
-  report.target = mil::target_name(options.partition.target);
-  report.precision = options.partition.float_type == DType::F32 ? "float32" : "float16";
+  std::vector<mil::Program> programs;
+  for (const auto& method : methods) {
+    MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
+    auto program = convert_method(method, described);
+    if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
+    programs.push_back(std::move(program.value()));
+  }
+  std::vector<std::string> names{"main"};
+  if (methods.size() > 1) {
+    names.clear();
+    for (const auto& method : methods) names.push_back(method.name);
+    names = function_names(names);
+  }
+  std::vector<coreml::PackageFunction> functions;
+  for (size_t i = 0; i < programs.size(); ++i) functions.push_back({names[i], &programs[i], &programs[i].functions[0]});
+  TRY(const auto plan, coreml::plan_package(functions));
+  TRY_DO(coreml::write_package(plan, package));
   return report;
 }
 

@@ -9,7 +9,9 @@
 
 #include "base/file.h"
 #include "compression/compress.h"
-#include "executorch/program.h"
+#include "driver/report.h"
+#include "edge/constant_method.h"
+#include "executorch/compile_specs.h"
 #include "partition/partition.h"
 
 namespace cortland::driver {
@@ -18,46 +20,40 @@ namespace cortland::driver {
 struct LowerOptions {
   partition::PartitionOptions partition;
   std::string compute_unit = "all";      // all, cpu_only, cpu_and_gpu, cpu_and_ne
-  std::string method = "forward";
   std::optional<compression::Config> compression;  // of the weights of what Core ML runs
+  // Whether the methods of one program share models; see delegate_bytes().
+  executorch::WeightSharing weight_sharing = executorch::WeightSharing::Positional;
   // What the delegates store. Not set: specs made of the options above. apply_compile_specs() fills it.
   std::optional<std::vector<executorch::CompileSpec>> compile_specs;
 };
 
-struct DelegateReport {
+// One method of a program: where its exported program is, and how it is lowered.
+struct Method {
   std::string name;
-  std::vector<std::string> inputs, outputs;
-  std::vector<std::string> ops;  // torch operators, in execution order
-  uint64_t bytes = 0;            // of the delegate's blob
+  std::shared_ptr<const MappedFile> pt2;
+  std::string program;  // which one, if the file holds several
+  LowerOptions options;
 };
 
-struct CpuOpReport {
-  std::string node, op, edge_op, reason, source, remedy;
-};
-
-// What `--report` writes.
-struct LowerReport {
-  std::vector<DelegateReport> delegates;
-  std::vector<CpuOpReport> cpu_ops;
-  std::optional<compression::Report> compression;
-  std::vector<std::string> warnings;
-  std::string target, precision;
-
-  std::string json() const;
-};
+// The programs of a .pt2 file as methods under their own names. One that torch.export.save wrote has none: it is "forward".
+Result<std::vector<Method>> methods_of(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
+// A method of any name made of the file's only program; of several programs, the one that has the name.
+Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
 
 // A lowered program before it is written. Holds what its bytes are made of; movable; for one thread.
 struct LoweredProgram {
-  std::unique_ptr<const partition::PartitionedGraph> graph;  // constants of `program` may view its weights
+  std::vector<std::shared_ptr<const partition::PartitionedGraph>> graphs;  // constants of `program` may view their weights
   executorch::PteProgram program;
   LowerReport report;
 };
 
-// Keeps `pt2` alive as long as the result, which streams weights out of it.
+// Keeps the files alive as long as the result, which streams weights out of them.
+Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::ConstantMethod> constants = {});
+// All the programs of a file.
 Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
 Status write(const LoweredProgram& lowered, const std::filesystem::path& pte);
 
-Result<LowerReport> lower(const std::filesystem::path& pt2, const std::filesystem::path& pte, const LowerOptions& options);
-Result<LowerReport> convert(const std::filesystem::path& pt2, const std::filesystem::path& package, const LowerOptions& options);
+// One method is a model with the function `main`; of several each is a function under its own name, which takes iOS18.
+Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& package);
 
 }  // namespace cortland::driver

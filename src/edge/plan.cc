@@ -153,7 +153,7 @@ class MethodPlanner {
     }
     DelegateBlob& blob = blobs_.at(d);
     const int32_t index = plan_.add_delegate({std::string(executorch::kCoreMLBackendId), static_cast<int32_t>(program_.blobs.size()), blob.specs});
-    program_.blobs.push_back({blob.key, std::move(blob.directory.bytes), blob.directory.alignment});
+    program_.blobs.push_back(std::move(blob.data));
     plan_.emit(executorch::DelegateCall{index, std::move(args)});
     for (const ValueId v : delegate.outputs) sizes_.add_tensor(v);
     return {};

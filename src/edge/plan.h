@@ -13,9 +13,8 @@
 namespace cortland::edge {
 
 struct DelegateBlob {
-  executorch::FlattenedDirectory directory;
+  executorch::Data data;
   std::vector<executorch::CompileSpec> specs;
-  std::string key;  // identity of the content
 };
 
 // Adds one method to `program`, sharing constants with the methods it has. `blobs` are those of g.delegates, in order. An

@@ -6,24 +6,10 @@
 #include <bit>
 #include <numeric>
 
+#include "edge/stored_weights.h"
 #include "executorch/memory_plan.h"
 
 namespace cortland::edge {
-namespace {
-
-Status write_weight(const Weight& weight, OutputFile& out, uint64_t at) {
-  constexpr int64_t kTile = int64_t{1} << 18;
-  std::string tile;
-  for (int64_t done = 0; done < weight.elements(); done += kTile) {
-    const int64_t count = std::min(kTile, weight.elements() - done);
-    tile.resize(static_cast<size_t>(byte_size(weight.dtype(), count)));
-    weight.read(done, count, reinterpret_cast<std::byte*>(tile.data()));
-    TRY_DO(out.write_at(at + static_cast<uint64_t>(byte_size(weight.dtype(), done)), as_bytes(tile)));
-  }
-  return {};
-}
-
-}  // namespace
 
 PlanBuilder::PlanBuilder(const torch::Graph& graph, executorch::PteProgram& program, const std::string& method)
     : graph_(graph), program_(program) {
@@ -176,15 +162,8 @@ Result<ValueIndex> PlanBuilder::constant(const Weight& data, const std::string& 
                  std::move(tensor));
 }
 
-// Equal contents of any two plans are one entry.
 int32_t PlanBuilder::add_data(const Weight& data, bool initial) {
-  auto& list = initial ? program_.initial_values : program_.constants;
-  const std::string key = data.key();
-  const auto known = std::find_if(list.begin(), list.end(), [&](const executorch::Data& d) { return d.key == key; });
-  if (known != list.end()) return static_cast<int32_t>(known - list.begin());
-  auto write = [data](OutputFile& out, uint64_t at) { return write_weight(data, out, at); };
-  list.push_back({key, executorch::streamed_bytes(data.byte_size(), write)});
-  return static_cast<int32_t>(list.size()) - 1;
+  return store_weight(data, initial ? program_.initial_values : program_.constants);
 }
 
 // ---- instructions ----

@@ -198,7 +198,7 @@ TEST(Plan, DelegatesAreCalledInOrder) {
   t.g.steps.push_back({size_t{0}});
   t.output(t.node("aten.relu.default", {{"self", y}}, kThree));
   std::vector<DelegateBlob> blobs(1);
-  blobs[0].directory.bytes = executorch::owned_bytes("blob");
+  blobs[0].data.bytes = executorch::owned_bytes("blob");
   blobs[0].specs = {{"compute_units", "all"}};
   const auto program = plan_method(t.g, std::move(blobs), "forward");
   ASSERT_TRUE(program.ok());

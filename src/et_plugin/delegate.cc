@@ -74,6 +74,8 @@ Status Delegate::init(Bytes directory, const char* method, const std::string& fu
     const auto it = metadata.methods.find(method);
     if (it == metadata.methods.end()) return diag(DiagKind::BadPte, fmt::format("the delegate's metadata has no method '{}'", method));
     names = &it->second;
+    // Apple's runtime does not guess either.
+    if (function.empty()) return diag(DiagKind::BadPte, fmt::format("the reference to a shared model does not say which function method '{}' is", method));
   }
   TRY(const auto program, read_model(files));
   if (program.functions.empty()) return diag(DiagKind::BadPackage, "the delegate's model has no function");

@@ -64,18 +64,66 @@ std::shared_ptr<const MappedFile> open_program(const nb::object& program, const 
   return std::move(unlocked([&] { return MappedFile::open(path); }).value());
 }
 
-driver::LoweredProgram lower(const nb::object& program, const std::string& name, const nb::list& compile_specs,
-                             const std::vector<std::string>& skip_ops, bool lower_full_graph, bool take_over_constant_data,
-                             bool take_over_mutable_buffer, const std::string& method) {
+driver::LowerOptions to_options(const nb::dict& from) {
   driver::LowerOptions options;
-  if (const auto status = driver::apply_compile_specs(to_specs(compile_specs), options); !status.ok()) raise(status.error());
-  options.partition.skip_ops.insert(skip_ops.begin(), skip_ops.end());
-  options.partition.lower_full_graph = lower_full_graph;
-  options.partition.take_over_constant_data = take_over_constant_data;
-  options.partition.take_over_mutable_buffer = take_over_mutable_buffer;
-  options.method = method;
-  auto file = open_program(program, name);
-  return unlocked([&] { return driver::lower(std::move(file), options); }).value();
+  if (const auto status = driver::apply_compile_specs(to_specs(nb::cast<nb::list>(from["compile_specs"])), options); !status.ok())
+    raise(status.error());
+  for (nb::handle name : from["skip_ops"]) options.partition.skip_ops.insert(nb::cast<std::string>(name));
+  options.partition.lower_full_graph = nb::cast<bool>(from["lower_full_graph"]);
+  options.partition.take_over_constant_data = nb::cast<bool>(from["take_over_constant_data"]);
+  options.partition.take_over_mutable_buffer = nb::cast<bool>(from["take_over_mutable_buffer"]);
+  return options;
+}
+
+DType dtype_of(const std::string& name) {
+  for (int i = 0; i <= static_cast<int>(DType::String); ++i)
+    if (torch_name(static_cast<DType>(i)) == name) return static_cast<DType>(i);
+  raise(diag(DiagKind::UnsupportedDtype, "a constant method returns " + name + ", which a .pte cannot hold"));
+}
+
+// A bool, int, float or str; a tensor is (dtype, shape, bytes) and a dtype (dtype,).
+edge::Literal to_literal(nb::handle value) {
+  if (nb::isinstance<nb::bool_>(value)) return nb::cast<bool>(value);
+  if (nb::isinstance<nb::int_>(value)) return nb::cast<int64_t>(value);
+  if (nb::isinstance<nb::float_>(value)) return nb::cast<double>(value);
+  if (nb::isinstance<nb::str>(value)) return nb::cast<std::string>(value);
+  const DType dtype = dtype_of(nb::cast<std::string>(value[0]));
+  if (nb::len(value) > 1) {
+    const auto bytes = nb::cast<nb::bytes>(value[2]);
+    return Weight::dense(dtype, nb::cast<std::vector<int64_t>>(value[1]), std::string(bytes.c_str(), bytes.size()));
+  }
+  const auto type = executorch::scalar_type(dtype);
+  if (!type) raise(diag(DiagKind::UnsupportedDtype, "ExecuTorch has no number for this dtype"));
+  return static_cast<int64_t>(*type);
+}
+
+// (name, program, what errors call it, options) of each method; (name, values, structure) of each that returns a constant.
+driver::LoweredProgram lower(const nb::list& methods, const nb::list& constant_methods) {
+  std::vector<driver::Method> all;
+  for (nb::handle method : methods) {
+    const auto options = to_options(nb::cast<nb::dict>(method[3]));
+    auto file = open_program(nb::cast<nb::object>(method[1]), nb::cast<std::string>(method[2]));
+    const auto name = nb::cast<std::string>(method[0]);
+    all.push_back(unlocked([&] { return driver::method_of(name, std::move(file), options); }).value());
+  }
+  std::vector<edge::ConstantMethod> constants;
+  for (nb::handle method : constant_methods) {
+    auto& constant = constants.emplace_back();
+    constant.name = nb::cast<std::string>(method[0]);
+    for (nb::handle value : method[1]) constant.values.push_back(to_literal(value));
+    constant.structure = nb::cast<std::string>(method[2]);
+  }
+  return unlocked([&] { return driver::lower(std::move(all), std::move(constants)); }).value();
+}
+
+std::vector<std::string> method_names(const std::string& path) {
+  const auto methods = unlocked([&]() -> Result<std::vector<driver::Method>> {
+    TRY(auto file, MappedFile::open(path));
+    return driver::methods_of(std::move(file), {});
+  });
+  std::vector<std::string> names;
+  for (const auto& method : methods.value()) names.push_back(method.name);
+  return names;
 }
 
 nb::list generate_compile_specs(const std::string& compute_unit, std::optional<int> target, const std::string& precision,
@@ -113,8 +161,8 @@ NB_MODULE(_cortland, m) {
           "write",
           [](const driver::LoweredProgram& p, const std::string& path) { std::ignore = unlocked([&] { return driver::write(p, path); }); },
           "path"_a, "Writes the .pte file, weights streamed; it appears under `path` once it is complete.");
-  m.def("lower", &lower, "program"_a, "name"_a, nb::kw_only(), "compile_specs"_a, "skip_ops"_a, "lower_full_graph"_a,
-        "take_over_constant_data"_a, "take_over_mutable_buffer"_a, "method"_a);
+  m.def("lower", &lower, "methods"_a, "constant_methods"_a);
+  m.def("method_names", &method_names, "program"_a, "What the programs of a .pt2 file are called as methods.");
   m.def("generate_compile_specs", &generate_compile_specs, nb::kw_only(), "compute_unit"_a, "target"_a.none(), "precision"_a,
         "model_type"_a, "quantizer_config"_a.none(), "pass_names"_a.none());
 }

@@ -27,12 +27,12 @@ def cortland(*args, check=True):
     return result
 
 
-def run(program, inputs, folder):
-    """Runs a .pte or .mlpackage and gives its outputs in order."""
+def run(program, inputs, folder, method=None):
+    """Runs a .pte or .mlpackage, or one method of it, and gives its outputs in order."""
     arrays = folder / "in.npz"
     out = folder / "out.npz"
     np.savez(arrays, **{f"in{i}": t.numpy() for i, t in enumerate(inputs)})
-    cortland("run", program, "--inputs", arrays, "--outputs", out)
+    cortland("run", program, "--inputs", arrays, "--outputs", out, *(["--method", method] if method else []))
     with np.load(out) as file:
         return [file[f"out{i}"] for i in range(len(file.files))]
 

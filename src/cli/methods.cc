@@ -1,0 +1,78 @@
+#include "cli/methods.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+namespace cortland::cli {
+namespace {
+
+// "name=rest"; both parts have something in them.
+Result<std::pair<std::string, std::string>> split(const std::string& text, std::string_view what, std::string_view example) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    return diag(DiagKind::BadOption, fmt::format("cannot read the {} '{}'", what, text),
+                fmt::format("write it as {}", example));
+  return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
+template <class T>
+std::optional<T> parse(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<edge::Literal> number(std::string_view text) {
+  if (const auto i = parse<int64_t>(text)) return edge::Literal(*i);
+  if (const auto d = parse<double>(text)) return edge::Literal(*d);
+  return std::nullopt;
+}
+
+// Empty unless all of `text` is numbers between commas.
+std::vector<edge::Literal> numbers(std::string_view text) {
+  std::vector<edge::Literal> all;
+  for (size_t end = 0; end != std::string_view::npos;) {
+    end = text.find(',');
+    const auto item = number(text.substr(0, end));
+    if (!item) return {};
+    all.push_back(*item);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<driver::Method>> methods_from(const std::string& input, const std::vector<std::string>& named,
+                                                 const driver::LowerOptions& options) {
+  if (named.empty()) {
+    if (input.empty())
+      return diag(DiagKind::BadOption, "there is no program to read",
+                  "name a .pt2 file, or methods with --method decode=decode.pt2");
+    TRY(auto file, MappedFile::open(input));
+    return driver::methods_of(std::move(file), options);
+  }
+  std::vector<driver::Method> methods;
+  for (const auto& text : named) {
+    TRY(const auto parts, split(text, "method", "--method decode=decode.pt2"));
+    TRY(auto file, MappedFile::open(parts.second));
+    TRY(methods.emplace_back(), driver::method_of(parts.first, std::move(file), options));
+  }
+  return methods;
+}
+
+Result<edge::ConstantMethod> constant_method(const std::string& text) {
+  TRY(const auto parts, split(text, "constant method", "--constant-method get_max_seq_len=128"));
+  edge::ConstantMethod method{parts.first, numbers(parts.second), {}};
+  if (!method.values.empty()) return method;
+  if (parts.second == "true" || parts.second == "false")
+    method.values.emplace_back(parts.second == "true");
+  else
+    method.values.emplace_back(parts.second);
+  return method;
+}
+
+}  // namespace cortland::cli

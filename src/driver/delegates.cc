@@ -1,0 +1,162 @@
+#include "driver/delegates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "coreml/package_writer.h"
+#include "executorch/delegate_blob.h"
+#include "mil/names.h"
+
+namespace cortland::driver {
+namespace {
+
+using Plan = std::shared_ptr<const coreml::PackagePlan>;
+
+Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Plan& plan,
+                                               const executorch::BlobMetadata& metadata) {
+  const std::string root = "model.mlpackage/";
+  std::vector<executorch::BlobFile> files;
+  files.push_back({"metadata.json", executorch::owned_bytes(executorch::metadata_json(metadata))});
+  files.push_back({root + std::string(coreml::kManifestPath), executorch::viewed_bytes(as_bytes(plan->manifest), plan)});
+  files.push_back({root + std::string(coreml::kModelPath), executorch::viewed_bytes(as_bytes(plan->model), plan)});
+  if (plan->weight_bytes() > 0) {
+    auto write = [plan](OutputFile& out, uint64_t at) { return plan->write_weights(out, at); };
+    files.push_back({root + std::string(coreml::kWeightPath), executorch::streamed_bytes(plan->weight_bytes(), write)});
+  }
+  return executorch::flatten_directory(name, std::move(files));
+}
+
+// ---- a model for each delegate
+
+// How much of the weights one method stores again that another one has stored.
+class Repetition {
+ public:
+  void add(size_t method, const WeightSet& weights) {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const size_t at = all_.add(weights[i]);
+      if (at == first_.size())
+        first_.push_back(method);
+      else if (first_[at] != method)
+        bytes_ += weights[i].byte_size();
+    }
+  }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  WeightSet all_;
+  std::vector<size_t> first_;  // method that stores the weight first
+  uint64_t bytes_ = 0;
+};
+
+Result<DelegateBytes> own_model(const Plan& plan, const std::vector<executorch::CompileSpec>& specs) {
+  TRY(const std::string identifier, plan->fingerprint());
+  executorch::BlobMetadata metadata;
+  metadata.identifier = "executorch_" + identifier;
+  metadata.names = {plan->functions[0].inputs, plan->functions[0].outputs};
+  TRY(auto directory, flatten("lowered_module", plan, metadata));
+  const uint64_t bytes = directory.bytes.size;
+  return DelegateBytes{{{metadata.identifier, std::move(directory.bytes), directory.alignment}, specs}, bytes, {}};
+}
+
+Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, const std::string& why) {
+  ProgramDelegates result;
+  Repetition repetition;
+  for (const auto& m : methods) {
+    auto& made = result.methods.emplace_back();
+    for (const auto& delegate : m.delegates) {
+      TRY(auto planned, coreml::plan_package(delegate.program));
+      if (!why.empty()) repetition.add(result.methods.size(), planned.weights.weights());
+      TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m.specs));
+    }
+  }
+  if (!why.empty() && repetition.bytes() > 0)
+    result.warnings.push_back(
+        fmt::format("the methods do not share their Core ML weights, and {} bytes are stored more than once: {}",
+                    repetition.bytes(), why));
+  return result;
+}
+
+// ---- a model for the delegates at one place of all methods
+
+Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, ProgramDelegates& result) {
+  std::vector<std::string> names;
+  for (const auto& m : methods)
+    if (!m.delegates.empty()) names.push_back(m.method);
+  const auto function = function_names(names);
+  std::vector<coreml::PackageFunction> functions;
+  for (const auto& m : methods)
+    if (!m.delegates.empty())
+      functions.push_back({function[functions.size()], &m.delegates[at].program, &m.delegates[at].program.functions[0]});
+  TRY(auto planned, coreml::plan_package(functions));
+  const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
+  TRY(const std::string identifier, plan->fingerprint());
+  executorch::BlobMetadata metadata;
+  metadata.identifier = "executorch_" + identifier;
+  for (size_t i = 0; i < names.size(); ++i)
+    metadata.methods[names[i]] = {plan->functions[i].inputs, plan->functions[i].outputs};
+  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, metadata));
+  const uint64_t bytes = directory.bytes.size;
+  const std::string key = "coreml_" + metadata.identifier;
+  if (std::ranges::find(result.shared, key, &executorch::NamedData::name) == result.shared.end())
+    result.shared.push_back({key, {metadata.identifier, std::move(directory.bytes), directory.alignment}});
+  size_t i = 0;
+  for (size_t m = 0; m < methods.size(); ++m) {
+    if (methods[m].delegates.empty()) continue;
+    const std::string reference = executorch::multifunction_reference({key, function[i]});
+    result.methods[m].push_back({{{reference, executorch::owned_bytes(reference)}, methods[m].specs}, bytes, function[i]});
+    ++i;
+  }
+  return {};
+}
+
+Result<ProgramDelegates> shared_models(std::span<const MethodDelegates> methods, size_t count) {
+  ProgramDelegates result;
+  result.methods.resize(methods.size());
+  for (size_t at = 0; at < count; ++at) TRY_DO(add_shared_model(methods, at, result));
+  return result;
+}
+
+// Why these two cannot be functions of the same models; empty when they can.
+std::string why_not_shared(const MethodDelegates& a, const MethodDelegates& b) {
+  const mil::Target target = a.delegates[0].program.target, other = b.delegates[0].program.target;
+  if (target != other)
+    return fmt::format("'{}' is lowered for {} and '{}' for {}, and a model has one deployment target", a.method,
+                       mil::target_name(target), b.method, mil::target_name(other));
+  if (target < mil::Target::iOS18)
+    return fmt::format("models with several functions need the deployment target iOS18, and this is {}",
+                       mil::target_name(target));
+  if (a.delegates.size() != b.delegates.size())
+    return fmt::format("the number of Core ML delegates is {} in '{}' and {} in '{}', and models are shared one by one",
+                       a.delegates.size(), a.method, b.delegates.size(), b.method);
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> function_names(std::span<const std::string> methods) {
+  std::vector<std::string> names;
+  std::set<std::string> taken;
+  for (const auto& method : methods) {
+    const std::string wanted = mil::sanitize(method);
+    std::string name = wanted;
+    for (int n = 1; !taken.insert(name).second; ++n) name = fmt::format("{}_{}", wanted, n);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Result<ProgramDelegates> delegate_bytes(std::span<const MethodDelegates> methods) {
+  std::vector<const MethodDelegates*> delegated;
+  for (const auto& m : methods)
+    if (!m.delegates.empty()) delegated.push_back(&m);
+  const bool disabled =
+      std::ranges::any_of(delegated, [](const auto* m) { return m->sharing == executorch::WeightSharing::Disabled; });
+  if (delegated.size() < 2 || disabled) return own_models(methods, {});
+  for (const auto* m : delegated)
+    if (const auto why = why_not_shared(*delegated[0], *m); !why.empty()) return own_models(methods, why);
+  return shared_models(methods, delegated[0]->delegates.size());
+}
+
+}  // namespace cortland::driver
