@@ -1,5 +1,6 @@
 #include "cli/inspect.h"
 #include "torch/graph.h"
+#include "torch/pt2_archive.h"
 
 namespace cortland::cli {
 namespace {
@@ -19,10 +20,8 @@ Json describe_weight(const GraphInput& input) {
   return describe_tensor(input.target, input.data.type(), dims);
 }
 
-}  // namespace
-
-Result<Json> inspect_pt2(const std::filesystem::path& path) {
-  TRY(const Graph graph, read_pt2(path.string()));
+// One program of the file.
+Json describe_program(const Graph& graph) {
   Json inputs = Json::array(), outputs = Json::array(), parameters = Json::array(), buffers = Json::array();
   uint64_t bytes = 0;
   for (const GraphInput& in : graph.inputs) {
@@ -39,8 +38,7 @@ Result<Json> inspect_pt2(const std::filesystem::path& path) {
   }
   std::vector<std::string> ops;
   for (NodeId id : graph.order) ops.push_back(graph.nodes[id].target);
-  return Json{{"kind", "pt2"},
-              {"torch_version", graph.torch_version},
+  return Json{{"torch_version", graph.torch_version},
               {"dialect", graph.dialect},
               {"inputs", std::move(inputs)},
               {"outputs", std::move(outputs)},
@@ -48,6 +46,28 @@ Result<Json> inspect_pt2(const std::filesystem::path& path) {
               {"parameters", std::move(parameters)},
               {"buffers", std::move(buffers)},
               {"weight_bytes", bytes}};
+}
+
+}  // namespace
+
+Result<Json> inspect_pt2(const std::filesystem::path& path) {
+  TRY(auto file, MappedFile::open(path));
+  TRY(const auto names, program_names(file));
+  Json inspected{{"kind", "pt2"}};
+  Json programs = Json::array();
+  for (const std::string& name : names) {
+    TRY(const Graph graph, read_pt2(file, name));
+    Json described = describe_program(graph);
+    if (names.size() == 1) {
+      inspected.update(described);
+      return inspected;
+    }
+    Json named{{"name", name}};
+    named.update(described);
+    programs.push_back(std::move(named));
+  }
+  inspected["programs"] = std::move(programs);
+  return inspected;
 }
 
 }  // namespace cortland::cli

@@ -30,7 +30,7 @@ void add_shared(CLI::App& app, Arguments& a) {
   app.add_option("--precision", a.precision, "float16 (default) or float32");
   app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',');
   app.add_option("--enumerated-shapes", a.enumerated_shapes,
-                 "the shapes a dynamic input may take, x=1x3x224x224,1x3x256x256; once for each such input");
+                 "the shapes a dynamic input may take, x=1x3x224x224,1x3x256x256; once for each such input; decode:x=... for one method");
   app.add_option("--compress", a.compress, "how to compress the weights, a JSON file: see docs/compression.md; iOS16 unless a newer target is given");
   app.add_option("--report", a.report, "write what was delegated, and why the rest was not, as JSON");
 }

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <map>
 #include <optional>
+#include <set>
 
 namespace cortland::cli {
 namespace {
@@ -44,10 +46,8 @@ std::vector<edge::Literal> numbers(std::string_view text) {
   return all;
 }
 
-}  // namespace
-
-Result<std::vector<driver::Method>> methods_from(const std::string& input, const std::vector<std::string>& named,
-                                                 const driver::LowerOptions& options) {
+Result<std::vector<driver::Method>> named_methods(const std::string& input, const std::vector<std::string>& named,
+                                                  const driver::LowerOptions& options) {
   if (named.empty()) {
     if (input.empty())
       return diag(DiagKind::BadOption, "there is no program to read",
@@ -61,6 +61,33 @@ Result<std::vector<driver::Method>> methods_from(const std::string& input, const
     TRY(auto file, MappedFile::open(parts.second));
     TRY(methods.emplace_back(), driver::method_of(parts.first, std::move(file), options));
   }
+  return methods;
+}
+
+// Shapes of "decode:tokens" are those of the input `tokens` in `decode`; without a method they are for all.
+Status assign_shapes(std::vector<driver::Method>& methods) {
+  std::set<std::string> unknown;
+  for (const auto& [name, shapes] : methods[0].options.partition.enumerated_shapes)
+    if (name.find(':') != std::string::npos) unknown.insert(name.substr(0, name.find(':')));
+  for (auto& method : methods) {
+    unknown.erase(method.name);
+    std::map<std::string, std::vector<std::vector<int64_t>>> own;
+    for (const auto& [name, shapes] : method.options.partition.enumerated_shapes) {
+      const size_t colon = name.find(':');
+      if (colon == std::string::npos || name.substr(0, colon) == method.name) own[name.substr(colon + 1)] = shapes;
+    }
+    method.options.partition.enumerated_shapes = std::move(own);
+  }
+  if (unknown.empty()) return {};
+  return diag(DiagKind::BadOption, fmt::format("enumerated shapes: there is no method '{}'", *unknown.begin()), "write them as decode:x=1x8,1x16");
+}
+
+}  // namespace
+
+Result<std::vector<driver::Method>> methods_from(const std::string& input, const std::vector<std::string>& named,
+                                                 const driver::LowerOptions& options) {
+  TRY(auto methods, named_methods(input, named, options));
+  TRY_DO(assign_shapes(methods));
   return methods;
 }
 

@@ -3,6 +3,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch.export.pt2_archive._package import package_pt2
@@ -241,6 +242,34 @@ def test_an_archive_with_several_programs(decoder, folder):
     check_outputs(run(folder / "one.pte", decoder.inputs["decode"], folder), decoder.expected["decode"], "float16")
     refused = cortland("lower", "--method", f"other={archive}", "-o", folder / "none.pte", check=False)
     assert refused.returncode == 1 and "prefill, decode" in refused.stderr and not (folder / "none.pte").exists()
+
+
+def test_inspect_shows_every_program_of_an_archive(decoder, folder):
+    package_pt2(folder / "both.pt2", exported_programs=decoder.exported)
+    both = inspect(folder / "both.pt2")
+    assert both["kind"] == "pt2"
+    assert [(p["name"], len(p["inputs"]), len(p["outputs"])) for p in both["programs"]] == [("prefill", 4, 3), ("decode", 4, 3)]
+    torch.export.save(decoder.exported["decode"], folder / "one.pt2")
+    assert {"name": "decode", **inspect(folder / "one.pt2")} == {"kind": "pt2", **both["programs"][1]}
+
+
+def test_enumerated_shapes_of_one_method(folder):
+    module = TwoHeads().eval()
+    rows = torch.export.Dim("rows", min=2, max=8)
+    torch.export.save(torch.export.export(module, (torch.randn(3, WIDTH),), dynamic_shapes=({0: rows},)), folder / "embed.pt2")
+    module.head = "classify"
+    torch.export.save(export(module, (torch.randn(3, WIDTH),)), folder / "classify.pt2")
+    methods = [f"--method={name}={folder / name}.pt2" for name in ("embed", "classify")]
+    options = [*methods, "--lower-full-graph", "--deployment-target", "iOS18", "-o", folder / "m.pte"]
+    cortland("lower", *options, "--enumerated-shapes", f"embed:x=2x{WIDTH},4x{WIDTH}")
+    for count in (2, 4):
+        assert run(folder / "m.pte", [torch.randn(count, WIDTH)], folder, "embed")[0].shape == (count, 16)
+    np.savez(folder / "x.npz", in0=np.zeros((3, WIDTH), np.float32))
+    for method, code in (("embed", 1), ("classify", 0)):
+        result = cortland("run", folder / "m.pte", "--method", method, "--inputs", folder / "x.npz", "--outputs", folder / "y.npz", check=False)
+        assert result.returncode == code, result.stderr
+    refused = cortland("lower", *options, "--enumerated-shapes", f"other:x=2x{WIDTH}", check=False)
+    assert refused.returncode == 1 and "no method 'other'" in refused.stderr
 
 
 def test_a_single_program_keeps_its_name(decoder, folder):
