@@ -331,12 +331,16 @@ Status call_kernel(PlanBuilder& plan, Sizes& sizes, torch::NodeId id) {
   return Caller(plan, sizes, node, choice).run();
 }
 
-Result<ValueIndex> copy_tensor(PlanBuilder& plan, ValueIndex from, const TensorType& type, DType to, const std::string& name) {
-  const executorch::Kernel& kernel = *executorch::find_kernel(type.dtype == to ? "aten::clone" : "aten::_to_copy");
+void copy_tensor_to(PlanBuilder& plan, ValueIndex from, const TensorType& type, ValueIndex to, DType to_dtype) {
+  const executorch::Kernel& kernel = *executorch::find_kernel(type.dtype == to_dtype ? "aten::clone" : "aten::_to_copy");
   std::vector<int64_t> order(type.shape.size());
   std::iota(order.begin(), order.end(), 0);
+  plan.call(std::string(kernel.name), std::string(kernel.overload), {from, plan.boolean(false), plan.ints(order), to, to});
+}
+
+Result<ValueIndex> copy_tensor(PlanBuilder& plan, ValueIndex from, const TensorType& type, DType to, const std::string& name) {
   TRY(const ValueIndex out, plan.scratch({to, type.shape}, name));
-  plan.call(std::string(kernel.name), std::string(kernel.overload), {from, plan.boolean(false), plan.ints(order), out, out});
+  copy_tensor_to(plan, from, type, out, to);
   return out;
 }
 

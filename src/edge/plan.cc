@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "edge/control_flow.h"
 #include "edge/kernel_call.h"
 
 namespace cortland::edge {
@@ -162,7 +163,10 @@ class MethodPlanner {
   // Nodes without a kernel are remembered: the user wants to know all of them.
   Status run_node(NodeId id) {
     const torch::Node& node = graph_.nodes[id];
-    Status status = partition::is_symbolic_node(graph_, node) ? sizes_.add_node(id) : call_kernel(plan_, sizes_, id);
+    const bool nested = is_control_flow(node);
+    Status status = partition::is_symbolic_node(graph_, node) ? sizes_.add_node(id)
+                    : nested ? run_control_flow(plan_, sizes_, id, [this](NodeId inner) { return run_node(inner); })
+                             : call_kernel(plan_, sizes_, id);
     if (status.ok()) return {};
     if (status.error().kind == DiagKind::NoCpuKernel) {
       missing_.emplace_back(id, status.error());
@@ -177,6 +181,7 @@ class MethodPlanner {
     // Sizes of a tensor that no kernel makes are no news either.
     if (!missing_.empty() && status.error().kind == DiagKind::UnsupportedShape) return {};
     Diagnostic d = status.error();
+    if (!d.node.empty()) return d;
     d.op = node.target;
     d.node = node.name;
     d.source = node.source.str();

@@ -188,6 +188,7 @@ void PlanBuilder::emit(executorch::Instruction instruction) {
     for (const ValueIndex v : kernel->args) mention(v);
   if (const auto* delegate = std::get_if<executorch::DelegateCall>(&instruction))
     for (const ValueIndex v : delegate->args) mention(v);
+  if (const auto* jump = std::get_if<executorch::JumpFalseCall>(&instruction)) mention(jump->condition);
   plan_.instructions.push_back(std::move(instruction));
 }
 
@@ -198,6 +199,26 @@ void PlanBuilder::call(const std::string& name, const std::string& overload, std
 void PlanBuilder::call_on_shapes(const std::string& name, const std::string& overload, std::vector<ValueIndex> args) {
   ++now_;
   plan_.instructions.push_back(executorch::KernelCall{operator_index(name, overload), std::move(args)});
+}
+
+int32_t PlanBuilder::jump_if_false(ValueIndex condition, int32_t destination) {
+  emit(executorch::JumpFalseCall{condition, destination});
+  return position() - 1;
+}
+
+void PlanBuilder::land(int32_t jump) {
+  std::get<executorch::JumpFalseCall>(plan_.instructions[static_cast<size_t>(jump)]).destination = position();
+}
+
+void PlanBuilder::keep_from(int32_t start) {
+  // Instruction `start` runs at time start + 1.
+  for (auto& [index, life] : lifetimes_)
+    if (life.first >= 0 && life.first <= start && life.last > start) life.last = std::max(life.last, now_);
+}
+
+ValueIndex PlanBuilder::root(ValueIndex tensor) const {
+  const auto it = aliases_.find(tensor);
+  return it == aliases_.end() ? tensor : it->second;
 }
 
 int32_t PlanBuilder::operator_index(const std::string& name, const std::string& overload) {

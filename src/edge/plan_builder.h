@@ -54,6 +54,11 @@ class PlanBuilder {
   // Makes `v` another name and shape for the memory of `base`, without an instruction. False when it needs memory of its own:
   // an output, a size not known before the run, or memory that changes under it.
   Result<bool> alias(torch::ValueId v, torch::ValueId base);
+  // Makes `v` another name for a tensor that is there. Before its first mention.
+  void bind(torch::ValueId v, ValueIndex tensor) { index_[v] = tensor; }
+  bool is_bound(torch::ValueId v) const { return index_.count(v) > 0; }
+  // The tensor whose memory `tensor` shows: itself unless it is an alias.
+  ValueIndex root(ValueIndex tensor) const;
   // Outputs are the caller's to keep; two of them never share memory with each other or with an input.
   void keep_apart(torch::ValueId output) { outputs_.insert(output); }
   // A planned tensor that torch does not know; `name` is for messages.
@@ -66,6 +71,12 @@ class PlanBuilder {
   // The same for a kernel that reads shapes only, which outlive the memory.
   void call_on_shapes(const std::string& name, const std::string& overload, std::vector<ValueIndex> args);
   void mention(ValueIndex index);
+  // Jumps to the instruction emitted next by `land` when the condition is false; jumps back go to a position.
+  int32_t position() const { return static_cast<int32_t>(plan_.instructions.size()); }
+  int32_t jump_if_false(ValueIndex condition, int32_t destination = -1);
+  void land(int32_t jump);
+  // What the instructions from `start` on mention of earlier tensors stays alive until now: they run several times.
+  void keep_from(int32_t start);
   // Index of the delegate in the plan.
   int32_t add_delegate(executorch::Delegate delegate);
 

@@ -65,16 +65,16 @@ void Sizes::add_tensor(ValueId v) {
     const auto line = linear(plan_.dims(), shape[axis]);
     if (!line) continue;
     const Source source{v, static_cast<int>(axis), line->coefficient, line->offset};
-    const auto [it, fresh] = sources_.emplace(line->symbol, source);
+    const auto [it, fresh] = known_.sources.emplace(line->symbol, source);
     const bool plain = source.coefficient == 1 && source.offset == 0;
     if (!fresh && plain && (it->second.coefficient != 1 || it->second.offset != 0)) it->second = source;
   }
 }
 
 void Sizes::define(ValueId v, ValueIndex slot) {
-  numbers_[v] = slot;
+  known_.numbers[v] = slot;
   const torch::Value& value = plan_.graph().values[v];
-  if (value.kind == torch::Value::Kind::SymInt && value.has_sym) computed_.emplace(value.sym.code, slot);
+  if (value.kind == torch::Value::Kind::SymInt && value.has_sym) known_.computed.emplace(value.sym.code, slot);
 }
 
 Status Sizes::add_node(torch::NodeId id) {
@@ -116,7 +116,7 @@ ValueIndex Sizes::prim(const char* name, std::vector<ValueIndex> args) {
 }
 
 Result<ValueIndex> Sizes::number(ValueId v) {
-  if (const auto it = numbers_.find(v); it != numbers_.end()) return it->second;
+  if (const auto it = known_.numbers.find(v); it != known_.numbers.end()) return it->second;
   const torch::Value& value = plan_.graph().values[v];
   if (value.kind == torch::Value::Kind::SymInt && value.has_sym) return size(value.sym);
   return diag(DiagKind::UnsupportedArgument, fmt::format("the number '{}' is not known where it is used", value.name));
@@ -131,8 +131,8 @@ Result<ValueIndex> Sizes::scalar(const Arg& arg) {
 }
 
 Result<ValueIndex> Sizes::symbol(const std::string& name) {
-  const auto it = sources_.find(name);
-  if (it == sources_.end())
+  const auto it = known_.sources.find(name);
+  if (it == known_.sources.end())
     return diag(DiagKind::UnsupportedShape, fmt::format("the size {} is not a size of any tensor computed by then", name));
   const Source& source = it->second;
   TRY(const ValueIndex tensor, plan_.tensor(source.tensor));
@@ -153,11 +153,11 @@ Result<ValueIndex> Sizes::atom(const DimTable::Atom& atom) {
 
 Result<ValueIndex> Sizes::size(Dim dim) {
   if (const auto value = constant(plan_.dims(), dim)) return plan_.integer(*value);
-  if (const auto it = computed_.find(dim.code); it != computed_.end()) return it->second;
+  if (const auto it = known_.computed.find(dim.code); it != known_.computed.end()) return it->second;
   ValueIndex sum = -1;
   if (plan_.dims().is_symbol(dim)) {
     TRY(sum, symbol(plan_.dims().symbols(dim)[0]));
-    computed_[dim.code] = sum;
+    known_.computed[dim.code] = sum;
     return sum;
   }
   for (const auto& term : plan_.dims().terms(dim)) {
@@ -172,7 +172,7 @@ Result<ValueIndex> Sizes::size(Dim dim) {
     else if (term.coefficient != 1) product = prim("mul", {product, plan_.integer(term.coefficient)});
     sum = sum < 0 ? product : prim("add", {sum, product});
   }
-  computed_[dim.code] = sum;
+  known_.computed[dim.code] = sum;
   return sum;
 }
 

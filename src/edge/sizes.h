@@ -24,12 +24,21 @@ class Sizes {
   // A literal or a symbolic number.
   Result<ValueIndex> scalar(const torch::Arg& arg);
 
- private:
   struct Source {
     torch::ValueId tensor;
     int axis = 0;
     int64_t coefficient = 1, offset = 0;  // size = coefficient * symbol + offset
   };
+  // What is known at one point. Behind instructions that may have been jumped over only what was known before them is.
+  struct Known {
+    std::map<std::string, Source> sources;              // by symbol
+    std::unordered_map<int64_t, ValueIndex> computed;   // by Dim code
+    std::unordered_map<torch::ValueId, ValueIndex> numbers;
+  };
+  const Known& known() const { return known_; }
+  void restore(Known known) { known_ = std::move(known); }
+
+ private:
 
   Result<ValueIndex> symbol(const std::string& name);
   Result<ValueIndex> atom(const DimTable::Atom& atom);
@@ -37,9 +46,7 @@ class Sizes {
   ValueIndex prim(const char* name, std::vector<ValueIndex> args);
 
   PlanBuilder& plan_;
-  std::map<std::string, Source> sources_;              // by symbol
-  std::unordered_map<int64_t, ValueIndex> computed_;   // by Dim code
-  std::unordered_map<torch::ValueId, ValueIndex> numbers_;
+  Known known_;
 };
 
 }  // namespace cortland::edge

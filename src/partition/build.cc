@@ -31,12 +31,24 @@ class Builder {
   }
 
   Result<Delegate> run(const std::vector<torch::ValueId>& required) {
-    for (torch::NodeId n : part_.nodes)
+    for_each_node(graph_, part_.nodes, [&](torch::NodeId n) {
       for (torch::ValueId v : graph_.nodes[n].results) inside_.insert(v);
+      for_each_region(graph_.nodes[n], [&](torch::RegionId r) {
+        for (torch::ValueId v : graph_.regions[r].inputs) inside_.insert(v);
+      });
+    });
     for (const OwnedBuffer& buffer : part_.states) TRY_DO(add_state(buffer));
     for (torch::ValueId v : required) TRY_DO(add_input(v));
-    for (torch::NodeId n : part_.nodes)
-      for (const auto& a : graph_.nodes[n].args) TRY_DO(add_inputs_of(a.arg));
+    Status status;
+    for_each_node(graph_, part_.nodes, [&](torch::NodeId n) {
+      for (const auto& a : graph_.nodes[n].args)
+        if (status.ok()) status = add_inputs_of(a.arg);
+      for_each_region(graph_.nodes[n], [&](torch::RegionId r) {
+        for (torch::ValueId v : graph_.regions[r].outputs)
+          if (status.ok()) status = add_inputs_of(v);
+      });
+    });
+    TRY_DO(std::move(status));
     for (torch::ValueId v : part_.outputs)
       if (!inside_.count(v)) TRY_DO(add_input(v));
     TRY_DO(add_size_sources());
@@ -112,14 +124,14 @@ class Builder {
   Status add_size_sources() {
     std::set<std::string> known, wanted;
     for (torch::ValueId v : delegate_.inputs) collect_sources(graph_.type(v).shape, known);
-    for (torch::NodeId n : part_.nodes) {
+    for_each_node(graph_, part_.nodes, [&](torch::NodeId n) {
       for (torch::ValueId v : graph_.nodes[n].results)
         if (v) collect(graph_.type(v).shape, wanted);
       for (const auto& a : graph_.nodes[n].args)
         for_each_value(a.arg, [&](torch::ValueId v) {
           if (v && graph_.values[v].has_sym) collect({graph_.values[v].sym}, wanted);
         });
-    }
+    });
     for (const std::string& symbol : wanted)
       if (!known.count(symbol)) TRY_DO(add_source_of(symbol, known));
     return {};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <deque>
+#include <optional>
 #include <unordered_set>
 
 #include "torch_ops/decompose.h"
@@ -29,8 +30,9 @@ class Decider {
     add_inputs();
   }
 
-  Result<Decision> run() {
-    std::deque<torch::NodeId> pending(graph_.order.begin(), graph_.order.end());
+  // Decides for the nodes in turn, and gives those that stand in their place.
+  Result<std::vector<torch::NodeId>> decide_all(const std::vector<torch::NodeId>& nodes) {
+    std::deque<torch::NodeId> pending(nodes.begin(), nodes.end());
     std::vector<torch::NodeId> order;
     while (!pending.empty()) {
       const torch::NodeId id = pending.front();
@@ -41,7 +43,8 @@ class Decider {
         continue;
       }
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
-      Status status = skipped ? Status(skip_reason(node)) : border_ok(node);
+      Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
+      if (status.ok()) status = decide_regions(id);
       if (status.ok()) status = torch_ops::lower_node(state_, graph_, id);
       if (status.ok()) {
         if (!fold(id)) order.push_back(id);
@@ -58,15 +61,80 @@ class Decider {
       }
       if (!why.empty()) decision_.kept_whole.emplace(id, why);
       decision_.refused.emplace(id, status.error());
+      TRY_DO(keep_regions(id));
       for (torch::ValueId v : graph_.nodes[id].results)
         if (v) add_placeholder(v);
       order.push_back(id);
     }
+    return order;
+  }
+
+  Result<Decision> run() {
+    TRY(std::vector<torch::NodeId> order, decide_all(graph_.order));
     graph_.order = std::move(order);
     return std::move(decision_);
   }
 
  private:
+  // Takes apart what Core ML does not have inside of the regions of a node. They are lowered as a whole or not at all: an error
+  // is that of the first node that must stay outside.
+  Status decide_regions(torch::NodeId id) {
+    Status status;
+    std::vector<torch::RegionId> regions;
+    for_each_region(graph_.nodes[id], [&](torch::RegionId r) { regions.push_back(r); });
+    if (regions.empty()) return status;
+    bind_region_inputs(id);
+    const Decision before = decision_;
+    for (const torch::RegionId r : regions) {
+      TRY(graph_.regions[r].order, decide_all(graph_.regions[r].order));
+      for (const torch::NodeId n : graph_.regions[r].order) {
+        const auto refused = decision_.refused.find(n);
+        if (refused == decision_.refused.end() || !status.ok()) continue;
+        Diagnostic d = refused->second;
+        d.what = fmt::format("its operator '{}' ({}) stays on the CPU, and so does all of it: {}", graph_.nodes[n].name, graph_.nodes[n].target, d.what);
+        status = d;
+      }
+    }
+    if (!status.ok()) decision_ = before;
+    return status;
+  }
+
+  // The nodes inside of one that stays on the CPU stay there too.
+  Status keep_regions(torch::NodeId id) {
+    Status status;
+    const auto outer = stay_;
+    bind_region_inputs(id);
+    std::vector<torch::RegionId> regions;
+    for_each_region(graph_.nodes[id], [&](torch::RegionId r) { regions.push_back(r); });
+    if (!stay_) stay_ = diag(DiagKind::NotDelegated, fmt::format("is part of '{}', which stays on the CPU", graph_.nodes[id].name));
+    for (const torch::RegionId r : regions) {
+      TRY(graph_.regions[r].order, decide_all(graph_.regions[r].order));
+    }
+    stay_ = outer;
+    return status;
+  }
+
+  // What a region is handed: values of the graph around it, whose constants stay constants, except what a loop changes.
+  void bind_region_inputs(torch::NodeId id) {
+    const torch::Node& node = graph_.nodes[id];
+    const bool loop = node.target == "higher_order.while_loop";
+    std::vector<torch::ValueId> operands;
+    size_t carried = 0;
+    for (const auto& a : node.args) {
+      if (!a.arg.as<torch::Arg::List>()) continue;
+      for_each_value(a.arg, [&](torch::ValueId v) { operands.push_back(v); });
+      if (loop && carried == 0) carried = operands.size();
+    }
+    for_each_region(node, [&](torch::RegionId r) {
+      const auto& inputs = graph_.regions[r].inputs;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const auto it = i < operands.size() ? state_.operands.find(operands[i]) : state_.operands.end();
+        if (i >= carried && it != state_.operands.end()) state_.operands[inputs[i]] = it->second;
+        else add_placeholder(inputs[i]);
+      }
+    });
+  }
+
   void add_placeholder(torch::ValueId v) {
     const torch::Value& value = graph_.values[v];
     if (value.kind != torch::Value::Kind::Tensor) return;
@@ -155,6 +223,7 @@ class Decider {
   torch_ops::LoweringState state_;
   std::set<torch::ValueId> outside_;
   std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into
+  std::optional<Diagnostic> stay_;  // set while nodes are visited that stay on the CPU whatever they are
   size_t inputs_seen_ = 0;
   Decision decision_;
 };

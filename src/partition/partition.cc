@@ -262,11 +262,12 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   std::erase_if(graph.order, [&](NodeId n) {
     return !computed.count(n) && !decision.refused.count(n) && !is_symbolic_node(graph, graph.nodes[n]);
   });
-  for (NodeId n : graph.order)
-    if (const auto it = decision.refused.find(n); it != decision.refused.end()) {
-      const auto kept = decision.kept_whole.find(n);
-      result.cpu_ops.push_back({n, it->second, kept == decision.kept_whole.end() ? std::string() : kept->second});
-    }
+  for_each_node(graph, graph.order, [&](NodeId n) {
+    const auto it = decision.refused.find(n);
+    if (it == decision.refused.end()) return;
+    const auto kept = decision.kept_whole.find(n);
+    result.cpu_ops.push_back({n, it->second, kept == decision.kept_whole.end() ? std::string() : kept->second});
+  });
   result.steps = schedule(graph, graph.order, result.delegates);
   result.graph = std::move(graph);
   return result;

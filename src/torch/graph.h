@@ -15,7 +15,8 @@ namespace cortland::torch {
 
 using ValueId = Id<struct TorchValueTag>;
 using NodeId = Id<struct TorchNodeTag>;
-using GraphId = Id<struct TorchGraphTag>;  // a subgraph of a higher-order op
+using GraphId = Id<struct TorchGraphTag>;    // a subgraph of a higher-order op, as read
+using RegionId = Id<struct TorchRegionTag>;  // the same once its nodes stand in the graph around it
 
 struct Value {
   enum class Kind : uint8_t { Tensor, SymInt, SymFloat, SymBool, Other } kind = Kind::Tensor;
@@ -35,7 +36,7 @@ struct Complex { double real = 0, imag = 0; friend bool operator==(Complex, Comp
 // One argument: absent, a value, a literal, or a list of arguments (ints, tensors, optional tensors, ...).
 struct Arg {
   using List = std::vector<Arg>;
-  std::variant<std::monostate, ValueId, int64_t, double, bool, std::string, Complex, DType, MemoryFormat, Layout, Device, GraphId, List> v;
+  std::variant<std::monostate, ValueId, int64_t, double, bool, std::string, Complex, DType, MemoryFormat, Layout, Device, GraphId, RegionId, List> v;
 
   Arg() = default;
   template <class T>
@@ -90,6 +91,14 @@ struct GraphOutput {
   std::string target;  // buffer or parameter name, or the mutated user input's value name
 };
 
+// A subgraph of a higher-order op whose nodes and values are in the stores of the graph around it (torch_passes/regions.h), so
+// that it is lowered, taken apart and planned like the rest. It reads its inputs, what it computes, and constants of the graph.
+struct Region {
+  std::vector<ValueId> inputs;  // the operands of the op, in order
+  std::vector<NodeId> order;
+  std::vector<ValueId> outputs;
+};
+
 struct Graph {
   std::shared_ptr<DimTable> dims = std::make_shared<DimTable>();
   std::map<std::string, int64_t> hints;  // sizes of the traced example, by symbol
@@ -99,6 +108,7 @@ struct Graph {
   Store<NodeId, Node> nodes;
   Store<ValueId, Value> values;
   Store<GraphId, std::unique_ptr<Graph>> subgraphs;
+  Store<RegionId, Region> regions;
   bool functional = false;   // verifier ATEN or EDGE: no in-place operators left
   std::string in_spec, out_spec;  // pytree texts
   std::string dialect;       // "TRAINING", "ATEN", "EDGE"
@@ -120,6 +130,21 @@ void for_each_value(Arg& arg, F&& f) {
   if (auto* v = arg.as<ValueId>()) f(*v);
   if (auto* list = arg.as<Arg::List>())
     for (Arg& a : *list) for_each_value(a, f);
+}
+
+// Calls f(RegionId) for each region of a node, in order of the arguments.
+template <class F>
+void for_each_region(const Node& node, F&& f) {
+  for (const NamedArg& a : node.args)
+    if (const auto* region = a.arg.as<RegionId>()) f(*region);
+}
+// Calls f(NodeId) for each node of `order`, each followed by the nodes of its regions.
+template <class F>
+void for_each_node(const Graph& graph, const std::vector<NodeId>& order, F&& f) {
+  for (const NodeId n : order) {
+    f(n);
+    for_each_region(graph.nodes[n], [&](RegionId r) { for_each_node(graph, graph.regions[r].order, f); });
+  }
 }
 
 // Reads the program `model_name` (or the only one) of a .pt2 archive; weights are views of the mapped file.

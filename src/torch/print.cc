@@ -168,6 +168,10 @@ class Printer {
         printer.subgraphs_.push_back(id);
         return fmt::format("@{}", id.index);
       }
+      std::string operator()(RegionId id) const {
+        printer.regions_.push_back(id);
+        return fmt::format("@{}", id.index);
+      }
       std::string operator()(const Arg::List& list) const {
         std::string items;
         for (const Arg& item : list) items += (items.empty() ? "" : ", ") + printer.literal(item);
@@ -204,6 +208,18 @@ class Printer {
     out_ += '\n';
     for (const GraphId id : std::exchange(subgraphs_, {}))
       out_ += fmt::format("{}  @{}:\n{}", indent_, id.index, Printer(*graph_.subgraphs[id], indent_ + "    ").run());
+    for (const RegionId id : std::exchange(regions_, {})) print_region(id);
+  }
+
+  void print_region(RegionId id) {
+    const Region& region = graph_.regions[id];
+    std::string inputs, outputs;
+    for (const ValueId v : region.inputs) inputs += fmt::format("{}{}: {}", inputs.empty() ? "" : ", ", name(v), type(v));
+    for (const ValueId v : region.outputs) outputs += (outputs.empty() ? "" : ", ") + name(v);
+    out_ += fmt::format("{}  @{} ({}) -> ({}):\n", indent_, id.index, inputs, outputs);
+    const std::string outer = std::exchange(indent_, indent_ + "    ");
+    for (const NodeId n : region.order) print_node(graph_.nodes[n]);
+    indent_ = outer;
   }
 
   void print_output(const GraphOutput& output) {
@@ -214,6 +230,7 @@ class Printer {
   const Graph& graph_;
   std::string indent_, out_;
   std::vector<GraphId> subgraphs_;  // mentioned by the line being printed
+  std::vector<RegionId> regions_;
 };
 
 }  // namespace

@@ -76,9 +76,27 @@ class Verifier {
       if (!graph_.subgraphs.contains(*subgraph) || !graph_.subgraphs[*subgraph])
         return bad(node, "names a subgraph that does not exist");
       TRY_DO(Verifier(*graph_.subgraphs[*subgraph], nesting_ + 1).run());
+    } else if (const auto* region = arg.as<RegionId>()) {
+      TRY_DO(check_region(node, *region));
     } else if (const auto* list = arg.as<Arg::List>()) {
       for (const Arg& item : *list) TRY_DO(check_arg(node, item));
     }
+    return {};
+  }
+
+  Status check_region(const Node& node, RegionId id) {
+    if (!graph_.regions.contains(id)) return bad(node, "names a region that does not exist");
+    if (++nesting_ > kMaxNesting) return bad(node, "has regions that are nested too deeply");
+    const Region& region = graph_.regions[id];
+    for (const ValueId v : region.inputs)
+      if (!define(v)) return bad(node, "has a region input that is defined before, or whose name is taken");
+    for (const NodeId n : region.order) {
+      if (!graph_.nodes.contains(n)) return bad(node, "has a region with a node that does not exist");
+      TRY_DO(check_node(n));
+    }
+    for (const ValueId v : region.outputs)
+      if (!is_defined(v)) return bad(node, "has a region output that is never defined");
+    --nesting_;
     return {};
   }
 

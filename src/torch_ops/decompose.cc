@@ -82,8 +82,11 @@ bool Decomposition::result_used(size_t i) const {
   const ValueId v = i < node().results.size() ? node().results[i] : ValueId{};
   bool used = false;
   auto look = [&](ValueId u) { used = used || (u && u == v); };
-  for (NodeId n : graph_.order)
+  for_each_node(graph_, graph_.order, [&](NodeId n) {
     for (const auto& a : graph_.nodes[n].args) for_each_value(a.arg, look);
+  });
+  for (const auto& region : graph_.regions)
+    for (ValueId u : region.outputs) look(u);
   for (const auto& o : graph_.outputs) for_each_value(o.value, look);
   return used;
 }

@@ -166,6 +166,7 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
     // A constant beyond 65504: this node computes in float32.
     state.roll_back(mark);
     status = try_lower(state, graph, id, *op, DType::F32);
+    state.float16_overflow = false;
   }
   if (!status.ok()) {
     state.roll_back(mark);

@@ -331,7 +331,9 @@ DType literal_type(const mil::Program& program, const mil::MilOp& def, const mil
 
 }  // namespace
 
-Result<std::vector<Operand>> Lowering::multi(const mil::MilOp& wanted, std::vector<MilArg> args) {
+Result<std::vector<Operand>> Lowering::multi(const mil::MilOp& wanted, std::vector<MilArg> args) { return multi(wanted, std::move(args), {}); }
+
+Result<std::vector<Operand>> Lowering::multi(const mil::MilOp& wanted, std::vector<MilArg> args, std::vector<mil::BlockId> blocks) {
   mil::Program& program = state_.program;
   const mil::MilOp* def = mil_ops::find(wanted.name, target());
   if (!def)
@@ -369,7 +371,7 @@ Result<std::vector<Operand>> Lowering::multi(const mil::MilOp& wanted, std::vect
       bound.emplace_back(a.name, constant(Weight::dense(DType::Bool, {static_cast<int64_t>(v->size())}, bytes)));
     }
   }
-  auto added = program.add_op(state_.block, *def, std::move(bound));
+  auto added = program.add_op(state_.block, *def, std::move(bound), {}, std::move(blocks));
   if (!added.ok()) return reject(added.error().kind, added.error().what);
   program.ops[*added].origin = node_.index;
   return fold(*added);

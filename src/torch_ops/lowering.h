@@ -129,6 +129,17 @@ class Lowering {
   Operand with_shape(Operand o, const Shape& shape);
   DimTable& dim_table() const;
 
+  // --- regions of control flow
+  // As they are, for the inputs of a region; empty for what is not a tensor.
+  Result<std::vector<Operand>> stored_tensors(std::string_view name);
+  const torch::Region& region(std::string_view name) const;
+  // A value that a block is handed.
+  mil::ValueId block_input(const std::string& name, mil::Type type);
+  // Lowers a region into a block of its own that takes `taken`; `inputs` stand for the region's inputs. Its outputs are made
+  // by the block itself, floats in compute().
+  Result<mil::BlockId> block(std::string_view region, const std::vector<Operand>& inputs, const std::vector<mil::ValueId>& taken = {});
+  Result<std::vector<Operand>> multi(const mil::MilOp& def, std::vector<MilArg> args, std::vector<mil::BlockId> blocks);
+
   // --- refusing
   Diagnostic reject(DiagKind kind, std::string what, std::string help = {}) const;
   // "argument 'x' = ... has no Core ML form".

@@ -157,6 +157,17 @@ Result<Operand> LoweringState::size_vector(Dim d, int32_t origin) {
   return sum;
 }
 
+LoweringState::Nested::Nested(LoweringState& state)
+    : state_(state), outer_(state.block), casts_(state.casts_), sizes_(state.sizes_) {
+  state.block = state.program.add_block();
+}
+
+LoweringState::Nested::~Nested() {
+  state_.block = outer_;
+  state_.casts_ = std::move(casts_);
+  state_.sizes_ = std::move(sizes_);
+}
+
 bool LoweringState::is_used(const torch::Graph& graph, torch::ValueId v) {
   if (used_in_ != &graph) {
     used_in_ = &graph;
@@ -164,8 +175,11 @@ bool LoweringState::is_used(const torch::Graph& graph, torch::ValueId v) {
     auto mark = [&](torch::ValueId u) {
       if (u) used_[static_cast<size_t>(u.index)] = true;
     };
-    for (torch::NodeId n : graph.order)
+    for_each_node(graph, graph.order, [&](torch::NodeId n) {
       for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, mark);
+    });
+    for (const auto& region : graph.regions)
+      for (torch::ValueId v : region.outputs) mark(v);
     for (const auto& o : graph.outputs) for_each_value(o.value, mark);
   }
   // Values made since (by a decomposition) exist because somebody reads them.

@@ -32,6 +32,22 @@ class LoweringState {
 
   bool is_used(const torch::Graph& graph, torch::ValueId v);
 
+  // Opens a block inside the current one. The casts and sizes made in it are forgotten when it closes, those made before serve
+  // in it too. Closes when it goes out of scope.
+  class Nested {
+   public:
+    explicit Nested(LoweringState& state);
+    ~Nested();
+    Nested(const Nested&) = delete;
+    Nested& operator=(const Nested&) = delete;
+
+   private:
+    LoweringState& state_;
+    mil::BlockId outer_;
+    std::map<std::pair<int32_t, DType>, Operand> casts_;
+    std::map<int64_t, Operand> sizes_;
+  };
+
   struct Mark {
     mil::Program::Mark program;
   };

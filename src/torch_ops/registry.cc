@@ -62,6 +62,8 @@ const Entry* find_entry(std::string_view target) {
   const auto& map = registry().by_target;
   auto it = map.find(std::string(target));
   if (it == map.end()) it = map.find(without_copy(target));
+  // Higher-order operators have no overloads.
+  if (it == map.end() && target.starts_with("higher_order.")) it = map.find(std::string(target) + ".default");
   return it == map.end() ? nullptr : &it->second;
 }
 

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <unordered_map>
 
+#include "torch_passes/control_flow.h"
+#include "torch_passes/high_rank.h"
+#include "torch_passes/subgraphs.h"
 #include "torch_passes/views.h"
 
 namespace cortland::torch_passes {
@@ -18,6 +20,8 @@ using torch::GraphOutput;
 using torch::Node;
 using torch::NodeId;
 using torch::ValueId;
+
+constexpr int kMostNesting = 32;  // of subgraphs
 
 bool is_assert(const std::string& target) {
   return target.starts_with("aten._assert_") || target.starts_with("aten.sym_constrain_range") || target == "aten._assert_async.default";
@@ -201,55 +205,6 @@ class Functionalizer {
   std::unordered_map<ValueId, ValueId> origins_;  // regenerated content -> the value it stands for
 };
 
-// Copies a subgraph's nodes in place of the higher-order node that wraps it.
-Status inline_subgraph(Graph& graph, NodeId wrapper, const Graph& body, const std::vector<Arg>& operands, std::vector<NodeId>& order) {
-  if (operands.size() != body.inputs.size())
-    return diag(DiagKind::BadProgram, fmt::format("'{}' passes {} operands to a subgraph with {} inputs", graph.nodes[wrapper].name, operands.size(), body.inputs.size()));
-  std::unordered_map<ValueId, Arg> mapped;
-  for (size_t i = 0; i < operands.size(); ++i)
-    if (body.inputs[i].value) mapped[body.inputs[i].value] = operands[i];
-  std::function<Arg(const Arg&)> translate = [&](const Arg& arg) -> Arg {
-    if (const auto* v = arg.as<ValueId>()) return *v ? mapped.at(*v) : arg;
-    if (const auto* list = arg.as<Arg::List>()) {
-      Arg::List out;
-      for (const Arg& a : *list) out.push_back(translate(a));
-      return out;
-    }
-    return arg;
-  };
-  for (NodeId n : body.order) {
-    Node node = body.nodes[n];
-    const NodeId id{graph.nodes.size()};
-    for (auto& a : node.args) a.arg = translate(a.arg);
-    for (ValueId& v : node.results) {
-      if (!v) continue;
-      torch::Value value = body.values[v];
-      value.producer = id;
-      const ValueId copy = graph.add_value(std::move(value));
-      mapped[v] = copy;
-      v = copy;
-    }
-    graph.nodes.add(std::move(node));
-    order.push_back(id);
-  }
-  // The wrapper's results become names of the body's outputs: an alias node keeps the ids that others use.
-  for (size_t i = 0; i < graph.nodes[wrapper].results.size() && i < body.outputs.size(); ++i) {
-    const ValueId result = graph.nodes[wrapper].results[i];
-    if (!result) continue;
-    const NodeId id{graph.nodes.size()};
-    Node alias;
-    alias.target = "aten.alias.default";
-    alias.name = graph.values[result].name;
-    alias.args = {{"self", translate(body.outputs[i].value)}};
-    alias.results = {result};
-    alias.source = graph.nodes[wrapper].source;
-    graph.values[result].producer = id;
-    graph.nodes.add(std::move(alias));
-    order.push_back(id);
-  }
-  return {};
-}
-
 Status inline_wrappers(Graph& graph) {
   for (bool again = true; again;) {
     again = false;
@@ -265,7 +220,9 @@ Status inline_wrappers(Graph& graph) {
       if (!body) return diag(DiagKind::BadProgram, fmt::format("'{}' has no subgraph", node.name));
       std::vector<Arg> operands;
       for (size_t i = 2; i < node.args.size(); ++i) operands.push_back(node.args[i].arg);
-      TRY_DO(inline_subgraph(graph, id, *graph.subgraphs[*body], operands, order));
+      TRY(const auto contents, copy_nodes(graph, *graph.subgraphs[*body], operands, {}, order));
+      for (size_t i = 0; i < node.results.size() && i < contents.size(); ++i)
+        if (node.results[i]) add_alias(graph, node.results[i], contents[i], node.source, order);
       again = true;
     }
     graph.order = std::move(order);
@@ -273,14 +230,47 @@ Status inline_wrappers(Graph& graph) {
   return {};
 }
 
-}  // namespace
+// What torch.export leaves in a program that only run_decompositions() takes out.
+Status refuse_wrappers(const Graph& graph) {
+  for (const NodeId n : graph.order) {
+    const Node& node = graph.nodes[n];
+    const bool vmap = node.target.starts_with("torch._functorch.predispatch."),
+               autocast = node.target == "higher_order.wrap_with_autocast";
+    if (!vmap && !autocast) continue;
+    Diagnostic d = diag(DiagKind::UnsupportedOp,
+                        vmap ? "the program holds the traces of torch.vmap, or of associative_scan"
+                             : "the program holds a region of torch.autocast",
+                        "save exported_program.run_decompositions() instead");
+    d.op = node.target;
+    d.node = node.name;
+    d.source = node.source.str();
+    return d;
+  }
+  return {};
+}
 
-Result<Graph> functionalize(Graph graph) {
+Result<Graph> functionalize(Graph graph, int nesting) {
+  if (nesting > kMostNesting) return diag(DiagKind::BadProgram, "subgraphs are nested too deeply");
+  TRY_DO(refuse_wrappers(graph));
   TRY_DO(inline_wrappers(graph));
   TRY_DO(Functionalizer(graph).run());
   remove_dead_nodes(graph);
+  for (const NodeId n : graph.order) {
+    for (const auto& a : graph.nodes[n].args) {
+      const auto* id = a.arg.as<torch::GraphId>();
+      if (!id) continue;
+      auto& subgraph = graph.subgraphs[*id];
+      TRY(*subgraph, functionalize(std::move(*subgraph), nesting + 1));
+      reduce_high_ranks(*subgraph);
+    }
+  }
+  TRY_DO(bring_in_subgraphs(graph));
   return graph;
 }
+
+}  // namespace
+
+Result<Graph> functionalize(Graph graph) { return functionalize(std::move(graph), 0); }
 
 void remove_dead_nodes(Graph& graph) {
   std::vector<bool> used(static_cast<size_t>(graph.values.size()), false);

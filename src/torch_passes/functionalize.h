@@ -1,5 +1,6 @@
 // Makes a graph functional: in-place operators, writes through views, and buffer or input mutations that no signature lists
-// become pure operators and explicit mutation outputs; autocast and no_grad wrappers are inlined; asserts are dropped.
+// become pure operators and explicit mutation outputs; no_grad wrappers are inlined; asserts are dropped; subgraphs become
+// regions (control_flow.h), complex values pairs of real ones (complex.h).
 #pragma once
 
 #include "torch/graph.h"
