@@ -114,6 +114,17 @@ Weight Weight::cast(DType to) const {
   return make(std::move(node));
 }
 
+Weight Weight::complex_part(bool imaginary) const {
+  CHECK(is_complex(dtype()), "only complex numbers have parts");
+  // Elements lie as pairs: every second number of the part's type.
+  const Weight pairs = node_->kind == Node::Kind::View ? *this : dense(dtype(), shape(), bytes());
+  Node node = *pairs.node_;
+  node.dtype = dtype() == DType::C32 ? DType::F16 : dtype() == DType::C64 ? DType::F32 : DType::F64;
+  for (int64_t& stride : node.strides) stride *= 2;
+  if (imaginary) node.offset += static_cast<uint64_t>(bit_width(node.dtype) / 8);
+  return Weight(std::make_shared<const Node>(std::move(node)));
+}
+
 Weight Weight::uncast() const {
   Weight w = *this;
   while (w.node_->kind == Node::Kind::Cast) w = w.node_->sources[0];

@@ -40,6 +40,7 @@ class Weight {
   Weight reshape(std::vector<int64_t> shape) const;  // same number of elements
   Weight slice(int64_t axis, int64_t begin, int64_t end) const;
   Weight expand(std::vector<int64_t> shape) const;   // broadcasting, aligned right
+  Weight complex_part(bool imaginary) const;         // the real or imaginary part of complex elements
   static Weight concat(const std::vector<Weight>& parts, int64_t axis);
   // Multiplies along `axis` by a small vector, in float32 (batch norm folded into a convolution).
   Weight scale(int64_t axis, std::vector<float> factors) const;

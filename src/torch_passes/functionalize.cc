@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "torch_passes/complex.h"
 #include "torch_passes/control_flow.h"
 #include "torch_passes/high_rank.h"
 #include "torch_passes/subgraphs.h"
@@ -265,6 +266,7 @@ Result<Graph> functionalize(Graph graph, int nesting) {
     }
   }
   TRY_DO(bring_in_subgraphs(graph));
+  TRY_DO(split_complex(graph));
   return graph;
 }
 
