@@ -30,6 +30,7 @@ class Steps {
   int64_t number_of(V v, int axis);
   // False, and the decomposition fails, unless the condition holds.
   bool expect(bool condition);
+  bool fits() const { return !spoiled_; }  // nothing was expected in vain so far
   // A dimension made non-negative; nullopt when it is out of range.
   std::optional<int> axis(int64_t dim, int rank) const;
   // "dim" arguments: one or many; None and an empty list mean all.

@@ -1,0 +1,120 @@
+"""Operators that neither Core ML nor ExecuTorch has by itself, in Core ML and on CPU kernels."""
+
+import pytest
+import torch
+import transformers.integrations.moe  # noqa: F401  (registers transformers::grouped_mm_fallback)
+
+from conftest import check_outputs, cortland, lower, run
+
+torch.manual_seed(0)
+
+
+class Experts(torch.nn.Module):
+    """Rows that are sorted by expert, counted and multiplied group by group, as transformers does it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(4, 8, 6))
+
+    def forward(self, x, ids):
+        counts = torch.histc(ids.float(), bins=4, min=0, max=3)
+        ends = torch.cumsum(counts, 0).to(torch.int32)
+        return torch.ops.transformers.grouped_mm_fallback(x, self.weight, ends), counts
+
+
+class Histogram(torch.nn.Module):
+    def forward(self, x):
+        return torch.histc(x, bins=7, min=-1, max=2), torch.histc(x, bins=3, min=0, max=1)
+
+
+class SmallInverses(torch.nn.Module):
+    def forward(self, x, b):
+        two = x[..., :2, :2]
+        return (torch.linalg.inv(x), torch.inverse(two), torch.linalg.det(x), torch.det(two), torch.linalg.solve(x, b))
+
+
+class ConstantFactors(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        a = torch.randn(5, 5)
+        self.register_buffer("a", a @ a.T + torch.eye(5))
+
+    def forward(self, x):
+        return x @ torch.linalg.inv(self.a), x @ torch.linalg.cholesky(self.a), x * torch.linalg.det(self.a)
+
+
+class CrossAndBilinear(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bilinear = torch.nn.Bilinear(3, 4, 5)
+
+    def forward(self, a, b, c):
+        return (torch.linalg.cross(a, b), torch.cross(a, b, dim=1), self.bilinear(a, c), torch.atleast_2d(a[0]).contiguous() + 1, torch.atleast_3d(a).contiguous() * 2)
+
+
+class SizeDependent(torch.nn.Module):
+    def forward(self, x):
+        return torch.sym_ite(x.shape[0] > 4, 3, 5) * x
+
+
+def rows(*shape):
+    return torch.randn(*shape)
+
+
+def well_conditioned(*shape):
+    return torch.eye(shape[-1]) * 3 + torch.rand(*shape)
+
+
+BATCH = torch.export.Dim("batch", min=2, max=9)
+CASES = {
+    "experts": (Experts(), [(rows(10, 8), torch.tensor([0, 0, 0, 1, 1, 1, 3, 3, 3, 3])), (rows(10, 8), torch.zeros(10, dtype=torch.int64))], None),
+    "histogram": (Histogram(), [(torch.tensor([-1.0, 2.0, 0.1, 0.9, 1.9, -3.0, 7.0, 0.4, 0.4, 1.0]),)], None),
+    "small_inverses": (SmallInverses(), [(well_conditioned(4, 3, 3), rows(4, 3, 2))], None),
+    "cross_and_bilinear": (CrossAndBilinear(), [(rows(2, 3), rows(2, 3), rows(2, 4))], None),
+}
+
+
+def export(model, inputs, shapes, folder):
+    pt2 = folder / "model.pt2"
+    torch.export.save(torch.export.export(model.eval(), inputs[0], dynamic_shapes=shapes), pt2)
+    with torch.no_grad():
+        return pt2, [torch.utils._pytree.tree_leaves(model(*i)) for i in inputs]
+
+
+@pytest.mark.parametrize("route", ["core_ml", "cpu"])
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_torch(name, route, folder):
+    model, inputs, shapes = CASES[name]
+    pt2, expected = export(model, inputs, shapes, folder)
+    pte, report = lower(pt2, folder, "float32", options=["--skip-ops", "*"] if route == "cpu" else [])
+    assert (report["delegates"] == []) == (route == "cpu")
+    if route == "core_ml":
+        assert report["cpu_ops"] == []
+    for given, want in zip(inputs, expected):
+        check_outputs(run(pte, given, folder), want, "float32")
+
+
+def test_constant_matrices_are_factorised_while_lowering(folder):
+    given = rows(2, 5)
+    pt2, expected = export(ConstantFactors(), [(given,)], None, folder)
+    pte, report = lower(pt2, folder, "float32")
+    assert report["cpu_ops"] == []
+    check_outputs(run(pte, (given,), folder), expected[0], "float32")
+
+
+def test_other_matrices_are_refused_with_the_reason(folder):
+    class Inverse(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.inv(x)
+
+    pt2, _ = export(Inverse(), [(well_conditioned(5, 5),)], None, folder)
+    refusal = cortland("lower", pt2, "-o", folder / "model.pte", check=False)
+    assert refusal.returncode != 0 and "known only at run time" in refusal.stderr and "three rows" in refusal.stderr
+
+
+def test_a_choice_between_numbers_runs_on_the_cpu(folder):
+    inputs = [(rows(n, 4),) for n in (3, 4, 5, 9)]
+    pt2, expected = export(SizeDependent(), inputs, ({0: BATCH},), folder)
+    pte, _ = lower(pt2, folder, "float32")
+    for given, want in zip(inputs, expected):
+        check_outputs(run(pte, given, folder), want, "float32")
