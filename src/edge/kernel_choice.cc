@@ -45,6 +45,7 @@ constexpr FormOf kForms[] = {
     {"aten.squeeze_copy.default", Form::View}, {"aten.squeeze_copy.dim", Form::View},
     {"aten.squeeze_copy.dims", Form::View},    {"aten.unsqueeze.default", Form::View},
     {"aten.unsqueeze_copy.default", Form::View}, {"aten.atleast_1d.default", Form::View},
+    {"aten.atleast_2d.default", Form::View},   {"aten.atleast_3d.default", Form::View},
     {"aten.expand.default", Form::Expand},     {"aten.expand_copy.default", Form::Expand},
     {"aten.expand_as.default", Form::Expand},  {"aten.broadcast_to.default", Form::Expand},
     {"aten.item.default", Form::Number},       {"aten._local_scalar_dense.default", Form::Number},

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "mil_ops/ops.h"
+#include "torch_ops/decompose_quantized.h"
 #include "torch_ops/indices.h"
 #include "torch_ops/op.h"
 #include "torch_ops/quantization.h"
@@ -142,6 +143,16 @@ Lowered dequantized_codebook(Lowering& in) {
   return look_up_codes(in, codes, table, bits);
 }
 
+// Sums of products of int8 are exact in float32 up to 2^24, and in float16 would not be numbers at all.
+Lowered integer_product(Lowering& in) {
+  TRY(Operand a, in.stored_tensor("self"));
+  TRY(Operand b, in.stored_tensor("mat2"));
+  TRY(a, in.cast(a, DType::F32));
+  TRY(b, in.cast(b, DType::F32));
+  TRY(Operand product, in.op(mil_ops::matmul, {{"x", a}, {"y", b}, {"transpose_x", false}, {"transpose_y", false}}));
+  return in.cast(product, DType::I32);
+}
+
 // --- embeddings of packed weights
 
 Lowered embedded(Lowering& in, int bits) {
@@ -228,13 +239,18 @@ constexpr TorchOp kTable[] = {
      .lower = [](Lowering& in) { return embedded(in, 2); }},
     {.schema = "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "
                "Scalar? quant_min=None, Scalar? quant_max=None, ScalarType output_dtype=6) -> Tensor",
-     .lower = dequantized_affine},
+     .lower = dequantized_affine, .decompose = decompositions::dequantize_affine},
     {.schema = "torchao::quantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType output_dtype, "
                "Scalar? quant_min=None, Scalar? quant_max=None) -> Tensor",
-     .lower = quantized_affine},
+     .lower = quantized_affine, .decompose = decompositions::quantize_affine},
+    {.schema = "aten::_int_mm(Tensor self, Tensor mat2) -> Tensor", .lower = integer_product, .decompose = decompositions::int_mm},
+    {.schema = "torchao::choose_qparams_affine(Tensor? input, str mapping_type, SymInt[] block_size, ScalarType target_dtype, Scalar? "
+               "quant_min=None, Scalar? quant_max=None, float? eps=None, ScalarType? scale_dtype=None, ScalarType? zero_point_dtype=None, "
+               "bool keepdim=False) -> (Tensor, Tensor)",
+     .decompose = decompositions::choose_qparams_affine},
     {.schema = "quant::dequantize_codebook(Tensor codes, Tensor codebook, SymInt nbits, SymInt[] block_size, ScalarType output_dtype=6) -> "
                "Tensor",
-     .lower = dequantized_codebook},
+     .lower = dequantized_codebook, .decompose = decompositions::dequantize_codebook},
 };
 
 #undef EMBEDDING
