@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "executorch/compile_specs.h"
+#include "mil_passes/pass_names.h"
 
 namespace cortland::driver {
 namespace {
@@ -19,8 +20,6 @@ Status check_available(const executorch::CompileOptions& specs) {
     return diag(DiagKind::ToolMissing,
                 "compile spec 'model_type': 'compiled_model' takes Apple's `xcrun coremlcompiler`, which comes with Xcode on macOS and is missing here",
                 "use the model type 'model': the device compiles it when it first loads it");
-  if (specs.pass_names)
-    return not_available("pass_pipeline", "the list of passes cannot be chosen yet", "leave pass_names out: the default passes run");
   return {};
 }
 
@@ -55,6 +54,8 @@ Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, Lower
                   "use iOS15 or newer");
     options.partition.target = *target;
   }
+  if (parsed.pass_names) TRY_DO(mil_passes::check_pass_names(*parsed.pass_names));
+  options.partition.pass_names = parsed.pass_names;
   options.partition.float_type = parsed.compute_precision == executorch::Precision::Float32 ? DType::F32 : DType::F16;
   for (const auto& shape : parsed.enumerated_shapes.value_or(std::vector<executorch::EnumeratedShape>{}))
     for (const std::string& input : shape.inputs) options.partition.enumerated_shapes[input] = shape.shapes;

@@ -30,7 +30,7 @@ TEST(ApplyCompileSpecs, RefusesWhatItCannotDoByName) {
       {{"model_type", "compiled_model"}, DiagKind::ToolMissing},
       {{"op_linear_quantizer_config", "{\"dtype\": \"int3\"}"}, DiagKind::BadOption},
       {{"compression_config", "{\"config_type\": \"Op\"}"}, DiagKind::BadOption},
-      {{"pass_pipeline", "[]"}, DiagKind::BadOption},
+      {{"pass_pipeline", "[1]"}, DiagKind::BadOption},
       {{"enumerated_shapes", "{"}, DiagKind::BadOption},
       {{"min_deployment_target", "5"}, DiagKind::UnsupportedTarget},
       {{"min_deployment_target", "99"}, DiagKind::BadOption},
@@ -59,6 +59,17 @@ TEST(ApplyCompileSpecs, CompressionRaisesATargetThatNobodyChose) {
   EXPECT_EQ(options.partition.target, mil::Target::iOS18);
   both.push_back({"compression_config", R"({"config_type": "OpPalettizerConfig", "global_config": {"nbits": 4}})"});
   EXPECT_FALSE(apply_compile_specs(both, options).ok());
+}
+
+TEST(ApplyCompileSpecs, PassNamesAreCheckedAndKeepTheirOrder) {
+  const executorch::CompileSpec known{"pass_pipeline", R"(["common::noop_elimination", "common::dead_code_elimination"])"};
+  LowerOptions options;
+  ASSERT_TRUE(apply_compile_specs(std::span(&known, 1), options).ok());
+  EXPECT_EQ(options.partition.pass_names, (std::vector<std::string>{"common::noop_elimination", "common::dead_code_elimination"}));
+  const executorch::CompileSpec unknown{"pass_pipeline", R"(["common::noop_eliminations"])"};
+  const auto status = apply_compile_specs(std::span(&unknown, 1), options);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().help.find("common::noop_elimination"), std::string::npos) << status.error().help;
 }
 
 TEST(ApplyCompileSpecs, EnumeratedShapesComeByInput) {

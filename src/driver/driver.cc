@@ -11,6 +11,7 @@
 #include "driver/buffer_use.h"
 #include "driver/delegates.h"
 #include "executorch/pte_writer.h"
+#include "mil_passes/pass_names.h"
 #include "torch/pt2_archive.h"
 #include "torch_passes/functionalize.h"
 #include "torch_passes/high_rank.h"
@@ -80,6 +81,13 @@ void add_compression_warnings(MethodReport& report) {
     report.warnings.insert(report.warnings.end(), report.compression->warnings.begin(), report.compression->warnings.end());
 }
 
+void report_missing_passes(const LowerOptions& options, MethodReport& report) {
+  const auto missing = mil_passes::missing_passes(options.partition.pass_names.value_or(std::vector<std::string>{}));
+  if (!missing.empty())
+    report.warnings.push_back(fmt::format("these passes are not there yet, the models stay as they were without them: {}",
+                                          fmt::join(missing, ", ")));
+}
+
 Result<torch::Graph> read_functional(const Method& method) {
   TRY(auto graph, torch::read_pt2(method.pt2, method.program));
   TRY(auto functional, torch_passes::functionalize(std::move(graph)));
@@ -125,6 +133,7 @@ Result<Lowering> partition_method(const Method& method, WeightSet* shared, std::
   lowering.report = describe_method(method.name, partitioned, method.options.partition);
   for (auto& delegate : partitioned.delegates) TRY_DO(compress(delegate.program, method.options, lowering.report));
   add_compression_warnings(lowering.report);
+  report_missing_passes(method.options, lowering.report);
   lowering.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
   lowering.delegates = {method.name, lowering.graph->delegates, std::move(specs), method.options.weight_sharing};
   return lowering;
@@ -146,6 +155,7 @@ Result<mil::Program> convert_method(const Method& method, MethodReport& report) 
   TRY(auto program, partition::convert_graph(std::move(graph), method.options.partition));
   TRY_DO(compress(program, method.options, report));
   add_compression_warnings(report);
+  report_missing_passes(method.options, report);
   return program;
 }
 

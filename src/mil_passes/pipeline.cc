@@ -1,5 +1,7 @@
 #include "mil_passes/pipeline.h"
 
+#include <algorithm>
+
 namespace cortland::mil_passes {
 namespace {
 
@@ -17,6 +19,14 @@ std::span<const Pass> pipeline() { return kPipeline; }
 
 Status run_pipeline(mil::Program& program) {
   for (const Pass& pass : pipeline()) TRY_DO(pass.run(program));
+  return {};
+}
+
+Status run_pipeline(mil::Program& program, std::span<const std::string> names) {
+  for (const std::string& name : names) {
+    const auto pass = std::ranges::find(pipeline(), name, &Pass::name);
+    if (pass != pipeline().end()) TRY_DO(pass->run(program));
+  }
   return {};
 }
 

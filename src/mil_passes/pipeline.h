@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "mil/program.h"
@@ -15,6 +16,8 @@ struct Pass {
 
 std::span<const Pass> pipeline();
 Status run_pipeline(mil::Program& program);
+// Runs the passes of these names in this order; check_pass_names() holds of them. Names the pipeline has no pass for do nothing.
+Status run_pipeline(mil::Program& program, std::span<const std::string> names);
 
 // Drops pure ops whose results nobody reads, nested blocks included.
 Status remove_dead_ops(mil::Program& program);

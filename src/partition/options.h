@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct PartitionOptions {
   bool take_over_mutable_buffer = true;
   // The shapes each dynamic input may take, by name; the lists are matched by position. Needs lower_full_graph.
   std::map<std::string, std::vector<std::vector<int64_t>>> enumerated_shapes;
+  std::optional<std::vector<std::string>> pass_names;  // MIL passes to run, in this order; not set: the default pipeline
   std::set<std::string> float32_ops;        // operators that compute in float32 at float16 precision
 };
 

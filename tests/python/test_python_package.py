@@ -206,7 +206,7 @@ def test_partitioner_options_are_keywords():
     (dict(model_type=CoreMLBackend.MODEL_TYPE.COMPILED_MODEL), "tool-missing", "xcrun coremlcompiler"),
     (dict(op_linear_quantizer_config={"dtype": "int4", "weight_threshold": 0}), "unsupported-target", "4-bit"),
     (dict(op_linear_quantizer_config={"dtype": "int5"}), "bad-option", "op_linear_quantizer_config"),
-    (dict(pass_names=["common::dead_code_elimination"]), "bad-option", "pass_pipeline"),
+    (dict(pass_names=["common::dead_code_eliminatio"]), "bad-option", "common::dead_code_elimination"),
     (dict(minimum_deployment_target=ct.target.iOS13), "unsupported-target", "iOS13"),
 ])
 def test_what_cannot_be_done_is_refused_by_name(small, options, kind, says):
