@@ -203,6 +203,37 @@ class OtherCommands(Case):
             self.assertIn("--help", self.ok(command, "--help").stdout)
 
 
+class Library(Case):
+    """The C++ library: the program of examples/, as built here and as somebody builds it who has the library installed."""
+
+    ROOT = Path(__file__).resolve().parent.parent
+
+    def check_example(self, program):
+        result = subprocess.run([program, DIGITS, self.folder / "m.pte"], capture_output=True, text=True, timeout=120)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.check_outputs(self.run_program(self.folder / "m.pte", in0=IMAGES), "float16")
+        self.assertEqual((self.folder / "m.pte").read_bytes(), self.lower("--deployment-target", "iOS18", name="cli.pte").read_bytes())
+        result = subprocess.run([program, self.folder / "missing.pt2", self.folder / "x.pte"], capture_output=True, text=True, timeout=120)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("missing.pt2", result.stderr)
+        self.assertFalse((self.folder / "x.pte").exists())
+
+    def test_example(self):
+        self.check_example(CORTLAND.parent / "examples" / "lower")
+
+    def test_example_with_the_installed_library(self):
+        run = lambda *command: subprocess.run([str(c) for c in command], check=True, capture_output=True, timeout=300)
+        run("cmake", "--install", CORTLAND.parent, "--component", "library", "--prefix", self.folder / "prefix")
+        project = self.folder / "project"
+        project.mkdir()
+        shutil.copy(self.ROOT / "examples" / "lower.cc", project)
+        (project / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\nproject(app CXX)\nfind_package(cortland REQUIRED)\n"
+                                                "add_executable(app lower.cc)\ntarget_link_libraries(app cortland::cortland)\n")
+        run("cmake", "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={self.folder / 'prefix'}")
+        run("cmake", "--build", project / "build")
+        self.check_example(project / "build" / "app")
+
+
 def rewrite(path, change, method=zipfile.ZIP_STORED):
     """The digits archive with `change(name, data)` applied to each entry."""
     with zipfile.ZipFile(DIGITS) as old, zipfile.ZipFile(path, "w", method) as new:

@@ -16,7 +16,7 @@ def read_table(cmake):
     """folder -> the folders its line (add_layer and its like) names, in the order of the file."""
     text = re.sub(r"#.*", "", cmake)
     table = {}
-    for name, arguments in re.findall(r"\badd_\w+\(\s*(\w+)([^)]*)\)", text):
+    for name, arguments in re.findall(r"\badd_(?!dependencies)\w+\(\s*(\w+)([^)]*)\)", text):
         words = arguments.split()
         table[name] = []
         if "DEPS" in words:

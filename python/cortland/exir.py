@@ -63,10 +63,10 @@ def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=Non
         raise LoweringError(f"partitioner: there is no method '{unknown[0]}'", help=f"the methods are {', '.join(programs)}")
     methods = [(name, *_program_bytes(program), _options(partitioners.get(name))) for name, program in programs.items()]
     constants = [(name, *returned(name, value)) for name, value in (constant_methods or {}).items()]
-    lowered = LoweredProgram(_cortland.lower(methods, constants))
-    for message in _messages(lowered.report):
+    lowered = _cortland.lower(methods, constants)
+    for message in lowered.messages():
         warnings.warn(message, LoweringWarning, stacklevel=2)
-    return lowered
+    return LoweredProgram(lowered)
 
 
 def _refuse(argument, value):
@@ -89,14 +89,7 @@ def _options(partitioner):
             raise TypeError(f"partitioner: {type(p).__module__}.{type(p).__qualname__} is not a cortland.CoreMLPartitioner")
     if len(partitioners) > 1:
         raise LoweringError("several partitioners are not supported yet", help="pass one CoreMLPartitioner")
-    if not partitioners:
-        return dict(compile_specs=[], skip_ops=["*"], lower_full_graph=False, take_over_constant_data=True, take_over_mutable_buffer=True)
-    p = partitioners[0]
-    return dict(compile_specs=[(spec.key, bytes(spec.value)) for spec in p.compile_specs],
-                skip_ops=[name.lower() for name in p.skip_ops_for_coreml_delegation],
-                lower_full_graph=p.lower_full_graph,
-                take_over_constant_data=p.take_over_constant_data,
-                take_over_mutable_buffer=p.take_over_mutable_buffer)
+    return partitioners[0].options() if partitioners else None
 
 
 def _program_bytes(program):
@@ -109,26 +102,3 @@ def _program_bytes(program):
     archive = io.BytesIO()
     torch.export.save(program, archive)
     return archive.getbuffer(), "the exported program"
-
-
-def _messages(report):
-    """Warnings, and one line a kind of operator that was not delegated."""
-    if "methods" not in report:
-        yield from _method_messages(report)
-        return
-    for method in report["methods"]:
-        for message in _method_messages(method):
-            yield f"method '{method['name']}': {message}"
-    yield from report["warnings"]
-
-
-def _method_messages(report):
-    skipped = "is in the list of operators to skip"
-    kinds = {}
-    for op in report["cpu_ops"]:
-        if op["reason"] != skipped:
-            kinds.setdefault((op["op"], op["reason"]), []).append(op)
-    for (op, reason), nodes in kinds.items():
-        times = "" if len(nodes) == 1 else f" ({len(nodes)} times)"
-        yield f"{op}{times} runs on the CPU, not on Core ML: {reason} [{nodes[0]['source'] or nodes[0]['node']}]"
-    yield from report["warnings"]

@@ -1,6 +1,6 @@
 """CoreMLPartitioner: which operators go to Core ML, and how."""
 
-from .compiler import COMPILE_SPEC_KEYS
+from . import _cortland
 
 
 class CoreMLPartitioner:
@@ -22,16 +22,13 @@ class CoreMLPartitioner:
         self.take_over_mutable_buffer = bool(take_over_mutable_buffer)
         self.lower_full_graph = bool(lower_full_graph)
         self.take_over_constant_data = bool(take_over_constant_data)
-        self._check()
+        if wrong := _cortland.check_partitioner(self.options()):
+            raise AssertionError(wrong)  # as ExecuTorch, but also under `python -O`
 
-    def _check(self):
-        # AssertionError as in ExecuTorch, but also under `python -O`.
-        if self.lower_full_graph:
-            if self.skip_ops_for_coreml_delegation:
-                raise AssertionError("lower_full_graph=True leaves nothing to the CPU: skip_ops_for_coreml_delegation must be empty")
-            if not self.take_over_constant_data:
-                raise AssertionError("lower_full_graph=True needs take_over_constant_data=True")
-            if not self.take_over_mutable_buffer:
-                raise AssertionError("lower_full_graph=True needs take_over_mutable_buffer=True")
-        elif any(spec.key == COMPILE_SPEC_KEYS.ENUMERATED_SHAPES.value for spec in self.compile_specs):
-            raise AssertionError("a compile spec with enumerated shapes needs lower_full_graph=True")
+    def options(self):
+        """As the native side takes them."""
+        return dict(skip_ops=[name.lower() for name in self.skip_ops_for_coreml_delegation],
+                    compile_specs=[(spec.key, bytes(spec.value)) for spec in self.compile_specs],
+                    lower_full_graph=self.lower_full_graph,
+                    take_over_constant_data=self.take_over_constant_data,
+                    take_over_mutable_buffer=self.take_over_mutable_buffer)

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "cli/command.h"
@@ -41,11 +42,12 @@ Status extract(const ExtractOptions& options) {
       }
       TRY(const auto files, executorch::unflatten_directory(delegate_directory(program, plan.delegates[i])));
       for (const auto& f : files) TRY_DO(write_into(folder.path() / name, f));
-      written.push_back(name);
+      const bool compiled = std::ranges::any_of(files, [](const auto& f) { return f.path.starts_with("model.mlmodelc/"); });
+      written.push_back(name + (compiled ? "/model.mlmodelc" : "/model.mlpackage"));
     }
   if (written.empty()) return diag(DiagKind::BadInput, fmt::format("{} has no Core ML delegate", options.pte), "nothing was delegated; see the report of `cortland lower`");
   TRY_DO(folder.commit());
-  for (const auto& name : written) fmt::print("{}\n", (std::filesystem::path(options.destination) / name / "model.mlpackage").string());
+  for (const auto& name : written) fmt::print("{}\n", (std::filesystem::path(options.destination) / name).string());
   return {};
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <map>
 #include <optional>
 #include <set>
 
@@ -46,48 +45,64 @@ std::vector<edge::Literal> numbers(std::string_view text) {
   return all;
 }
 
-Result<std::vector<driver::Method>> named_methods(const std::string& input, const std::vector<std::string>& named,
-                                                  const driver::LowerOptions& options) {
+Result<std::vector<Method>> named_methods(const std::string& input, const std::vector<std::string>& named,
+                                          const CoreMLPartitioner& partitioner) {
+  std::vector<Method> methods;
   if (named.empty()) {
     if (input.empty())
       return diag(DiagKind::BadOption, "there is no program to read",
                   "name a .pt2 file, or methods with --method decode=decode.pt2");
-    TRY(auto file, MappedFile::open(input));
-    return driver::methods_of(std::move(file), options);
+    methods.push_back({{}, ExportedProgram(input), partitioner});  // whatever is in it
   }
-  std::vector<driver::Method> methods;
   for (const auto& text : named) {
     TRY(const auto parts, split(text, "method", "--method decode=decode.pt2"));
-    TRY(auto file, MappedFile::open(parts.second));
-    TRY(methods.emplace_back(), driver::method_of(parts.first, std::move(file), options));
+    methods.push_back({parts.first, ExportedProgram(parts.second), partitioner});
   }
   return methods;
 }
 
-// Shapes of "decode:tokens" are those of the input `tokens` in `decode`; without a method they are for all.
-Status assign_shapes(std::vector<driver::Method>& methods) {
+// The methods one by one, each under its name.
+Status name_methods(std::vector<Method>& methods) {
+  std::vector<Method> all;
+  for (const auto& method : methods) {
+    std::vector<std::string> names{method.name};
+    if (method.name.empty()) {
+      TRY(names, method.program.method_names());
+    }
+    for (const auto& name : names) all.push_back({name, method.program, method.partitioner});
+  }
+  methods = std::move(all);
+  return {};
+}
+
+Status assign_shapes(const EnumeratedShapes& shapes, std::vector<Method>& methods) {
+  if (shapes.empty()) return {};
+  TRY_DO(name_methods(methods));
   std::set<std::string> unknown;
-  for (const auto& [name, shapes] : methods[0].options.partition.enumerated_shapes)
+  for (const auto& [name, lists] : shapes)
     if (name.find(':') != std::string::npos) unknown.insert(name.substr(0, name.find(':')));
   for (auto& method : methods) {
     unknown.erase(method.name);
-    std::map<std::string, std::vector<std::vector<int64_t>>> own;
-    for (const auto& [name, shapes] : method.options.partition.enumerated_shapes) {
+    EnumeratedShapes own;
+    for (const auto& [name, lists] : shapes) {
       const size_t colon = name.find(':');
-      if (colon == std::string::npos || name.substr(0, colon) == method.name) own[name.substr(colon + 1)] = shapes;
+      if (colon == std::string::npos || name.substr(0, colon) == method.name) own[name.substr(colon + 1)] = lists;
     }
-    method.options.partition.enumerated_shapes = std::move(own);
+    if (own.empty()) continue;
+    TRY(auto spec, CoreMLBackend::generate_enumerated_shapes_compile_spec(method.program, own, method.name));
+    method.partitioner->compile_specs.push_back(std::move(spec));
   }
   if (unknown.empty()) return {};
-  return diag(DiagKind::BadOption, fmt::format("enumerated shapes: there is no method '{}'", *unknown.begin()), "write them as decode:x=1x8,1x16");
+  return diag(DiagKind::BadOption, fmt::format("enumerated shapes: there is no method '{}'", *unknown.begin()),
+              "write them as decode:x=1x8,1x16");
 }
 
 }  // namespace
 
-Result<std::vector<driver::Method>> methods_from(const std::string& input, const std::vector<std::string>& named,
-                                                 const driver::LowerOptions& options) {
-  TRY(auto methods, named_methods(input, named, options));
-  TRY_DO(assign_shapes(methods));
+Result<std::vector<Method>> methods_from(const std::string& input, const std::vector<std::string>& named,
+                                         const CoreMLPartitioner& partitioner, const EnumeratedShapes& shapes) {
+  TRY(auto methods, named_methods(input, named, partitioner));
+  TRY_DO(assign_shapes(shapes, methods));
   return methods;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "driver/coreml_compiler.h"
 #include "executorch/compile_specs.h"
 #include "mil_passes/pass_names.h"
 
@@ -12,15 +13,6 @@ namespace {
 
 Diagnostic not_available(std::string_view key, std::string_view what, std::string_view help) {
   return diag(DiagKind::BadOption, fmt::format("compile spec '{}': {}", key, what), std::string(help));
-}
-
-// What the specs may ask for and this version lacks. Nothing of it is dropped in silence.
-Status check_available(const executorch::CompileOptions& specs) {
-  if (specs.model_type == executorch::ModelType::CompiledModel)
-    return diag(DiagKind::ToolMissing,
-                "compile spec 'model_type': 'compiled_model' takes Apple's `xcrun coremlcompiler`, which comes with Xcode on macOS and is missing here",
-                "use the model type 'model': the device compiles it when it first loads it");
-  return {};
 }
 
 // The configuration of either key; of equal keys the first counts.
@@ -42,26 +34,25 @@ Result<std::optional<compression::Config>> compression_of(std::span<const execut
 
 Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, LowerOptions& options) {
   TRY(const auto parsed, executorch::parse_compile_specs(specs));
-  TRY_DO(check_available(parsed));
+  if (parsed.model_type == executorch::ModelType::CompiledModel) TRY_DO(check_coreml_compiler());
   TRY(options.compression, compression_of(specs, parsed));
-  // Nobody asked for iOS15, which has no compressed weights.
-  if (options.compression && !parsed.minimum_deployment_target) options.partition.target = mil::Target::iOS16;
   if (const auto wanted = parsed.minimum_deployment_target) {
     const auto target = mil::target_from_version(static_cast<int>(*wanted));
     if (!target)
       return diag(DiagKind::UnsupportedTarget,
                   fmt::format("compile spec 'min_deployment_target': {} cannot run ML programs", executorch::target_name(*wanted)),
                   "use iOS15 or newer");
-    options.partition.target = *target;
+    options.target = target;
   }
   if (parsed.pass_names) TRY_DO(mil_passes::check_pass_names(*parsed.pass_names));
   options.partition.pass_names = parsed.pass_names;
   options.partition.float_type = parsed.compute_precision == executorch::Precision::Float32 ? DType::F32 : DType::F16;
   for (const auto& shape : parsed.enumerated_shapes.value_or(std::vector<executorch::EnumeratedShape>{}))
     for (const std::string& input : shape.inputs) options.partition.enumerated_shapes[input] = shape.shapes;
+  options.model_type = parsed.model_type;
   options.compute_unit = executorch::spec_name(parsed.compute_unit);
   options.weight_sharing = parsed.weight_sharing.value_or(executorch::WeightSharing::Positional);
-  options.compile_specs.emplace(specs.begin(), specs.end());
+  options.compile_specs.assign(specs.begin(), specs.end());
   return {};
 }
 

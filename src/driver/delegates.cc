@@ -6,6 +6,7 @@
 #include <set>
 
 #include "coreml/package_writer.h"
+#include "driver/coreml_compiler.h"
 #include "executorch/delegate_blob.h"
 #include "mil/names.h"
 
@@ -14,17 +15,27 @@ namespace {
 
 using Plan = std::shared_ptr<const coreml::PackagePlan>;
 
-Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Plan& plan,
-                                               const executorch::BlobMetadata& metadata) {
+std::vector<executorch::BlobFile> package_files(const Plan& plan) {
   const std::string root = "model.mlpackage/";
   std::vector<executorch::BlobFile> files;
-  files.push_back({"metadata.json", executorch::owned_bytes(executorch::metadata_json(metadata))});
   files.push_back({root + std::string(coreml::kManifestPath), executorch::viewed_bytes(as_bytes(plan->manifest), plan)});
   files.push_back({root + std::string(coreml::kModelPath), executorch::viewed_bytes(as_bytes(plan->model), plan)});
   if (plan->weight_bytes() > 0) {
     auto write = [plan](OutputFile& out, uint64_t at) { return plan->write_weights(out, at); };
     files.push_back({root + std::string(coreml::kWeightPath), executorch::streamed_bytes(plan->weight_bytes(), write)});
   }
+  return files;
+}
+
+Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Plan& plan,
+                                               const executorch::BlobMetadata& metadata, executorch::ModelType type) {
+  std::vector<executorch::BlobFile> files;
+  if (type == executorch::ModelType::CompiledModel) {
+    TRY(files, compile_package(*plan, "model.mlmodelc/"));
+  } else {
+    files = package_files(plan);
+  }
+  files.insert(files.begin(), {"metadata.json", executorch::owned_bytes(executorch::metadata_json(metadata))});
   return executorch::flatten_directory(name, std::move(files));
 }
 
@@ -50,14 +61,14 @@ class Repetition {
   uint64_t bytes_ = 0;
 };
 
-Result<DelegateBytes> own_model(const Plan& plan, const std::vector<executorch::CompileSpec>& specs) {
+Result<DelegateBytes> own_model(const Plan& plan, const MethodDelegates& method) {
   TRY(const std::string identifier, plan->fingerprint());
   executorch::BlobMetadata metadata;
   metadata.identifier = "executorch_" + identifier;
   metadata.names = {plan->functions[0].inputs, plan->functions[0].outputs};
-  TRY(auto directory, flatten("lowered_module", plan, metadata));
+  TRY(auto directory, flatten("lowered_module", plan, metadata, method.model_type));
   const uint64_t bytes = directory.bytes.size;
-  return DelegateBytes{{{metadata.identifier, std::move(directory.bytes), directory.alignment}, specs}, bytes, {}};
+  return DelegateBytes{{{metadata.identifier, std::move(directory.bytes), directory.alignment}, method.specs}, bytes, {}};
 }
 
 Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, const std::string& why) {
@@ -68,7 +79,7 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
     for (const auto& delegate : m.delegates) {
       TRY(auto planned, coreml::plan_package(delegate.program));
       if (!why.empty()) repetition.add(result.methods.size(), planned.weights.weights());
-      TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m.specs));
+      TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m));
     }
   }
   if (!why.empty() && repetition.bytes() > 0)
@@ -82,8 +93,12 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
 
 Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, ProgramDelegates& result) {
   std::vector<std::string> names;
-  for (const auto& m : methods)
-    if (!m.delegates.empty()) names.push_back(m.method);
+  auto type = executorch::ModelType::Model;
+  for (const auto& m : methods) {
+    if (m.delegates.empty()) continue;
+    names.push_back(m.method);
+    type = m.model_type;  // they are equal
+  }
   const auto function = function_names(names);
   std::vector<coreml::PackageFunction> functions;
   for (const auto& m : methods)
@@ -96,7 +111,7 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
   metadata.identifier = "executorch_" + identifier;
   for (size_t i = 0; i < names.size(); ++i)
     metadata.methods[names[i]] = {plan->functions[i].inputs, plan->functions[i].outputs};
-  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, metadata));
+  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, metadata, type));
   const uint64_t bytes = directory.bytes.size;
   const std::string key = "coreml_" + metadata.identifier;
   if (std::ranges::find(result.shared, key, &executorch::NamedData::name) == result.shared.end())
@@ -124,6 +139,8 @@ std::string why_not_shared(const MethodDelegates& a, const MethodDelegates& b) {
   if (target != other)
     return fmt::format("'{}' is lowered for {} and '{}' for {}, and a model has one deployment target", a.method,
                        mil::target_name(target), b.method, mil::target_name(other));
+  if (a.model_type != b.model_type)
+    return fmt::format("only one of '{}' and '{}' is to be a compiled model", a.method, b.method);
   if (target < mil::Target::iOS18)
     return fmt::format("models with several functions need the deployment target iOS18, and this is {}",
                        mil::target_name(target));

@@ -14,6 +14,7 @@ struct MethodDelegates {
   std::span<const partition::Delegate> delegates;
   std::vector<executorch::CompileSpec> specs;
   executorch::WeightSharing sharing = executorch::WeightSharing::Positional;
+  executorch::ModelType model_type = executorch::ModelType::Model;
 };
 
 struct DelegateBytes {
@@ -28,7 +29,8 @@ struct ProgramDelegates {
   std::vector<std::string> warnings;
 };
 
-// Each delegate is a directory with metadata.json and the package, whose weights are streamed when the .pte is written.
+// Each delegate is a directory with metadata.json and the package, whose weights are streamed when the .pte is written, or the
+// model that Apple's compiler makes of it.
 // Where the methods allow it, the first delegates of all methods are functions of one model that stores their weights once,
 // and so are the second ones, and so on ("positional" sharing, the form that ExecuTorch's Core ML runtime reads). That takes
 // a target with such models and as many delegates in each method; otherwise each delegate has a model of its own, and a

@@ -9,9 +9,11 @@
 
 #include "coreml/package_writer.h"
 #include "driver/buffer_use.h"
+#include "driver/coreml_compiler.h"
 #include "driver/delegates.h"
 #include "executorch/pte_writer.h"
 #include "mil_passes/pass_names.h"
+#include "partition/lowest_target.h"
 #include "torch/pt2_archive.h"
 #include "torch_passes/functionalize.h"
 #include "torch_passes/high_rank.h"
@@ -19,20 +21,6 @@
 
 namespace cortland::driver {
 namespace {
-
-Result<std::vector<executorch::CompileSpec>> compile_specs(const LowerOptions& options) {
-  if (options.compile_specs) return *options.compile_specs;
-  executorch::CompileOptions compile;
-  const auto unit = executorch::compute_unit_from_name(options.compute_unit);
-  if (!unit)
-    return diag(DiagKind::BadOption, fmt::format("there is no compute unit '{}'", options.compute_unit), "use all, cpu_only, cpu_and_gpu or cpu_and_ne");
-  compile.compute_unit = *unit;
-  compile.minimum_deployment_target = executorch::target_from_version(mil::specification_version(options.partition.target));
-  compile.compute_precision =
-      options.partition.float_type == DType::F32 ? executorch::Precision::Float32 : executorch::Precision::Float16;
-  if (options.weight_sharing != executorch::WeightSharing::Positional) compile.weight_sharing = options.weight_sharing;
-  return executorch::generate_compile_specs(compile);
-}
 
 std::string lower_case(std::string text) {
   for (char& c : text)
@@ -66,19 +54,18 @@ void report_unknown_skips(std::set<std::string> names, std::span<const Method> m
     report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
 }
 
-// Compresses the weights of a program as the options say.
-Status compress(mil::Program& program, const LowerOptions& options, MethodReport& report) {
+// Compresses the weights of programs as the options say.
+Status compress(std::span<mil::Program* const> programs, const LowerOptions& options, MethodReport& report) {
   if (!options.compression) return {};
   const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
-  TRY(auto done, compression::compress(program, *options.compression, {.neural_engine = neural_engine}));
-  if (!report.compression) report.compression.emplace();
-  compression::merge(*report.compression, std::move(done));
+  compression::Report total;
+  for (mil::Program* program : programs) {
+    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = neural_engine}));
+    compression::merge(total, std::move(done));
+  }
+  report.compression = {total.weights, total.bytes_before, total.bytes_after};
+  report.warnings.insert(report.warnings.end(), total.warnings.begin(), total.warnings.end());
   return {};
-}
-
-void add_compression_warnings(MethodReport& report) {
-  if (report.compression)
-    report.warnings.insert(report.warnings.end(), report.compression->warnings.begin(), report.compression->warnings.end());
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {
@@ -114,6 +101,45 @@ Diagnostic in_method(Diagnostic error, const std::string& name, size_t methods) 
   return error;
 }
 
+using Graphs = std::vector<std::unique_ptr<torch::Graph>>;
+
+Result<Graphs> read_graphs(std::span<const Method> methods) {
+  Graphs graphs;
+  for (const auto& method : methods) {
+    auto graph = read_functional(method);
+    if (!graph.ok()) return in_method(std::move(graph).error(), method.name, methods.size());
+    graphs.push_back(std::make_unique<torch::Graph>(std::move(*graph)));
+  }
+  return graphs;
+}
+
+// Sets the target that each method is lowered for. Gives the one that was chosen where none was given: the file needs the
+// newest of its methods' anyway, and methods of one target can share models.
+Result<std::optional<mil::Target>> choose_targets(std::vector<Method>& methods, const Graphs& graphs) {
+  std::optional<mil::Target> chosen;
+  for (size_t i = 0; i < methods.size(); ++i) {
+    LowerOptions& options = methods[i].options;
+    if (options.target) {
+      options.partition.target = *options.target;
+      continue;
+    }
+    TRY(mil::Target lowest, partition::lowest_target(*graphs[i], options.partition));
+    if (options.compression) lowest = std::max(lowest, mil::Target::iOS16);  // iOS15 has no compressed weights
+    chosen = std::max(chosen.value_or(lowest), lowest);
+  }
+  for (auto& method : methods)
+    if (!method.options.target) method.options.partition.target = *chosen;
+  return chosen;
+}
+
+void report_target(std::optional<mil::Target> chosen, LowerReport& report) {
+  if (!chosen) return;
+  report.warnings.push_back(
+      fmt::format("no deployment target was given: {} with Core ML specification version {} was chosen, the lowest that "
+                  "delegates as much as the newest does; set minimum_deployment_target to choose another",
+                  mil::target_name(*chosen), mil::specification_version(*chosen)));
+}
+
 // What one method is while the program is made.
 struct Lowering {
   BufferUse buffers;
@@ -122,41 +148,58 @@ struct Lowering {
   MethodReport report;
 };
 
-Result<Lowering> partition_method(const Method& method, WeightSet* shared, std::set<std::string>& operators) {
+Result<Lowering> partition_method(const Method& method, torch::Graph graph, WeightSet* shared, std::set<std::string>& operators) {
   Lowering lowering;
-  TRY(auto specs, compile_specs(method.options));
-  TRY(auto graph, read_functional(method));
   if (shared) torch_passes::share_weights(graph, *shared);
   operators.merge(operator_names(graph));
   lowering.buffers = buffer_use(method.name, graph);
   TRY(auto partitioned, partition::partition_graph(std::move(graph), method.options.partition));
   lowering.report = describe_method(method.name, partitioned, method.options.partition);
-  for (auto& delegate : partitioned.delegates) TRY_DO(compress(delegate.program, method.options, lowering.report));
-  add_compression_warnings(lowering.report);
+  std::vector<mil::Program*> programs;
+  for (auto& delegate : partitioned.delegates) programs.push_back(&delegate.program);
+  TRY_DO(compress(programs, method.options, lowering.report));
   report_missing_passes(method.options, lowering.report);
   lowering.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
-  lowering.delegates = {method.name, lowering.graph->delegates, std::move(specs), method.options.weight_sharing};
+  lowering.delegates = {method.name, lowering.graph->delegates, method.options.compile_specs, method.options.weight_sharing,
+                        method.options.model_type};
   return lowering;
 }
 
-Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, std::set<std::string>& operators) {
+Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs,
+                                                std::set<std::string>& operators) {
   std::vector<Lowering> lowerings;
   WeightSet weights;
-  for (const auto& method : methods) {
-    auto lowering = partition_method(method, methods.size() > 1 ? &weights : nullptr, operators);
-    if (!lowering.ok()) return in_method(std::move(lowering).error(), method.name, methods.size());
+  for (size_t i = 0; i < methods.size(); ++i) {
+    auto lowering = partition_method(methods[i], std::move(*graphs[i]), methods.size() > 1 ? &weights : nullptr, operators);
+    if (!lowering.ok()) return in_method(std::move(lowering).error(), methods[i].name, methods.size());
     lowerings.push_back(std::move(lowering.value()));
   }
   return lowerings;
 }
 
-Result<mil::Program> convert_method(const Method& method, MethodReport& report) {
-  TRY(auto graph, read_functional(method));
-  TRY(auto program, partition::convert_graph(std::move(graph), method.options.partition));
-  TRY_DO(compress(program, method.options, report));
-  add_compression_warnings(report);
+Result<mil::Program> convert_method(const Method& method, torch::Graph graph, MethodReport& report) {
+  std::vector<Diagnostic> warnings;
+  TRY(auto program, partition::convert_graph(std::move(graph), method.options.partition, &warnings));
+  for (const auto& w : warnings) report.warnings.push_back(w.what);
+  mil::Program* const programs[] = {&program};
+  TRY_DO(compress(programs, method.options, report));
   report_missing_passes(method.options, report);
+  if (method.options.compute_unit != "all")
+    report.warnings.push_back("a Core ML model does not hold the compute unit: the application chooses it when it loads the model");
   return program;
+}
+
+Status write_compiled_model(const coreml::PackagePlan& plan, const std::filesystem::path& destination) {
+  TRY(const auto files, compile_package(plan, ""));
+  TRY(auto folder, OutputDirectory::create(destination));
+  for (const auto& file : files) {
+    const auto path = folder.path() / file.path;
+    std::error_code error;
+    std::filesystem::create_directories(path.parent_path(), error);
+    if (error) return diag(DiagKind::FileAccess, fmt::format("cannot create {}: {}", path.parent_path().string(), error.message()));
+    TRY_DO(write_file(path, file.bytes.memory));
+  }
+  return folder.commit();
 }
 
 // Plans the methods in the order of their names, as ExecuTorch does.
@@ -204,8 +247,10 @@ Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2
 
 Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::ConstantMethod> constants) {
   TRY_DO(check_names(methods, constants));
+  TRY(const auto graphs, read_graphs(methods));
+  TRY(const auto chosen, choose_targets(methods, graphs));
   std::set<std::string> operators;
-  TRY(auto lowerings, partition_methods(methods, operators));
+  TRY(auto lowerings, partition_methods(methods, graphs, operators));
   std::vector<MethodDelegates> delegates;
   std::vector<BufferUse> buffers;
   for (const auto& lowering : lowerings) {
@@ -223,6 +268,7 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
     lowered.report.methods.push_back(std::move(lowering.report));
   }
   report_unknown_skips(std::move(operators), methods, lowered.report);
+  if (std::ranges::any_of(delegates, [](const auto& m) { return !m.delegates.empty(); })) report_target(chosen, lowered.report);
   return lowered;
 }
 
@@ -237,13 +283,16 @@ Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
   return file.commit();
 }
 
-Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& package) {
+Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination) {
   TRY_DO(check_names(methods, {}));
+  TRY(const auto graphs, read_graphs(methods));
+  TRY(const auto chosen, choose_targets(methods, graphs));
   LowerReport report;
   std::vector<mil::Program> programs;
-  for (const auto& method : methods) {
+  for (size_t i = 0; i < methods.size(); ++i) {
+    const Method& method = methods[i];
     MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
-    auto program = convert_method(method, described);
+    auto program = convert_method(method, std::move(*graphs[i]), described);
     if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
     programs.push_back(std::move(program.value()));
   }
@@ -256,7 +305,12 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   std::vector<coreml::PackageFunction> functions;
   for (size_t i = 0; i < programs.size(); ++i) functions.push_back({names[i], &programs[i], &programs[i].functions[0]});
   TRY(const auto plan, coreml::plan_package(functions));
-  TRY_DO(coreml::write_package(plan, package));
+  if (methods[0].options.model_type == executorch::ModelType::CompiledModel) {
+    TRY_DO(write_compiled_model(plan, destination));
+  } else {
+    TRY_DO(coreml::write_package(plan, destination));
+  }
+  report_target(chosen, report);
   return report;
 }
 

@@ -19,12 +19,15 @@ namespace cortland::driver {
 // Options of `cortland lower`, with the compile-spec values that only the device reads.
 struct LowerOptions {
   partition::PartitionOptions partition;
-  std::string compute_unit = "all";      // all, cpu_only, cpu_and_gpu, cpu_and_ne
+  // The oldest system to run on; not set: the lowest that delegates as much as the newest. lower() and convert() put the one
+  // they choose, one for all methods, into partition.target.
+  std::optional<mil::Target> target;
+  std::string compute_unit = "all";  // all, cpu_only, cpu_and_gpu, cpu_and_ne
+  executorch::ModelType model_type = executorch::ModelType::Model;
   std::optional<compression::Config> compression;  // of the weights of what Core ML runs
   // Whether the methods of one program share models; see delegate_bytes().
   executorch::WeightSharing weight_sharing = executorch::WeightSharing::Positional;
-  // What the delegates store. Not set: specs made of the options above. apply_compile_specs() fills it.
-  std::optional<std::vector<executorch::CompileSpec>> compile_specs;
+  std::vector<executorch::CompileSpec> compile_specs;  // what the delegates store; apply_compile_specs() fills it
 };
 
 // One method of a program: where its exported program is, and how it is lowered.
@@ -53,7 +56,8 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
 Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
 Status write(const LoweredProgram& lowered, const std::filesystem::path& pte);
 
-// One method is a model with the function `main`; of several each is a function under its own name, which takes iOS18.
-Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& package);
+// Writes an .mlpackage, or the .mlmodelc that Apple's compiler makes of it. One method is a model with the function `main`; of
+// several each is a function under its own name, which takes iOS18.
+Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination);
 
 }  // namespace cortland::driver

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+
+#include "partition/partition.h"
 
 namespace cortland::driver {
 namespace {
@@ -16,7 +19,7 @@ Json describe(const DelegateReport& d) {
 }
 
 Json describe(const CpuOpReport& c) {
-  return {{"node", c.node},     {"op", c.op},         {"edge_op", c.edge_op},
+  return {{"kind", c.kind},     {"node", c.node},     {"op", c.op},        {"edge_op", c.edge_op},
           {"reason", c.reason}, {"source", c.source}, {"remedy", c.remedy}};
 }
 
@@ -34,13 +37,37 @@ void add_method(const MethodReport& method, const std::vector<std::string>& warn
   to["warnings"] = warnings;
 }
 
+// One line for each operator and reason.
+std::vector<std::string> cpu_messages(const MethodReport& method) {
+  const std::string skipped(diag_id(DiagKind::SkippedByUser));
+  std::map<std::pair<std::string, std::string>, std::vector<const CpuOpReport*>> kinds;
+  std::vector<const std::vector<const CpuOpReport*>*> order;
+  for (const auto& op : method.cpu_ops) {
+    if (op.kind == skipped) continue;
+    auto& same = kinds[{op.op, op.reason}];
+    if (same.empty()) order.push_back(&same);
+    same.push_back(&op);
+  }
+  std::vector<std::string> messages;
+  for (const auto* same : order) {
+    const CpuOpReport& first = *same->front();
+    const std::string times = same->size() == 1 ? "" : fmt::format(" ({} times)", same->size());
+    messages.push_back(fmt::format("{}{} runs on the CPU, not on Core ML: {} [{}]", first.op, times, first.reason,
+                                   first.source.empty() ? first.node : first.source));
+  }
+  return messages;
+}
+
 }  // namespace
 
-std::vector<std::string> LowerReport::all_warnings() const {
+std::vector<std::string> LowerReport::messages() const {
   std::vector<std::string> all;
-  for (const auto& method : methods)
-    for (const auto& warning : method.warnings)
-      all.push_back(methods.size() > 1 ? fmt::format("method '{}': {}", method.name, warning) : warning);
+  for (const auto& method : methods) {
+    auto own = cpu_messages(method);
+    own.insert(own.end(), method.warnings.begin(), method.warnings.end());
+    for (const auto& message : own)
+      all.push_back(methods.size() > 1 ? fmt::format("method '{}': {}", method.name, message) : message);
+  }
   all.insert(all.end(), warnings.begin(), warnings.end());
   return all;
 }
@@ -48,7 +75,9 @@ std::vector<std::string> LowerReport::all_warnings() const {
 std::string LowerReport::json() const {
   Json root = Json::object();
   if (methods.size() == 1) {
-    add_method(methods[0], all_warnings(), root);
+    auto all = methods[0].warnings;
+    all.insert(all.end(), warnings.begin(), warnings.end());
+    add_method(methods[0], all, root);
   } else {
     root["methods"] = Json::array();
     for (const auto& method : methods) {
@@ -79,7 +108,8 @@ MethodReport describe_method(std::string name, const partition::PartitionedGraph
   }
   for (const auto& op : partitioned.cpu_ops) {
     const torch::Node& node = partitioned.graph.nodes[op.node];
-    report.cpu_ops.push_back({node.name, node.target, partition::edge_name(node.target), op.reason.what, node.source.str(),
+    report.cpu_ops.push_back({std::string(diag_id(op.reason.kind)), node.name, node.target,
+                              partition::edge_name(node.target), op.reason.what, node.source.str(),
                               std::string(op.reason.remedy())});
   }
   for (const auto& w : partitioned.warnings) report.warnings.push_back(w.what);

@@ -1,13 +1,19 @@
-// What a lowering did: what was delegated, what was not and why. Plain values.
+// What a lowering did: what was delegated, what was not and why. Plain values. Installed with the library, so it includes
+// nothing of other layers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "compression/compress.h"
-#include "partition/partition.h"
+namespace cortland::partition {
+struct PartitionedGraph;
+struct PartitionOptions;
+}  // namespace cortland::partition
+
+#pragma GCC visibility push(default)
 
 namespace cortland::driver {
 
@@ -20,14 +26,20 @@ struct DelegateReport {
 };
 
 struct CpuOpReport {
+  std::string kind;  // of the reason, "unsupported-shape"
   std::string node, op, edge_op, reason, source, remedy;
+};
+
+struct CompressionReport {
+  size_t weights = 0;
+  uint64_t bytes_before = 0, bytes_after = 0;  // of these
 };
 
 struct MethodReport {
   std::string name;
   std::vector<DelegateReport> delegates;
   std::vector<CpuOpReport> cpu_ops;
-  std::optional<compression::Report> compression;
+  std::optional<CompressionReport> compression;  // set when it was asked for
   std::vector<std::string> warnings;
   std::string target, precision;
 };
@@ -36,11 +48,18 @@ struct LowerReport {
   std::vector<MethodReport> methods;
   std::vector<std::string> warnings;  // about the whole program
 
-  // Those about a method first; they name it when there are several.
-  std::vector<std::string> all_warnings() const;
+  // What to tell the user: one line for each kind of operator and reason that was not delegated, then the warnings. Those about
+  // a method name it when there are several. Operators that were skipped on request are not among them.
+  std::vector<std::string> messages() const;
   // What `--report` writes: of several methods a list, of one its own entries.
   std::string json() const;
 };
+
+}  // namespace cortland::driver
+
+#pragma GCC visibility pop
+
+namespace cortland::driver {
 
 // Of a method before anything was done.
 MethodReport empty_report(std::string name, const partition::PartitionOptions& options);

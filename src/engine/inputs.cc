@@ -14,6 +14,7 @@ constexpr int64_t kNoLimit = 2147483647;  // what exporters write for "any size"
 
 std::string range_text(DimRange range) {
   if (range.low == range.high) return std::to_string(range.low);
+  if (range.low <= 0 && range.high < kNoLimit) return fmt::format("at most {}", range.high);
   if (range.high >= kNoLimit) return fmt::format("{} or more", range.low);
   return fmt::format("{} to {}", range.low, range.high);
 }

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kComputeUnits = "compute_units", kTarget = "min_deployment_target",
                            kPrecision = "model_compute_precision", kModelType = "model_type",
                            kQuantizer = "op_linear_quantizer_config", kPasses = "pass_pipeline",
-                           kShapes = "enumerated_shapes", kSharing = "multimethod_weight_sharing_strategy";
+                           kShapes = kEnumeratedShapesKey, kSharing = "multimethod_weight_sharing_strategy";
 
 constexpr std::string_view kUnitNames[] = {"all", "cpu_only", "cpu_and_gpu", "cpu_and_ne"};
 constexpr std::string_view kPrecisionNames[] = {"float16", "float32"};

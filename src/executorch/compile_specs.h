@@ -1,13 +1,23 @@
 // The options of a Core ML lowering as the compile specs of its delegates: keys and value bytes as ExecuTorch writes them.
-// Free functions over plain values; any thread.
+// Free functions over plain values; any thread. Installed with the library.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
-#include "executorch/program.h"
+#include "base/result.h"
+#include "executorch/compile_spec.h"
+
+#pragma GCC visibility push(default)
 
 namespace cortland::executorch {
+
+inline constexpr std::string_view kEnumeratedShapesKey = "enumerated_shapes";
 
 enum class ComputeUnit : uint8_t { All, CpuOnly, CpuAndGpu, CpuAndNe };
 enum class Precision : uint8_t { Float16, Float32 };
@@ -68,3 +78,5 @@ Result<std::vector<CompileSpec>> generate_compile_specs(const CompileOptions& op
 Result<CompileOptions> parse_compile_specs(std::span<const CompileSpec> specs);
 
 }  // namespace cortland::executorch
+
+#pragma GCC visibility pop

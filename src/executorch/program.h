@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "executorch/byte_source.h"
+#include "executorch/compile_spec.h"
 #include "tensor/dtype.h"
 
 namespace cortland::executorch {
@@ -75,11 +76,6 @@ struct Operator {
   std::string name;      // "aten::add"
   std::string overload;  // "out"; may be empty
   friend bool operator==(const Operator&, const Operator&) = default;
-};
-
-struct CompileSpec {
-  std::string key, value;
-  friend bool operator==(const CompileSpec&, const CompileSpec&) = default;
 };
 
 struct Delegate {

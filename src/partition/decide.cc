@@ -25,7 +25,8 @@ class Decider {
       : graph_(graph),
         options_(options),
         program_(options.target, graph.dims),
-        state_(program_, program_.add_block(), {options.target, options.float_type}) {
+        block_(program_.add_block()),
+        state_(program_, block_, {options.target, options.float_type}) {
     state_.float32_ops = options.float32_ops;
     add_inputs();
   }
@@ -72,6 +73,7 @@ class Decider {
   Result<Decision> run() {
     TRY(std::vector<torch::NodeId> order, decide_all(graph_.order));
     graph_.order = std::move(order);
+    decision_.weight_bytes = weight_bytes();
     return std::move(decision_);
   }
 
@@ -187,6 +189,16 @@ class Decider {
     return status;
   }
 
+  uint64_t weight_bytes() const {
+    std::set<mil::ConstId> seen;
+    uint64_t bytes = 0;
+    for (mil::OpId op : program_.blocks[block_].ops)
+      for (const mil::Binding& binding : program_.ops[op].operands)
+        if (binding.operand.is_const() && seen.insert(binding.operand.constant()).second)
+          if (const Weight& data = program_.consts[binding.operand.constant()].data) bytes += data.byte_size();
+    return bytes;
+  }
+
   // Turns a node whose results are constants into constant inputs of the graph.
   bool fold(torch::NodeId id) {
     const torch::Node& node = graph_.nodes[id];
@@ -220,6 +232,7 @@ class Decider {
   torch::Graph& graph_;
   const PartitionOptions& options_;
   mil::Program program_;
+  mil::BlockId block_;
   torch_ops::LoweringState state_;
   std::set<torch::ValueId> outside_;
   std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into

@@ -10,6 +10,7 @@ namespace cortland::partition {
 struct Decision {
   std::unordered_map<torch::NodeId, Diagnostic> refused;  // nodes for the CPU; the rest is supported
   std::unordered_map<torch::NodeId, std::string> kept_whole;  // of those, why some could not be taken apart
+  uint64_t weight_bytes = 0;  // of the constants that the supported nodes read
 };
 
 // Decides for every node of `graph`, in order. Refused nodes that have a decomposition are replaced by its parts, which are

@@ -121,16 +121,49 @@ bool all_zero(const Weight& w) {
 // Why a mutated buffer cannot be a Core ML state, or nothing. States start at zero, are float16 and have a fixed shape.
 std::string why_not_state(const torch::Graph& graph, const GraphInput& buffer, const PartitionOptions& options) {
   const TensorType& type = graph.type(buffer.value);
-  if (options.target < mil::Target::iOS18) return "Core ML has states from iOS18 on; a deployment target of iOS18 would allow it";
   if (!is_float(type.dtype)) return fmt::format("it holds {}, and Core ML states are float16", torch_name(type.dtype));
   if (options.float_type == DType::F32) return "float32 precision was asked for, and Core ML states are float16";
   if (!type.is_static() || type.rank() == 0) return "Core ML states have a fixed shape of rank 1 or more";
   if (buffer.data && !all_zero(buffer.data)) return "it does not start at zero, and Core ML states do";
+  // Last: a newer target would not help the others.
+  if (options.target < mil::Target::iOS18) return "Core ML has states from iOS18 on; a deployment target of iOS18 would allow it";
   return {};
 }
 
+// Mutable buffers that no part can hold as its state, by the reason; reasons in the order in which they came up.
+using KeptBuffers = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+void keep_buffer(KeptBuffers& kept, const std::string& why, const std::string& name) {
+  auto same = std::ranges::find(kept, why, &KeptBuffers::value_type::first);
+  if (same == kept.end()) same = kept.insert(kept.end(), {why, {}});
+  same->second.push_back(name);
+}
+
+// One sentence for all buffers of one reason: a decoder has two a layer.
+std::string describe(const std::string& why, const std::vector<std::string>& names) {
+  constexpr size_t kMost = 8;
+  std::string list;
+  for (size_t i = 0; i < std::min(names.size(), kMost); ++i) list += fmt::format("{}'{}'", i ? ", " : "", names[i]);
+  if (names.size() > kMost) list += fmt::format(" and {} more", names.size() - kMost);
+  return names.size() == 1 ? fmt::format("the mutable buffer {} does not become Core ML state, it is passed in and out: {}", list, why)
+                           : fmt::format("the mutable buffers {} do not become Core ML state, they are passed in and out: {}", list, why);
+}
+
+// Adds what was kept to `warnings`; with lower_full_graph it is an error.
+Status report_kept(const KeptBuffers& kept, bool lower_full_graph, std::vector<Diagnostic>& warnings) {
+  std::string all;
+  for (const auto& [why, names] : kept) {
+    const std::string what = describe(why, names);
+    all += (all.empty() ? "" : "\n  ") + what;
+    if (!lower_full_graph) warnings.push_back(diag(DiagKind::UnsupportedTarget, what, "set take_over_mutable_buffer to false to say that this is wanted"));
+  }
+  if (!lower_full_graph || kept.empty()) return {};
+  return diag(DiagKind::UnsupportedTarget, all, "allow partial lowering, or change what the reasons say");
+}
+
 // Buffers that one part alone reads and writes become its states; the caller then never sees them.
-Status take_over_buffers(torch::Graph& graph, std::vector<Part>& parts, const PartitionOptions& options, std::vector<Diagnostic>& warnings) {
+KeptBuffers take_over_buffers(torch::Graph& graph, std::vector<Part>& parts, const PartitionOptions& options) {
+  KeptBuffers kept;
   std::unordered_map<NodeId, size_t> part_of;
   for (size_t p = 0; p < parts.size(); ++p)
     for (NodeId n : parts[p].nodes) part_of[n] = p;
@@ -162,15 +195,12 @@ Status take_over_buffers(torch::Graph& graph, std::vector<Part>& parts, const Pa
       taken.insert(input->value);
       continue;
     }
-    const Diagnostic note = diag(DiagKind::UnsupportedTarget, fmt::format("the mutable buffer '{}' stays with ExecuTorch: {}", output.target, why),
-                                 "set take_over_mutable_buffer to false to say that this is wanted");
-    if (options.lower_full_graph) return note;
-    warnings.push_back(note);
+    keep_buffer(kept, why, output.target);
     outputs.push_back(output);
   }
   graph.outputs = std::move(outputs);
   std::erase_if(graph.inputs, [&](const GraphInput& i) { return taken.count(i.value); });
-  return {};
+  return kept;
 }
 
 Diagnostic full_graph_error(const torch::Graph& graph, const Decision& decision) {
@@ -248,7 +278,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     parts.push_back(std::move(part));
   }
-  if (options.take_over_mutable_buffer) TRY_DO(take_over_buffers(graph, parts, options, result.warnings));
+  if (options.take_over_mutable_buffer)
+    TRY_DO(report_kept(take_over_buffers(graph, parts, options), options.lower_full_graph, result.warnings));
   for (Part& part : parts) {
     part.outputs = outputs_of(graph, part.nodes, order);
     if (part.outputs.empty() && part.states.empty()) continue;
@@ -273,7 +304,7 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   return result;
 }
 
-Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given) {
+Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given, std::vector<Diagnostic>* warnings) {
   PartitionOptions options = given;
   options.lower_full_graph = true;
   TRY_DO(check_enumerated_shapes(graph, options));
@@ -283,10 +314,8 @@ Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& g
   std::vector<Part> parts(1);
   Part& part = parts[0];
   part.nodes = graph.order;
-  std::vector<Diagnostic> warnings;  // without a program around the model, buffers that stay outside are inputs and outputs
-  PartitionOptions lenient = options;
-  lenient.lower_full_graph = false;
-  if (options.take_over_mutable_buffer) TRY_DO(take_over_buffers(graph, parts, lenient, warnings));
+  // Without a program around the model, buffers that stay outside are its inputs and outputs.
+  if (options.take_over_mutable_buffer) TRY_DO(report_kept(take_over_buffers(graph, parts, options), false, *warnings));
   for (const auto& output : graph.outputs) {
     const auto* v = output.value.as<ValueId>();
     if (!v || graph.values[*v].kind != torch::Value::Kind::Tensor) continue;

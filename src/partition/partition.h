@@ -45,8 +45,9 @@ struct PartitionedGraph {
 // Takes a functional graph (torch_passes/functionalize.h). With lower_full_graph the error lists every refused node.
 Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options);
 
-// The whole graph as one Core ML model (`cortland convert`): user inputs and outputs keep their names.
-Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& options);
+// The whole graph as one Core ML model (`cortland convert`): user inputs and outputs keep their names. Mutable buffers that
+// cannot be states are inputs and outputs, which `warnings` say.
+Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& options, std::vector<Diagnostic>* warnings);
 
 // The operator's name as exported and as ExecuTorch's edge dialect has it; they may be equal.
 std::string edge_name(const std::string& target);

@@ -1,15 +1,15 @@
 // The extension module cortland._cortland: plain functions under the Python classes of python/cortland, which give them their
 // names and defaults. The GIL is released while a program is lowered or written.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <tuple>
 
-#include "driver/compile_specs.h"
-#include "executorch/compile_specs.h"
-#include "executorch/pte_writer.h"
+#include "cortland/methods.h"
+#include "executorch/enumerated_shapes.h"
 #include "python/buffer.h"
 
 namespace nb = nanobind;
@@ -64,15 +64,38 @@ std::shared_ptr<const MappedFile> open_program(const nb::object& program, const 
   return std::move(unlocked([&] { return MappedFile::open(path); }).value());
 }
 
-driver::LowerOptions to_options(const nb::dict& from) {
-  driver::LowerOptions options;
-  if (const auto status = driver::apply_compile_specs(to_specs(nb::cast<nb::list>(from["compile_specs"])), options); !status.ok())
-    raise(status.error());
-  for (nb::handle name : from["skip_ops"]) options.partition.skip_ops.insert(nb::cast<std::string>(name));
-  options.partition.lower_full_graph = nb::cast<bool>(from["lower_full_graph"]);
-  options.partition.take_over_constant_data = nb::cast<bool>(from["take_over_constant_data"]);
-  options.partition.take_over_mutable_buffer = nb::cast<bool>(from["take_over_mutable_buffer"]);
-  return options;
+CoreMLPartitioner to_partitioner(const nb::dict& from) {
+  CoreMLPartitioner partitioner;
+  for (nb::handle name : from["skip_ops"]) partitioner.skip_ops_for_coreml_delegation.push_back(nb::cast<std::string>(name));
+  partitioner.compile_specs = to_specs(nb::cast<nb::list>(from["compile_specs"]));
+  partitioner.take_over_mutable_buffer = nb::cast<bool>(from["take_over_mutable_buffer"]);
+  partitioner.lower_full_graph = nb::cast<bool>(from["lower_full_graph"]);
+  partitioner.take_over_constant_data = nb::cast<bool>(from["take_over_constant_data"]);
+  return partitioner;
+}
+
+// Which options of a partitioner exclude each other, or nothing.
+std::optional<std::string> check_partitioner(const nb::dict& options) {
+  const Status status = to_partitioner(options).check();
+  return status.ok() ? std::nullopt : std::optional(status.error().what);
+}
+
+// `inputs`: (name, dimensions) of each tensor input, a dimension as a number or (symbol, least size or None, largest or None).
+nb::bytes enumerated_shapes_spec(const nb::list& inputs, const EnumeratedShapes& shapes) {
+  std::vector<executorch::InputShape> all;
+  for (nb::handle input : inputs) {
+    all.push_back({nb::cast<std::string>(input[0]), {}});
+    for (nb::handle dim : input[1]) {
+      if (nb::isinstance<nb::tuple>(dim))
+        all.back().shape.push_back(executorch::SymbolicDim{nb::cast<std::string>(dim[0]), nb::cast<std::optional<int64_t>>(dim[1]),
+                                                           nb::cast<std::optional<int64_t>>(dim[2])});
+      else
+        all.back().shape.push_back(nb::cast<int64_t>(dim));
+    }
+  }
+  const auto spec = executorch::enumerated_shapes_spec(all, shapes);
+  if (!spec.ok()) raise(spec.error());
+  return to_bytes(spec->value);
 }
 
 DType dtype_of(const std::string& name) {
@@ -98,13 +121,13 @@ edge::Literal to_literal(nb::handle value) {
 }
 
 // (name, program, what errors call it, options) of each method; (name, values, structure) of each that returns a constant.
-driver::LoweredProgram lower(const nb::list& methods, const nb::list& constant_methods) {
-  std::vector<driver::Method> all;
+EdgeProgram lower(const nb::list& methods, const nb::list& constant_methods) {
+  std::vector<Method> all;
   for (nb::handle method : methods) {
-    const auto options = to_options(nb::cast<nb::dict>(method[3]));
     auto file = open_program(nb::cast<nb::object>(method[1]), nb::cast<std::string>(method[2]));
-    const auto name = nb::cast<std::string>(method[0]);
-    all.push_back(unlocked([&] { return driver::method_of(name, std::move(file), options); }).value());
+    std::optional<CoreMLPartitioner> partitioner;
+    if (!method[3].is_none()) partitioner = to_partitioner(nb::cast<nb::dict>(method[3]));
+    all.push_back({nb::cast<std::string>(method[0]), ExportedProgram(std::move(file)), std::move(partitioner)});
   }
   std::vector<edge::ConstantMethod> constants;
   for (nb::handle method : constant_methods) {
@@ -113,17 +136,11 @@ driver::LoweredProgram lower(const nb::list& methods, const nb::list& constant_m
     for (nb::handle value : method[1]) constant.values.push_back(to_literal(value));
     constant.structure = nb::cast<std::string>(method[2]);
   }
-  return unlocked([&] { return driver::lower(std::move(all), std::move(constants)); }).value();
+  return unlocked([&] { return lower_methods(all, std::move(constants)); }).value();
 }
 
 std::vector<std::string> method_names(const std::string& path) {
-  const auto methods = unlocked([&]() -> Result<std::vector<driver::Method>> {
-    TRY(auto file, MappedFile::open(path));
-    return driver::methods_of(std::move(file), {});
-  });
-  std::vector<std::string> names;
-  for (const auto& method : methods.value()) names.push_back(method.name);
-  return names;
+  return unlocked([&] { return ExportedProgram(path).method_names(); }).value();
 }
 
 nb::list generate_compile_specs(const std::string& compute_unit, std::optional<int> target, const std::string& precision,
@@ -151,16 +168,20 @@ nb::list generate_compile_specs(const std::string& compute_unit, std::optional<i
 
 NB_MODULE(_cortland, m) {
   using namespace nb::literals;
-  nb::class_<driver::LoweredProgram>(m, "LoweredProgram")
-      .def("report", [](const driver::LoweredProgram& p) { return p.report.json(); }, "What was delegated and what was not, as JSON.")
+  nb::class_<EdgeProgram>(m, "EdgeProgram")
+      .def("report", [](const EdgeProgram& p) { return p.report().json(); }, "What was delegated and what was not, as JSON.")
+      .def("messages", [](const EdgeProgram& p) { return p.report().messages(); }, "What to warn of.")
       .def(
-          "bytes",
-          [](const driver::LoweredProgram& p) { return to_bytes(unlocked([&] { return executorch::pte_bytes(p.program); }).value()); },
+          "bytes", [](const EdgeProgram& p) { return to_bytes(unlocked([&] { return p.to_executorch().buffer(); }).value()); },
           "The whole .pte file.")
       .def(
           "write",
-          [](const driver::LoweredProgram& p, const std::string& path) { std::ignore = unlocked([&] { return driver::write(p, path); }); },
+          [](const EdgeProgram& p, const std::string& path) {
+            std::ignore = unlocked([&] { return p.to_executorch().write_to_file(path); });
+          },
           "path"_a, "Writes the .pte file, weights streamed; it appears under `path` once it is complete.");
+  m.def("check_partitioner", &check_partitioner, "options"_a, "Which options exclude each other, or None.");
+  m.def("enumerated_shapes_spec", &enumerated_shapes_spec, "inputs"_a, "shapes"_a);
   m.def("lower", &lower, "methods"_a, "constant_methods"_a);
   m.def("method_names", &method_names, "program"_a, "What the programs of a .pt2 file are called as methods.");
   m.def("generate_compile_specs", &generate_compile_specs, nb::kw_only(), "compute_unit"_a, "target"_a.none(), "precision"_a,

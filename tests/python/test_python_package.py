@@ -21,6 +21,9 @@ from cortland.exir import to_edge_transform_and_lower
 from cortland.partition import CoreMLPartitioner
 
 
+NOTHING_LEFT_OUT = pytest.mark.filterwarnings("error:.*(runs on the CPU|nothing was skipped):cortland.LoweringWarning")
+
+
 class Small(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -65,7 +68,7 @@ def skips(*names):
     return {"skip_ops_for_coreml_delegation": list(names)}
 
 
-@pytest.mark.filterwarnings("error::cortland.LoweringWarning")
+@NOTHING_LEFT_OUT
 def test_static_example_of_the_page(folder):
     """The page's own flow; only the import lines above differ."""
     case = models.build("mobilenet_v2")  # torchvision's, with seeded weights
@@ -279,13 +282,6 @@ def test_enumerated_shapes_of_a_static_input(small):
         CoreMLBackend.generate_enumerated_shapes_compile_spec(small[0], {"x": [[3, 8], [4, 8]]})
 
 
-def test_enumerated_shapes_are_refused_by_name(two_inputs):
-    specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS18)
-    specs.append(CoreMLBackend.generate_enumerated_shapes_compile_spec(two_inputs, PAGE_SHAPES))
-    with pytest.raises(ct.LoweringError, match="enumerated_shapes"):
-        lower(two_inputs, compile_specs=specs, lower_full_graph=True)
-
-
 def test_single_specs_are_upstreams():
     import coremltools
     from executorch.backends.apple.coreml.compiler import CoreMLBackend as Upstream
@@ -339,7 +335,7 @@ def test_a_skipped_name_that_no_operator_has_is_reported(small):
         lower(small[0], **skips("aten.frobnicate.default"))
 
 
-@pytest.mark.filterwarnings("error::cortland.LoweringWarning")
+@NOTHING_LEFT_OUT
 @pytest.mark.parametrize("name", ["aten.gelu.default", "aten.GELU.default"])
 def test_skipped_names_in_any_case(small, name):
     assert [op["op"] for op in lower(small[0], **skips(name)).report["cpu_ops"]] == ["aten.gelu.default"]
