@@ -5,7 +5,8 @@ function(add_library_and_examples)
   include(GNUInstallDirs)
   # Everything is compiled with hidden visibility; headers that are installed say what they export, except those of base.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/base/diagnostic.cc PROPERTIES COMPILE_OPTIONS -fvisibility=default)
-  add_library(libcortland SHARED $<TARGET_OBJECTS:cortland_cortland>)
+  # The objects themselves: of an archive the linker would take only what the library itself refers to.
+  add_library(libcortland SHARED $<TARGET_OBJECTS:cortland_cortland> $<TARGET_OBJECTS:cortland_driver>)
   set_target_properties(libcortland PROPERTIES OUTPUT_NAME cortland EXPORT_NAME cortland VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_compile_features(libcortland INTERFACE cxx_std_20)
   target_link_libraries(libcortland PRIVATE cortland_driver)

@@ -123,11 +123,13 @@ Result<CoreMLPartitioner> partitioner_of(const LoweringArguments& a) {
 
 }  // namespace
 
+// Lists take one argument at a time, so that a program's name may follow them.
 void add_lowering_options(CLI::App& app, LoweringArguments& a) {
   auto* program =
       app.add_option("program", a.input, "the exported program, a .pt2 file; if it holds several, each becomes a method");
   app.add_option("--method", a.methods, "a method and its exported program, decode=decode.pt2; once for each method")
-      ->excludes(program);
+      ->excludes(program)
+      ->allow_extra_args(false);
   app.add_option("--deployment-target,--minimum-deployment-target", a.target,
                  "oldest system to run on: iOS15 to iOS18, iOS26, or macOS12 to macOS15, ...; not given: the oldest that "
                  "delegates as much as the newest");
@@ -135,7 +137,8 @@ void add_lowering_options(CLI::App& app, LoweringArguments& a) {
   app.add_option("--compute-unit", a.compute_unit, "all (default), cpu_only, cpu_and_gpu or cpu_and_ne");
   app.add_option("--model-type", a.model_type, "model (default), or compiled_model, which takes Apple's compiler");
   app.add_option("--pass-names", a.pass_names, "MIL passes to run, by coremltools' names, in this order; '' for none")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--op-linear-quantizer-config", a.quantizer_config,
                  "how weights are quantised, a JSON object as coremltools' OpLinearQuantizerConfig");
   app.add_option("--compress", a.compress, "how to compress the weights, a JSON file: see docs/compression.md");
@@ -143,8 +146,10 @@ void add_lowering_options(CLI::App& app, LoweringArguments& a) {
       ->allow_extra_args(false);
   app.add_option("--skip-ops,--skip-ops-for-coreml-delegation", a.skip_ops,
                  "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...; '*' for all")
-      ->delimiter(',');
-  app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--take-over-mutable-buffer,!--no-take-over-mutable-buffer", a.take_over_mutable_buffer,
                "buffers that the model writes become Core ML state, from iOS18 on (default), or are passed in and out");
   app.add_flag("--take-over-constant-data,!--no-take-over-constant-data", a.take_over_constant_data,
@@ -153,7 +158,8 @@ void add_lowering_options(CLI::App& app, LoweringArguments& a) {
   app.add_option(
       "--enumerated-shapes", a.enumerated_shapes,
       "the shapes a dynamic input may take, x=1x3x224x224,1x3x256x256; once for each such input; decode:x=... for one method; "
-      "with --lower-full-graph");
+      "with --lower-full-graph")
+      ->allow_extra_args(false);
 }
 
 Result<std::vector<Method>> methods_of(const LoweringArguments& a) {

@@ -120,7 +120,7 @@ Result<std::vector<executorch::BlobFile>> compile_package(const coreml::PackageP
                 fmt::format("`xcrun coremlcompiler compile` failed with exit code {}: {}", ended.code, first_line(log)),
                 std::string(kHelp));
   std::vector<executorch::BlobFile> files;
-  TRY_DO(add_files(out / "model.mlmodelc", root, files));
+  if (fs::is_directory(out / "model.mlmodelc", error)) TRY_DO(add_files(out / "model.mlmodelc", root, files));
   if (files.empty())
     return diag(DiagKind::ToolMissing, "`xcrun coremlcompiler compile` wrote no model.mlmodelc", std::string(kHelp));
   return files;
