@@ -67,7 +67,9 @@ Result<Specs> compile_specs(const LoweringArguments& a) {
   TRY(auto generated, CoreMLBackend::generate_compile_specs(options));
   if (!a.compress.empty()) {
     TRY(const auto file, MappedFile::open(a.compress));
-    TRY(generated.emplace_back(), CoreMLBackend::generate_compression_compile_spec(std::string(as_text(file->bytes()))));
+    auto spec = CoreMLBackend::generate_compression_compile_spec(std::string(as_text(file->bytes())));
+    if (!spec.ok()) spec.error().what = fmt::format("{}: {}", a.compress, spec.error().what);
+    TRY(generated.emplace_back(), std::move(spec));
   }
   if (a.compile_specs.empty()) return generated;
   const bool chosen[] = {!a.compute_unit.empty(), !a.target.empty(), !a.precision.empty(), !a.model_type.empty()};
