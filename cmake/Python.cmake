@@ -1,5 +1,6 @@
 # add_python_module(folder DEPS layer...): the folder src/<folder> as the extension module cortland._cortland, when
 # CORTLAND_PYTHON is on. nanobind says where it is: `python -m nanobind --cmake_dir`, which scikit-build-core passes by itself.
+# <build>/python is then a folder for PYTHONPATH with the whole package: the module, and links to the sources of python/cortland.
 function(add_python_module name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   if(NOT CORTLAND_PYTHON)
@@ -12,6 +13,14 @@ function(add_python_module name)
   list(TRANSFORM ARG_DEPS PREPEND cortland_)
   target_link_libraries(cortland_python PRIVATE ${ARG_DEPS})
   target_link_options(cortland_python PRIVATE -Wl,--exclude-libs,ALL)
-  set_target_properties(cortland_python PROPERTIES OUTPUT_NAME _cortland)
+  set(package ${CMAKE_BINARY_DIR}/python/cortland)
+  set_target_properties(cortland_python PROPERTIES OUTPUT_NAME _cortland LIBRARY_OUTPUT_DIRECTORY ${package})
+  file(GLOB modules CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/python/cortland/*)
+  list(FILTER modules EXCLUDE REGEX "/__pycache__$")
+  file(MAKE_DIRECTORY ${package})
+  foreach(module ${modules})
+    get_filename_component(file ${module} NAME)
+    file(CREATE_LINK ${module} ${package}/${file} SYMBOLIC)
+  endforeach()
   install(TARGETS cortland_python LIBRARY DESTINATION cortland COMPONENT python)
 endfunction()

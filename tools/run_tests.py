@@ -113,17 +113,29 @@ def have_venv():
     return subprocess.run([str(ROOT / "tools" / "venv.sh")], stdout=sys.stdout, stderr=subprocess.STDOUT).returncode == 0
 
 
-def python():
+def have_package():
+    """Whether the Python package is built in the release tree; the tests import it from there, installed or not."""
+    return subprocess.run([str(ROOT / "tools" / "build_python.sh")], stdout=sys.stdout, stderr=subprocess.STDOUT).returncode == 0
+
+
+def run_pytest(folder):
     if not have_venv():
-        return skip("the Python suite: its virtual environment could not be made (see above)")
-    report = RESULTS / "python.xml"
+        return skip(f"{folder.relative_to(ROOT)}: its virtual environment could not be made (see above)")
+    if not have_package():
+        return Count(failed=1)
+    report = RESULTS / f"{folder.name}.xml"
     report.unlink(missing_ok=True)
+    path = os.pathsep.join(filter(None, [str(BUILD / "python"), os.environ.get("PYTHONPATH")]))
     code = subprocess.run([str(VENV_PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={report}"],
-                          cwd=ROOT / "tests" / "python", env=os.environ | {"HF_HUB_OFFLINE": "1"}).returncode
+                          cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": path}).returncode
     total = count_junit(report) if report.exists() else Count()
     if code != 0 and total.failed == 0:
         total.failed = 1
     return total
+
+
+def python():
+    return run_pytest(ROOT / "tests" / "python")
 
 
 def corpus():

@@ -11,7 +11,7 @@ import sys
 import pytest
 import torch
 
-pytest.importorskip("cortland", reason="the package is not installed: tools/install_package.sh")
+pytest.importorskip("cortland", reason="the package is not built: tools/build_python.sh")
 
 import cortland as ct
 import models
