@@ -1,12 +1,11 @@
 """to_edge_transform_and_lower: from an exported program to a .pte."""
 
-import io
 import json
 import os
 import sys
 import warnings
 
-from . import _cortland
+from . import _cortland, handover
 from .constant_methods import returned
 from .errors import LoweringError, LoweringWarning
 from .partition import CoreMLPartitioner
@@ -61,7 +60,7 @@ def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=Non
     partitioners = partitioner if isinstance(partitioner, dict) else dict.fromkeys(programs, partitioner)
     if unknown := [name for name in partitioners if name not in programs]:
         raise LoweringError(f"partitioner: there is no method '{unknown[0]}'", help=f"the methods are {', '.join(programs)}")
-    methods = [(name, *_program_bytes(program), _options(partitioners.get(name))) for name, program in programs.items()]
+    methods = [(name, *_program_parts(program), _options(partitioners.get(name))) for name, program in programs.items()]
     constants = [(name, *returned(name, value)) for name, value in (constant_methods or {}).items()]
     lowered = _cortland.lower(methods, constants)
     for message in lowered.messages():
@@ -92,13 +91,12 @@ def _options(partitioner):
     return partitioners[0].options() if partitioners else None
 
 
-def _program_bytes(program):
-    """The path of a .pt2 file, or the bytes of one that is never written."""
+def _program_parts(program):
+    """What the native side reads, what its errors call it, and the tensors that lie in memory."""
     if isinstance(program, (str, os.PathLike)):
-        return os.fspath(program), os.fspath(program)
+        return os.fspath(program), os.fspath(program), []
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(program, torch.export.ExportedProgram):
         raise TypeError(f"{type(program).__qualname__} is neither a torch.export.ExportedProgram nor the path of a .pt2 file")
-    archive = io.BytesIO()
-    torch.export.save(program, archive)
-    return archive.getbuffer(), "the exported program"
+    archive, tensors = handover.exported(program)
+    return archive, "the exported program", tensors

@@ -94,9 +94,16 @@ Result<OutputFile> OutputFile::create(const std::filesystem::path& destination) 
   return file;
 }
 
+OutputFile OutputFile::in_memory(std::span<std::byte> memory) {
+  OutputFile file;
+  file.memory_ = memory;
+  return file;
+}
+
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : destination_(std::move(other.destination_)),
       temporary_(std::move(other.temporary_)),
+      memory_(other.memory_),
       fd_(std::exchange(other.fd_, -1)),
       size_(other.size_) {}
 
@@ -107,6 +114,11 @@ OutputFile::~OutputFile() {
 }
 
 Status OutputFile::write_at(uint64_t offset, Bytes bytes) {
+  if (fd_ < 0) {
+    CHECK(offset <= memory_.size() && bytes.size() <= memory_.size() - offset, "a file in memory turned out larger than planned");
+    if (!bytes.empty()) std::memcpy(memory_.data() + offset, bytes.data(), bytes.size());
+    return {};
+  }
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = pwrite(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
@@ -124,6 +136,7 @@ Status OutputFile::append(Bytes bytes) {
 }
 
 Status OutputFile::commit() {
+  if (fd_ < 0) return {};
   const bool closed = ::close(std::exchange(fd_, -1)) == 0;
   if (!closed || ::rename(temporary_.c_str(), destination_.c_str()) != 0) {
     auto error = system_error("write", destination_);

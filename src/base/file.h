@@ -1,5 +1,6 @@
 // Reading and writing files. MappedFile is immutable and shared by all who view its bytes; OutputFile writes beside its
-// destination and appears there only on commit(), so a failed command leaves nothing behind.
+// destination and appears there only on commit(), so a failed command leaves nothing behind. It can also stand for a file
+// that is memory of the caller's.
 #pragma once
 
 #include <cstddef>
@@ -47,6 +48,8 @@ class MappedFile {
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::filesystem::path& destination);
+  // Fills `memory`, which outlives the result; nothing can be written past its end. Bytes that nobody writes stay as they are.
+  static OutputFile in_memory(std::span<std::byte> memory);
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();  // removes the temporary unless committed
@@ -59,7 +62,8 @@ class OutputFile {
  private:
   OutputFile() = default;
   std::filesystem::path destination_, temporary_;
-  int fd_ = -1;
+  std::span<std::byte> memory_;
+  int fd_ = -1;  // none: in memory
   uint64_t size_ = 0;
 };
 

@@ -35,12 +35,12 @@ Result<std::vector<driver::Method>> driver_methods(const std::vector<Method>& me
   }
   std::vector<driver::Method> all;
   for (size_t i = 0; i < methods.size(); ++i) {
-    TRY(auto file, methods[i].program.open());
+    TRY(const auto source, methods[i].program.open());
     if (methods[i].name.empty()) {
-      TRY(auto own, driver::methods_of(std::move(file), options[i]));
+      TRY(auto own, driver::methods_of(*source, options[i]));
       std::ranges::move(own, std::back_inserter(all));
     } else {
-      TRY(all.emplace_back(), driver::method_of(methods[i].name, std::move(file), options[i]));
+      TRY(all.emplace_back(), driver::method_of(methods[i].name, *source, options[i]));
     }
   }
   return all;
@@ -48,17 +48,21 @@ Result<std::vector<driver::Method>> driver_methods(const std::vector<Method>& me
 
 }  // namespace
 
-ExportedProgram::ExportedProgram(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {}
+ExportedProgram::ExportedProgram(std::shared_ptr<const MappedFile> file)
+    : source_(std::make_shared<const torch::Pt2Source>(std::move(file))) {}
 
-Result<std::shared_ptr<const MappedFile>> ExportedProgram::open() const {
-  if (file_) return file_;
-  return MappedFile::open(path_);
+ExportedProgram::ExportedProgram(std::shared_ptr<const torch::Pt2Source> source) : source_(std::move(source)) {}
+
+Result<std::shared_ptr<const torch::Pt2Source>> ExportedProgram::open() const {
+  if (source_) return source_;
+  TRY(auto file, MappedFile::open(path_));
+  return std::make_shared<const torch::Pt2Source>(std::move(file));
 }
 
 Result<std::vector<std::string>> ExportedProgram::method_names() const {
   return guarded([&]() -> Result<std::vector<std::string>> {
-    TRY(auto file, open());
-    TRY(const auto methods, driver::methods_of(std::move(file), {}));
+    TRY(const auto source, open());
+    TRY(const auto methods, driver::methods_of(*source, {}));
     std::vector<std::string> names;
     for (const auto& method : methods) names.push_back(method.name);
     return names;
@@ -93,6 +97,10 @@ ExecutorchProgram EdgeProgram::to_executorch() const {
 
 Result<std::string> ExecutorchProgram::buffer() const {
   return guarded([&] { return executorch::pte_bytes(lowered_->program); });
+}
+
+Status ExecutorchProgram::write_to_memory(const std::function<std::span<std::byte>(uint64_t size)>& allocate) const {
+  return guarded([&] { return executorch::write_pte(lowered_->program, allocate); });
 }
 
 Status ExecutorchProgram::write_to_file(const std::filesystem::path& path) const {

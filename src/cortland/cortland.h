@@ -13,9 +13,11 @@
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,9 @@
 namespace cortland {
 
 class MappedFile;
+namespace torch {
+struct Pt2Source;
+}
 namespace driver {
 struct LoweredProgram;
 }
@@ -48,14 +53,15 @@ class ExportedProgram {
     requires(std::constructible_from<std::filesystem::path, const Path&> && !std::same_as<Path, ExportedProgram>)
   ExportedProgram(const Path& pt2) : path_(pt2) {}  // NOLINT: a path stands for its program
   explicit ExportedProgram(std::shared_ptr<const MappedFile> file);
+  explicit ExportedProgram(std::shared_ptr<const torch::Pt2Source> source);
   // FileNotFound, FileAccess.
-  Result<std::shared_ptr<const MappedFile>> open() const;
+  Result<std::shared_ptr<const torch::Pt2Source>> open() const;
   // Names of the programs as methods: "forward" for the one that torch.export.save() wrote.
   Result<std::vector<std::string>> method_names() const;
 
  private:
   std::filesystem::path path_;
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const torch::Pt2Source> source_;
 };
 
 // The shapes that dynamic inputs may take, by input. The lists are matched by position: the first shapes go together.
@@ -101,8 +107,10 @@ struct CoreMLPartitioner {
 // A program for the ExecuTorch runtime.
 class ExecutorchProgram {
  public:
-  // The whole .pte file in memory; it is put together in a temporary file first.
+  // The whole .pte file in memory.
   Result<std::string> buffer() const;
+  // The same in memory of its size, which `allocate` gives and has filled with zeros.
+  Status write_to_memory(const std::function<std::span<std::byte>(uint64_t size)>& allocate) const;
   // Streams the file to `path`, where it appears once it is complete.
   Status write_to_file(const std::filesystem::path& path) const;
 

@@ -226,14 +226,14 @@ Status plan_methods(std::vector<Lowering>& lowerings, ProgramDelegates made, exe
 
 }  // namespace
 
-Result<std::vector<Method>> methods_of(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
-  TRY(const auto names, torch::program_names(pt2));
+Result<std::vector<Method>> methods_of(const torch::Pt2Source& pt2, const LowerOptions& options) {
+  TRY(const auto names, torch::program_names(pt2.archive));
   std::vector<Method> methods;
   for (const auto& name : names) methods.push_back({name == torch::kUnnamedProgram ? "forward" : name, pt2, name, options});
   return methods;
 }
 
-Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2, const LowerOptions& options) {
+Result<Method> method_of(std::string name, const torch::Pt2Source& pt2, const LowerOptions& options) {
   TRY(auto methods, methods_of(pt2, options));
   if (methods.size() == 1) methods[0].name = name;
   std::vector<std::string> names;
@@ -241,7 +241,7 @@ Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2
     if (method.name == name) return std::move(method);
     names.push_back(method.name);
   }
-  return diag(DiagKind::BadOption, fmt::format("'{}' has no program '{}', only {}", pt2->name(), name, fmt::join(names, ", ")),
+  return diag(DiagKind::BadOption, fmt::format("'{}' has no program '{}', only {}", pt2.archive->name(), name, fmt::join(names, ", ")),
               "call the method like one of its programs");
 }
 

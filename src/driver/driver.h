@@ -13,6 +13,7 @@
 #include "edge/constant_method.h"
 #include "executorch/compile_specs.h"
 #include "partition/partition.h"
+#include "torch/pt2_source.h"
 
 namespace cortland::driver {
 
@@ -33,15 +34,15 @@ struct LowerOptions {
 // One method of a program: where its exported program is, and how it is lowered.
 struct Method {
   std::string name;
-  std::shared_ptr<const MappedFile> pt2;
+  torch::Pt2Source pt2;
   std::string program;  // which one, if the file holds several
   LowerOptions options;
 };
 
 // The programs of a .pt2 file as methods under their own names. One that torch.export.save wrote has none: it is "forward".
-Result<std::vector<Method>> methods_of(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
+Result<std::vector<Method>> methods_of(const torch::Pt2Source& pt2, const LowerOptions& options);
 // A method of any name made of the file's only program; of several programs, the one that has the name.
-Result<Method> method_of(std::string name, std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
+Result<Method> method_of(std::string name, const torch::Pt2Source& pt2, const LowerOptions& options);
 
 // A lowered program before it is written. Holds what its bytes are made of; movable; for one thread.
 struct LoweredProgram {
@@ -50,7 +51,7 @@ struct LoweredProgram {
   LowerReport report;
 };
 
-// Keeps the files alive as long as the result, which streams weights out of them.
+// Keeps the files and tensors alive as long as the result, which streams weights out of them.
 Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::ConstantMethod> constants = {});
 // All the programs of a file.
 Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);

@@ -1,10 +1,5 @@
 #include "executorch/byte_source.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <atomic>
-
 namespace cortland::executorch {
 
 Status ByteSource::write_to(OutputFile& out, uint64_t offset) const {
@@ -26,23 +21,10 @@ ByteSource streamed_bytes(uint64_t size, std::function<Status(OutputFile&, uint6
 }
 
 Result<std::string> read_all(const ByteSource& source) {
-  if (source.in_memory()) return std::string(as_text(source.memory));
-  return collect([&](OutputFile& out) { return source.write_to(out, 0); });
-}
-
-Result<std::string> collect(const std::function<Status(OutputFile&)>& write) {
-  static std::atomic<unsigned> counter{0};
-  std::error_code error;
-  const auto folder = std::filesystem::temp_directory_path(error);
-  if (error) return diag(DiagKind::FileAccess, fmt::format("no folder for temporary files: {}", error.message()));
-  const auto path = folder / fmt::format("cortland.{}.{}", getpid(), counter++);
-  TRY(auto out, OutputFile::create(path));
-  TRY_DO(write(out));
-  TRY_DO(out.commit());
-  auto file = MappedFile::open(path);
-  std::filesystem::remove(path, error);
-  if (!file.ok()) return std::move(file).error();
-  return std::string(as_text((*file)->bytes()));
+  std::string bytes(source.size, '\0');
+  auto memory = OutputFile::in_memory(std::as_writable_bytes(std::span(bytes)));
+  TRY_DO(source.write_to(memory, 0));
+  return bytes;
 }
 
 }  // namespace cortland::executorch

@@ -25,10 +25,8 @@ ByteSource owned_bytes(std::string bytes);
 ByteSource viewed_bytes(Bytes bytes, std::shared_ptr<const void> owner = {});
 ByteSource streamed_bytes(uint64_t size, std::function<Status(OutputFile&, uint64_t)> write);
 
-// A source as one string, by way of a temporary file when it is streamed.
+// A source as one string.
 Result<std::string> read_all(const ByteSource& source);
-// What `write` puts into a fresh file, as one string.
-Result<std::string> collect(const std::function<Status(OutputFile&)>& write);
 
 inline constexpr uint64_t round_up(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;

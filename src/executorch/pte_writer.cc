@@ -33,26 +33,56 @@ void insert_header(std::string& table, uint64_t segment_base, uint64_t data_size
   put(table, 32, data_size, 8);
 }
 
-}  // namespace
+// A file of which everything is known but the content of its segments.
+struct FilePlan {
+  std::string table;  // header included
+  PteLayout layout;
+  uint64_t base = 0, size = 0;  // start of the segments, end of the file
+};
 
-Status write_pte(const PteProgram& program, OutputFile& out) {
-  CHECK(out.size() == 0, "a .pte starts at the beginning of its file");
+Result<FilePlan> plan_file(const PteProgram& program) {
   TRY_DO(validate(program));
-  const auto layout = lay_out(program);
-  auto table = encode_program(program, layout);
-  if (layout.data_size == 0) {
-    table.resize(std::max(table.size(), kSmallestFile));
-    return out.append(as_bytes(table));
+  FilePlan plan;
+  plan.layout = lay_out(program);
+  plan.table = encode_program(program, plan.layout);
+  if (plan.layout.data_size == 0) {
+    plan.table.resize(std::max(plan.table.size(), kSmallestFile));
+    plan.size = plan.table.size();
+    return plan;
   }
-  const uint64_t base = round_up(table.size() + kHeaderSize, layout.alignment);
-  insert_header(table, base, layout.data_size);
-  TRY_DO(out.append(as_bytes(table)));
-  for (const auto& piece : layout.pieces) TRY_DO(piece.bytes->write_to(out, base + piece.offset));
+  plan.base = round_up(plan.table.size() + kHeaderSize, plan.layout.alignment);
+  plan.size = plan.base + plan.layout.data_size;
+  insert_header(plan.table, plan.base, plan.layout.data_size);
+  return plan;
+}
+
+Status write(const FilePlan& plan, OutputFile& out) {
+  CHECK(out.size() == 0, "a .pte starts at the beginning of its file");
+  TRY_DO(out.append(as_bytes(plan.table)));
+  for (const auto& piece : plan.layout.pieces) TRY_DO(piece.bytes->write_to(out, plan.base + piece.offset));
   return {};
 }
 
+}  // namespace
+
+Status write_pte(const PteProgram& program, OutputFile& out) {
+  TRY(const FilePlan file, plan_file(program));
+  return write(file, out);
+}
+
+Status write_pte(const PteProgram& program, const std::function<std::span<std::byte>(uint64_t size)>& allocate) {
+  TRY(const FilePlan file, plan_file(program));
+  auto out = OutputFile::in_memory(allocate(file.size));
+  return write(file, out);
+}
+
 Result<std::string> pte_bytes(const PteProgram& program) {
-  return collect([&](OutputFile& out) { return write_pte(program, out); });
+  std::string bytes;
+  TRY_DO(write_pte(program, [&](uint64_t size) {
+    bytes.resize(size);
+    return std::as_writable_bytes(std::span(bytes));
+  }));
+  return bytes;
 }
 
 }  // namespace cortland::executorch

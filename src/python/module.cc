@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
 #include <tuple>
 
 #include "cortland/methods.h"
@@ -57,11 +58,19 @@ nb::list from_specs(const std::vector<executorch::CompileSpec>& specs) {
   return pairs;
 }
 
-// The file's path, or an object that holds its bytes.
-std::shared_ptr<const MappedFile> open_program(const nb::object& program, const std::string& name) {
-  if (!nb::isinstance<nb::str>(program)) return view_object(program, name);
-  const std::string path = nb::cast<std::string>(program);
-  return std::move(unlocked([&] { return MappedFile::open(path); }).value());
+// The file's path, or an object that holds its bytes; with tensors that lie elsewhere.
+torch::Pt2Source open_program(const nb::object& program, const std::string& name, const nb::list& tensors) {
+  torch::Pt2Source source;
+  if (nb::isinstance<nb::str>(program)) {
+    const std::string path = nb::cast<std::string>(program);
+    source.archive = std::move(unlocked([&] { return MappedFile::open(path); }).value());
+  } else {
+    source.archive = view_object(program, name);
+  }
+  auto views = view_tensors(tensors);
+  if (!views.ok()) raise(views.error());
+  source.tensors = std::move(*views);
+  return source;
 }
 
 CoreMLPartitioner to_partitioner(const nb::dict& from) {
@@ -120,14 +129,14 @@ edge::Literal to_literal(nb::handle value) {
   return static_cast<int64_t>(*type);
 }
 
-// (name, program, what errors call it, options) of each method; (name, values, structure) of each that returns a constant.
+// (name, program, what errors call it, its tensors, options) of each method; (name, values, structure) of each that returns a constant.
 EdgeProgram lower(const nb::list& methods, const nb::list& constant_methods) {
   std::vector<Method> all;
   for (nb::handle method : methods) {
-    auto file = open_program(nb::cast<nb::object>(method[1]), nb::cast<std::string>(method[2]));
+    auto source = open_program(nb::cast<nb::object>(method[1]), nb::cast<std::string>(method[2]), nb::cast<nb::list>(method[3]));
     std::optional<CoreMLPartitioner> partitioner;
-    if (!method[3].is_none()) partitioner = to_partitioner(nb::cast<nb::dict>(method[3]));
-    all.push_back({nb::cast<std::string>(method[0]), ExportedProgram(std::move(file)), std::move(partitioner)});
+    if (!method[4].is_none()) partitioner = to_partitioner(nb::cast<nb::dict>(method[4]));
+    all.push_back({nb::cast<std::string>(method[0]), ExportedProgram(std::make_shared<const torch::Pt2Source>(std::move(source))), std::move(partitioner)});
   }
   std::vector<edge::ConstantMethod> constants;
   for (nb::handle method : constant_methods) {
@@ -137,6 +146,26 @@ EdgeProgram lower(const nb::list& methods, const nb::list& constant_methods) {
     constant.structure = nb::cast<std::string>(method[2]);
   }
   return unlocked([&] { return lower_methods(all, std::move(constants)); }).value();
+}
+
+// Memory of a new bytes object, zeroed. Called without the GIL.
+struct NewBytes {
+  nb::bytes object = nb::bytes("", 0);
+
+  std::span<std::byte> operator()(uint64_t size) {
+    nb::gil_scoped_acquire gil;
+    object = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+    if (!object.is_valid()) throw nb::python_error();
+    auto* data = reinterpret_cast<std::byte*>(PyBytes_AS_STRING(object.ptr()));
+    std::memset(data, 0, size);
+    return {data, size};
+  }
+};
+
+nb::bytes pte_bytes(const EdgeProgram& program) {
+  NewBytes bytes;
+  std::ignore = unlocked([&] { return program.to_executorch().write_to_memory(std::ref(bytes)); });
+  return bytes.object;
 }
 
 std::vector<std::string> method_names(const std::string& path) {
@@ -171,9 +200,7 @@ NB_MODULE(_cortland, m) {
   nb::class_<EdgeProgram>(m, "EdgeProgram")
       .def("report", [](const EdgeProgram& p) { return p.report().json(); }, "What was delegated and what was not, as JSON.")
       .def("messages", [](const EdgeProgram& p) { return p.report().messages(); }, "What to warn of.")
-      .def(
-          "bytes", [](const EdgeProgram& p) { return to_bytes(unlocked([&] { return p.to_executorch().buffer(); }).value()); },
-          "The whole .pte file.")
+      .def("bytes", &pte_bytes, "The whole .pte file.")
       .def(
           "write",
           [](const EdgeProgram& p, const std::string& path) {

@@ -6,6 +6,7 @@
 #include "torch/graph_reader.h"
 #include "torch/pt2_archive.h"
 #include "torch/pt2_signature.h"
+#include "torch/pt2_source.h"
 #include "torch/pt2_weights.h"
 #include "torch/subclass_inputs.h"
 
@@ -107,7 +108,7 @@ Status read_graph(const Json& module, MetaReader& metas, Pt2Weights& weights, Gr
   return resolve_subclass_inputs(graph, std::move(subclasses), weights);
 }
 
-Result<Graph> read_program(const Pt2Archive& archive) {
+Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string, Weight>& tensors) {
   TRY(const auto document, archive.program());
   const Json program = document.root();
   TRY(const auto version, read_schema_version(program));
@@ -116,7 +117,7 @@ Result<Graph> read_program(const Pt2Archive& archive) {
   TRY_DO(read_dialect(program, graph));
   MetaReader metas(*graph.dims);
   TRY_DO(read_range_constraints(program, metas.sizes()));
-  TRY(auto weights, Pt2Weights::open(archive));
+  TRY(auto weights, Pt2Weights::open(archive, tensors));
   TRY(const Json module, program.field("graph_module"));
   TRY_DO(read_graph(module, metas, weights, graph));
   TRY_DO(read_pytrees(module, graph));
@@ -126,12 +127,16 @@ Result<Graph> read_program(const Pt2Archive& archive) {
 
 }  // namespace
 
-Result<Graph> read_pt2(std::shared_ptr<const MappedFile> file, const std::string& model_name) {
-  TRY(const auto archive, Pt2Archive::open(std::move(file), model_name));
-  auto graph = read_program(archive);
+Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name) {
+  TRY(const auto archive, Pt2Archive::open(source.archive, model_name));
+  auto graph = read_program(archive, source.tensors);
   if (!graph) return std::move(graph).error();
   TRY_DO(verify(*graph));
   return graph;
+}
+
+Result<Graph> read_pt2(std::shared_ptr<const MappedFile> file, const std::string& model_name) {
+  return read_pt2(Pt2Source(std::move(file)), model_name);
 }
 
 Result<Graph> read_pt2(const std::string& path, const std::string& model_name) {

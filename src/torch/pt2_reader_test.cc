@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "torch/pt2_source.h"
 #include "torch/test_pt2.h"
 
 namespace cortland::torch {
@@ -35,6 +36,17 @@ std::string with_arg(std::string_view arg) { return with_node(R"([{"name": "a", 
 std::string sized(std::string_view expression) {
   const auto size = R"({"as_expr": {"expr_str": ")" + std::string(expression) + R"(", "hint": null}})";
   return replaced(kProgram, "\"x\": " + meta(), "\"x\": " + meta(size));
+}
+
+TEST(ReadPt2, TensorsInMemoryGoBeforeThoseOfTheFile) {
+  Pt2Source source(MappedFile::from_bytes(archive::test::make_zip(test::parts(Files{.payload = ""})), "test.pt2"));
+  EXPECT_EQ(kind(read_pt2(source)), DiagKind::WeightsMissing);
+  source.tensors["w"] = Weight::floats({3, 4});
+  const auto graph = read_pt2(source);
+  ASSERT_TRUE(graph.ok()) << what(graph);
+  EXPECT_EQ(graph->inputs[0].data.to_floats(), (std::vector<float>{3, 4}));
+  source.tensors["w"] = Weight::ints({3, 4});
+  EXPECT_THAT(what(read_pt2(source)), HasSubstr("the graph expects"));
 }
 
 TEST(ReadPt2, SmallestProgram) {

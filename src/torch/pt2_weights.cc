@@ -52,8 +52,8 @@ Result<Weight> view_storage(const std::string& name, std::shared_ptr<const Mappe
 
 }  // namespace
 
-Result<Pt2Weights> Pt2Weights::open(const Pt2Archive& archive) {
-  Pt2Weights weights(archive);
+Result<Pt2Weights> Pt2Weights::open(const Pt2Archive& archive, const std::map<std::string, Weight>& elsewhere) {
+  Pt2Weights weights(archive, elsewhere);
   TRY_DO(weights.open_section(TensorSection::Weights));
   TRY_DO(weights.open_section(TensorSection::Constants));
   return weights;
@@ -94,6 +94,7 @@ Status Pt2Weights::read_pickle(Section& section, const ZipEntry& entry) {
 }
 
 Result<StoredTensor> Pt2Weights::find(TensorSection which, const std::string& name) {
+  if (const auto it = elsewhere_->find(name); it != elsewhere_->end()) return StoredTensor{it->second, {}, nullptr};
   const Section& section = which == TensorSection::Weights ? weights_ : constants_;
   if (const auto it = section.raw.find(name); it != section.raw.end()) return raw_tensor(which, name, it->second);
   if (const auto it = section.pickled.find(name); it != section.pickled.end())
@@ -157,7 +158,9 @@ Result<StoredTensor> Pt2Weights::inner(const StoredTensor& outer, const std::str
   if (!value)
     return bad(name, fmt::format("is a {} without the attribute '{}'", printable(outer.save->class_name(*outer.subclass)),
                                  printable(attribute)));
-  return saved_tensor(fmt::format("{}.{}", name, attribute), outer.save, *value);
+  const std::string full_name = fmt::format("{}.{}", name, attribute);
+  if (const auto it = elsewhere_->find(full_name); it != elsewhere_->end()) return StoredTensor{it->second, {}, nullptr};
+  return saved_tensor(full_name, outer.save, *value);
 }
 
 Result<std::shared_ptr<const MappedFile>> Pt2Weights::inflated(const ZipEntry& entry) {

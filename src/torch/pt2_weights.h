@@ -1,8 +1,10 @@
 // The tensors of a .pt2 file by fully qualified name, whichever way its version stores them: raw payloads that a config
-// describes (torch 2.9 and newer), one pickle (before), or pickled tensor subclasses. Bytes stay in the mapped file. Used by
-// the reader of one program, after which the Weights live on; not synchronised. The archive outlives it.
+// describes (torch 2.9 and newer), one pickle (before), or pickled tensor subclasses. Bytes stay in the mapped file. Tensors
+// that lie elsewhere go before those of the file. Used by the reader of one program, after which the Weights live on; not
+// synchronised. The archive and the table of other tensors outlive it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -22,7 +24,7 @@ struct StoredTensor {
 
 class Pt2Weights {
  public:
-  static Result<Pt2Weights> open(const Pt2Archive& archive);
+  static Result<Pt2Weights> open(const Pt2Archive& archive, const std::map<std::string, Weight>& elsewhere);
 
   Result<StoredTensor> find(TensorSection section, const std::string& name);
   // The tensor that a subclass keeps under `attribute`.
@@ -36,7 +38,7 @@ class Pt2Weights {
     std::unordered_map<std::string_view, const archive::SavedValue*> pickled;  // by name, in `save`
   };
 
-  explicit Pt2Weights(const Pt2Archive& archive) : archive_(&archive) {}
+  Pt2Weights(const Pt2Archive& archive, const std::map<std::string, Weight>& elsewhere) : archive_(&archive), elsewhere_(&elsewhere) {}
   Status open_section(TensorSection section);
   Status read_config(Section& section, const archive::ZipEntry& entry);
   Status read_pickle(Section& section, const archive::ZipEntry& entry);
@@ -47,6 +49,7 @@ class Pt2Weights {
   Result<std::shared_ptr<const MappedFile>> inflated(const archive::ZipEntry& entry);
 
   const Pt2Archive* archive_;
+  const std::map<std::string, Weight>* elsewhere_;
   Section weights_, constants_;
   std::unordered_map<const archive::ZipEntry*, std::shared_ptr<const MappedFile>> inflated_;
   std::unordered_map<const archive::ZipEntry*, std::shared_ptr<const archive::TorchSave>> saves_;
