@@ -87,8 +87,8 @@ Result<CompileSpec> CoreMLBackend::generate_enumerated_shapes_compile_spec(const
                                                                            const EnumeratedShapes& shapes,
                                                                            const std::string& method) {
   return guarded([&]() -> Result<CompileSpec> {
-    TRY(auto file, program.open());
-    TRY(const auto found, driver::method_of(method, std::move(file), {}));
+    TRY(const auto source, program.open());
+    TRY(const auto found, driver::method_of(method, *source, {}));
     TRY(const auto graph, torch::read_pt2(found.pt2, found.program));
     return executorch::enumerated_shapes_spec(tensor_inputs(graph), shapes);
   });

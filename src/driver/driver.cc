@@ -9,6 +9,7 @@
 
 #include "coreml/package_writer.h"
 #include "driver/buffer_use.h"
+#include "driver/compress.h"
 #include "driver/coreml_compiler.h"
 #include "driver/delegates.h"
 #include "executorch/pte_writer.h"
@@ -20,6 +21,19 @@
 #include "torch_passes/share_weights.h"
 
 namespace cortland::driver {
+Status compress(std::span<mil::Program* const> programs, const LowerOptions& options, MethodReport& report) {
+  if (!options.compression) return {};
+  const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
+  compression::Report total;
+  for (mil::Program* program : programs) {
+    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = neural_engine}));
+    compression::merge(total, std::move(done));
+  }
+  report.compression = {total.weights, total.bytes_before, total.bytes_after};
+  report.warnings.insert(report.warnings.end(), total.warnings.begin(), total.warnings.end());
+  return {};
+}
+
 namespace {
 
 std::string lower_case(std::string text) {
@@ -52,20 +66,6 @@ void report_unknown_skips(std::set<std::string> names, std::span<const Method> m
       if (skip != "*" && !names.count(skip)) unknown.insert(skip);
   for (const auto& skip : unknown)
     report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
-}
-
-// Compresses the weights of programs as the options say.
-Status compress(std::span<mil::Program* const> programs, const LowerOptions& options, MethodReport& report) {
-  if (!options.compression) return {};
-  const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
-  compression::Report total;
-  for (mil::Program* program : programs) {
-    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = neural_engine}));
-    compression::merge(total, std::move(done));
-  }
-  report.compression = {total.weights, total.bytes_before, total.bytes_after};
-  report.warnings.insert(report.warnings.end(), total.warnings.begin(), total.warnings.end());
-  return {};
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {

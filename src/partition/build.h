@@ -22,4 +22,8 @@ struct Part {
 Result<Delegate> build_delegate(const torch::Graph& graph, const Part& part, const std::vector<torch::ValueId>& required,
                                 const PartitionOptions& options);
 
+// The whole graph as one delegate: user inputs and outputs in order. options.lower_full_graph is set. A buffer that cannot become
+// a state is an error, or noted in `kept_outside` and then an input and an output.
+Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& options, std::vector<Diagnostic>* kept_outside);
+
 }  // namespace cortland::partition

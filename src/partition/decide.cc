@@ -162,7 +162,8 @@ class Decider {
   }
 
   bool skipped_by_name(const torch::Node& node) const {
-    return options_.skip_ops.count("*") || options_.skip_ops.count(lower_case(node.target)) || options_.skip_ops.count(lower_case(edge_name(node.target)));
+    const auto& skip = options_.skip_ops;
+    return options_.cpu_nodes.count(node.name) || skip.count("*") || skip.count(lower_case(node.target)) || skip.count(lower_case(edge_name(node.target)));
   }
 
   Diagnostic skip_reason(const torch::Node& node) const {

@@ -24,4 +24,7 @@ mil::Type border_type(const TensorType& type, mil::Target target);
 // Weights a delegate may hold as constants: parameters, buffers that nobody writes, tensor constants.
 bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input, const PartitionOptions& options);
 
+// Why a mutated buffer cannot be a Core ML state, or nothing. States start at zero, are float16 and have a fixed shape.
+std::string why_not_state(const torch::Graph& graph, const torch::GraphInput& buffer, const PartitionOptions& options);
+
 }  // namespace cortland::partition

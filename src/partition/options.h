@@ -16,6 +16,7 @@ struct PartitionOptions {
   mil::Target target = mil::Target::iOS15;
   DType float_type = DType::F16;            // compute_precision
   std::set<std::string> skip_ops;           // lower case; exported or edge names, "aten.conv2d.default"; "*": all
+  std::set<std::string> cpu_nodes;          // nodes that stay outside of Core ML, by name
   bool lower_full_graph = false;
   bool take_over_constant_data = true;
   bool take_over_mutable_buffer = true;

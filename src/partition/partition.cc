@@ -118,8 +118,9 @@ bool all_zero(const Weight& w) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
 }
 
-// Why a mutated buffer cannot be a Core ML state, or nothing. States start at zero, are float16 and have a fixed shape.
-std::string why_not_state(const torch::Graph& graph, const GraphInput& buffer, const PartitionOptions& options) {
+}  // namespace
+
+std::string why_not_state(const torch::Graph& graph, const torch::GraphInput& buffer, const PartitionOptions& options) {
   const TensorType& type = graph.type(buffer.value);
   if (!is_float(type.dtype)) return fmt::format("it holds {}, and Core ML states are float16", torch_name(type.dtype));
   if (options.float_type == DType::F32) return "float32 precision was asked for, and Core ML states are float16";
@@ -129,6 +130,8 @@ std::string why_not_state(const torch::Graph& graph, const GraphInput& buffer, c
   if (options.target < mil::Target::iOS18) return "Core ML has states from iOS18 on; a deployment target of iOS18 would allow it";
   return {};
 }
+
+namespace {
 
 // Mutable buffers that no part can hold as its state, by the reason; reasons in the order in which they came up.
 using KeptBuffers = std::vector<std::pair<std::string, std::vector<std::string>>>;
@@ -304,9 +307,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   return result;
 }
 
-Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given, std::vector<Diagnostic>* warnings) {
-  PartitionOptions options = given;
-  options.lower_full_graph = true;
+Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& options, std::vector<Diagnostic>* kept_outside) {
+  CHECK(options.lower_full_graph);
   TRY_DO(check_enumerated_shapes(graph, options));
   TRY(const Decision decision, decide(graph, options));
   if (!decision.refused.empty()) return full_graph_error(graph, decision);
@@ -314,8 +316,9 @@ Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& g
   std::vector<Part> parts(1);
   Part& part = parts[0];
   part.nodes = graph.order;
-  // Without a program around the model, buffers that stay outside are its inputs and outputs.
-  if (options.take_over_mutable_buffer) TRY_DO(report_kept(take_over_buffers(graph, parts, options), false, *warnings));
+  std::vector<Diagnostic> none;
+  if (options.take_over_mutable_buffer)
+    TRY_DO(report_kept(take_over_buffers(graph, parts, options), !kept_outside, kept_outside ? *kept_outside : none));
   for (const auto& output : graph.outputs) {
     const auto* v = output.value.as<ValueId>();
     if (!v || graph.values[*v].kind != torch::Value::Kind::Tensor) continue;
@@ -324,7 +327,14 @@ Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& g
   std::vector<ValueId> inputs;
   for (const auto& input : graph.inputs)
     if (input.kind == torch::GraphInput::Kind::UserInput && input.value) inputs.push_back(input.value);
-  TRY(Delegate delegate, build_delegate(graph, part, inputs, options));
+  return build_delegate(graph, part, inputs, options);
+}
+
+Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given, std::vector<Diagnostic>* warnings) {
+  PartitionOptions options = given;
+  options.lower_full_graph = true;
+  // Without a program around the model, buffers that stay outside are its inputs and outputs.
+  TRY(Delegate delegate, lower_whole(graph, options, warnings));
   return std::move(delegate.program);
 }
 

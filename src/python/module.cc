@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "cortland/methods.h"
+#include "driver/edge_flow.h"
 #include "executorch/enumerated_shapes.h"
 #include "python/buffer.h"
 
@@ -81,6 +82,12 @@ CoreMLPartitioner to_partitioner(const nb::dict& from) {
   partitioner.lower_full_graph = nb::cast<bool>(from["lower_full_graph"]);
   partitioner.take_over_constant_data = nb::cast<bool>(from["take_over_constant_data"]);
   return partitioner;
+}
+
+driver::LowerOptions to_options(const nb::dict& from) {
+  auto options = lower_options(to_partitioner(from));
+  if (!options.ok()) raise(options.error());
+  return std::move(*options);
 }
 
 // Which options of a partitioner exclude each other, or nothing.
@@ -168,6 +175,54 @@ nb::bytes pte_bytes(const EdgeProgram& program) {
   return bytes.object;
 }
 
+// (nodes, buffers, target) of a program, without the nodes at the positions `outside`: of each node ("coreml" | "cpu" | "anywhere",
+// kind of error, what, node, op, source, help), of each mutable buffer (name, why it cannot be a state), specification version.
+nb::tuple survey(const nb::object& program, const nb::list& tensors, const nb::dict& from, const std::vector<size_t>& outside) {
+  const driver::LowerOptions options = to_options(from);
+  const auto source = open_program(program, "the exported program", tensors);
+  const auto found = unlocked([&] { return driver::survey(source, options, outside); });
+  constexpr const char* kPlaces[] = {"coreml", "cpu", "anywhere"};
+  nb::list nodes, buffers;
+  for (const auto& n : found->survey.nodes) {
+    const Diagnostic& d = n.reason;
+    nodes.append(nb::make_tuple(kPlaces[static_cast<int>(n.place)], std::string(diag_id(d.kind)), d.what, d.node, d.op, d.source,
+                                std::string(d.remedy())));
+  }
+  for (const auto& b : found->survey.buffers) buffers.append(nb::make_tuple(b.target, b.why_not_state));
+  return nb::make_tuple(nodes, buffers, mil::specification_version(found->target));
+}
+
+nb::bytes source_bytes(const executorch::ByteSource& source) {
+  NewBytes bytes;
+  std::ignore = unlocked([&]() -> Status {
+    auto out = OutputFile::in_memory(bytes(source.size));
+    return source.write_to(out, 0);
+  });
+  return bytes.object;
+}
+
+// (name, parts, options) of each method, a part being (program, tensors). Gives the blobs of each method, the (key, bytes) that
+// the blobs refer to, and warnings.
+nb::tuple lower_delegates(const nb::list& methods) {
+  std::vector<driver::EdgeMethod> all;
+  for (nb::handle method : methods) {
+    auto& made = all.emplace_back();
+    made.name = nb::cast<std::string>(method[0]);
+    made.options = to_options(nb::cast<nb::dict>(method[2]));
+    for (nb::handle part : method[1])
+      made.parts.push_back(open_program(nb::cast<nb::object>(part[0]), "the delegated program", nb::cast<nb::list>(part[1])));
+  }
+  const auto lowered = unlocked([&] { return driver::lower_delegates(all); });
+  nb::list blobs, shared;
+  for (const auto& delegates : lowered->bytes.methods) {
+    nb::list own;
+    for (const auto& delegate : delegates) own.append(source_bytes(delegate.blob.data.bytes));
+    blobs.append(own);
+  }
+  for (const auto& data : lowered->bytes.shared) shared.append(nb::make_tuple(data.name, source_bytes(data.data.bytes)));
+  return nb::make_tuple(blobs, shared, lowered->bytes.warnings);
+}
+
 std::vector<std::string> method_names(const std::string& path) {
   return unlocked([&] { return ExportedProgram(path).method_names(); }).value();
 }
@@ -210,6 +265,8 @@ NB_MODULE(_cortland, m) {
   m.def("check_partitioner", &check_partitioner, "options"_a, "Which options exclude each other, or None.");
   m.def("enumerated_shapes_spec", &enumerated_shapes_spec, "inputs"_a, "shapes"_a);
   m.def("lower", &lower, "methods"_a, "constant_methods"_a);
+  m.def("survey", &survey, "program"_a, "tensors"_a, "options"_a, "outside"_a);
+  m.def("lower_delegates", &lower_delegates, "methods"_a);
   m.def("method_names", &method_names, "program"_a, "What the programs of a .pt2 file are called as methods.");
   m.def("generate_compile_specs", &generate_compile_specs, nb::kw_only(), "compute_unit"_a, "target"_a.none(), "precision"_a,
         "model_type"_a, "quantizer_config"_a.none(), "pass_names"_a.none());
