@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every part of the tests and adds up. The last line of the output is 'N passed, N failed, N skipped'.
 
-    tools/run_tests.py [part...]     parts: layers cpp cli python corpus
+    tools/run_tests.py [part...]     parts: layers cpp cli python upstream corpus
 """
 
 import os
@@ -138,6 +138,11 @@ def python():
     return run_pytest(ROOT / "tests" / "python")
 
 
+def upstream():
+    """ExecuTorch's own tests of its Core ML backend, against this package."""
+    return run_pytest(ROOT / "tests" / "upstream")
+
+
 def corpus():
     """A fixed sample of the recorded programs: one test, which fails on a wrong number or a crash, not on a refusal."""
     if not list(CORPUS.glob("*.tar.xz")):
@@ -149,7 +154,7 @@ def corpus():
     return Count(passed=1) if code == 0 else Count(failed=1)
 
 
-PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "python": python, "corpus": corpus}
+PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "python": python, "upstream": upstream, "corpus": corpus}
 
 
 def main():
