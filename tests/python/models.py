@@ -36,10 +36,10 @@ def names():
     return list(FACTORIES)
 
 
-def build(name):
+def build(name, factories=FACTORIES):
     torch.manual_seed(SEED)
     with torch.no_grad():
-        case = FACTORIES[name]()
+        case = factories[name]()
     case.module.eval()
     return case
 

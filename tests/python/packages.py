@@ -14,9 +14,10 @@ import models
 UNCONVERTIBLE = {"decoder_kv_cache", "decoder_two_steps"}
 
 
-def write(program, path, precision="float16", target="iOS18"):
-    """Converts an exported program with coremltools and saves it. Nothing is compiled or loaded, so this works on Linux."""
-    program = program.run_decompositions()
+def write(program, path, precision="float16", target="iOS18", decompositions=None):
+    """Converts an exported program with coremltools and saves it. Nothing is compiled or loaded, so this works on Linux.
+    `decompositions` is torch's table; None stands for the one of the core ATen set."""
+    program = program.run_decompositions(decompositions)
     for node in list(program.graph.nodes):
         if str(node.target) == "aten.alias.default":  # coremltools does not know it
             node.replace_all_uses_with(node.args[0])

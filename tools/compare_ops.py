@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Compares the MIL programs that `cortland convert` writes with those of coremltools, op by op.
+
+Every model is exported once to build/models, converted for each target in float16 by both, and its ops are counted by type
+(constants left out, `constexpr_*` counted with the weights). What coremltools makes is kept in build/coremltools, since that takes long.
+
+    build/venv/bin/python tools/compare_ops.py [model...] [--target iOS18] [--diff] [--write docs/coremltools.md]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "python"))
+
+CORTLAND = Path(os.environ.get("CORTLAND", ROOT / "build" / "release" / "cortland"))
+MODELS = ROOT / "build" / "models"
+THEIRS = ROOT / "build" / "coremltools"
+TARGETS = ("iOS15", "iOS17", "iOS18")
+
+# Runs on the CPU whatever the compute units (Apple's engineers, and public plans of compiled models); see docs/coremltools.md.
+OFF_NEURAL_ENGINE = {"lstm", "gru", "rnn", "topk", "argsort", "gather_along_axis", "band_part", "scatter", "scatter_nd", "scatter_along_axis",
+                     "non_zero", "cumsum", "one_hot", "shape", "gather_nd"}
+
+
+def factories():
+    import models
+    import more_models
+
+    return {n: module for module in (models, more_models) for n in module.names()}
+
+
+def exported(name):
+    path = MODELS / f"{name}.pt2"
+    if not path.exists():
+        import torch
+
+        import models
+
+        MODELS.mkdir(parents=True, exist_ok=True)
+        case = factories()[name].build(name)
+        torch.export.save(models.export(case), path)
+    return path
+
+
+def count(package):
+    """Ops by type, and the bytes of the weight file."""
+    from coremltools.proto import Model_pb2
+
+    spec = Model_pb2.Model()
+    spec.ParseFromString((package / "Data/com.apple.CoreML/model.mlmodel").read_bytes())
+    ops = Counter()
+
+    def visit(block):
+        for op in block.operations:
+            if op.type != "const" and not op.type.startswith("constexpr_"):
+                # A convolution in float32 is another thing than one in float16: it leaves the Neural Engine.
+                kind = op.outputs and op.outputs[0].type.tensorType.dataType
+                ops[f"{op.type}.fp32" if kind == 11 and op.type != "cast" else op.type] += 1
+            for nested in op.blocks:
+                visit(nested)
+
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            visit(block)
+    weights = package / "Data/com.apple.CoreML/weights/weight.bin"
+    return {"ops": dict(ops), "weights": weights.stat().st_size if weights.exists() else 0}
+
+
+def ours(name, target):
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "m.mlpackage"
+        result = subprocess.run([str(CORTLAND), "convert", str(exported(name)), "-o", str(package), "--deployment-target", target],
+                                capture_output=True, text=True)
+        return count(package) if result.returncode == 0 else {"error": result.stderr.strip()[:2000]}
+
+
+def theirs(name, target):
+    cached = THEIRS / f"{name}.{target}.json"
+    if cached.exists():
+        return json.loads(cached.read_text())
+    import torch
+
+    import packages
+
+    program = torch.export.load(exported(name))
+    result = {}
+    # ATen as exported gives the smaller programs; where coremltools lacks an operator, the core set is tried.
+    for table in ({}, None):
+        with tempfile.TemporaryDirectory() as folder:
+            package = Path(folder) / "m.mlpackage"
+            try:
+                packages.write(program, package, "float16", target, table)
+                result = count(package)
+                break
+            except Exception as e:  # whatever coremltools raises is its answer
+                result = {"error": f"{type(e).__name__}: {e}"[:2000]}
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def difference(a, b):
+    """Ours minus theirs by op type, without zeros: the largest excess first."""
+    kinds = set(a) | set(b)
+    found = [(k, a.get(k, 0) - b.get(k, 0)) for k in kinds]
+    return sorted((d for d in found if d[1]), key=lambda d: (-d[1], d[0]))
+
+
+def megabytes(n):
+    return f"{n / 1e6:.2f}"
+
+
+class Row:
+    def __init__(self, name, target):
+        self.name, self.target = name, target
+        self.ours, self.theirs = ours(name, target), theirs(name, target)
+
+    def total(self, side):
+        side = getattr(self, side)
+        return None if "error" in side else sum(side["ops"].values())
+
+    def diff(self):
+        return difference(self.ours.get("ops", {}), self.theirs.get("ops", {}))
+
+    def worse(self):
+        """What keeps the row from being at or under coremltools', in words."""
+        if "error" in self.ours:
+            return ["not converted"]
+        if "error" in self.theirs:
+            return []
+        reasons = []
+        if self.total("ours") > self.total("theirs"):
+            reasons.append("more ops")
+        if self.ours["weights"] > self.theirs["weights"]:
+            reasons.append("larger weights")
+        off = {k for k in self.ours["ops"] if k.split(".")[0] in OFF_NEURAL_ENGINE or k.endswith(".fp32")}
+        new = sorted(k for k in off if self.ours["ops"][k] > self.theirs["ops"].get(k, 0))
+        return reasons + [f"off the Neural Engine: {', '.join(new)}"] * bool(new)
+
+    def markdown(self):
+        a, b = self.total("ours"), self.total("theirs")
+        show = ", ".join(f"{k} {n:+d}" for k, n in self.diff()) if a is not None and b is not None else ""
+        sizes = [megabytes(s["weights"]) if "weights" in s else "-" for s in (self.ours, self.theirs)]
+        return f"| {self.name} | {self.target} | {a if a is not None else 'refused'} | {b if b is not None else 'fails'} | {sizes[0]} | {sizes[1]} | {show} |"
+
+
+HEADER = """# Ours against coremltools
+
+The number of MIL ops in the program that `cortland convert` writes and in the one that coremltools 9.0 writes after its whole default pipeline,
+from the same exported program, in float16, without `const` and `constexpr_*` ops; and the size of `weight.bin` in megabytes. The last column is ours minus
+theirs by op type; `.fp32` marks ops whose result is float32. coremltools is given the program after `run_decompositions({})`, or, where
+it cannot convert that, after `run_decompositions()`; `fails` means that it converts neither.
+
+Made by `build/venv/bin/python tools/compare_ops.py --write docs/coremltools.md`.
+
+| model | target | ours | coremltools | MB | MB | difference |
+|---|---|---:|---:|---:|---:|---|
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", help="all when none is named")
+    parser.add_argument("--target", action="append", choices=TARGETS, help="all three unless given")
+    parser.add_argument("--write", type=Path, help="the table as a Markdown file")
+    args = parser.parse_args()
+    rows = []
+    for name in args.models or factories():
+        for target in args.target or TARGETS:
+            row = Row(name, target)
+            rows.append(row)
+            worse = row.worse()
+            print(row.markdown() + (f"  <-- {'; '.join(worse)}" if worse else ""), flush=True)
+            for side in ("ours", "theirs"):
+                if "error" in getattr(row, side):
+                    print(f"    {side}: {getattr(row, side)['error'].splitlines()[0][:200]}", flush=True)
+    losing = [r for r in rows if r.worse()]
+    print(f"{len(rows) - len(losing)} of {len(rows)} at or under coremltools")
+    if args.write:
+        args.write.write_text(HEADER + "".join(r.markdown() + "\n" for r in rows))
+    return 1 if losing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
