@@ -283,6 +283,12 @@ Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
   return file.commit();
 }
 
+Result<mil::Program> convert_program(const Method& method) {
+  TRY(auto graph, read_functional(method));
+  std::vector<Diagnostic> warnings;
+  return partition::convert_graph(std::move(graph), method.options.partition, &warnings);
+}
+
 Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination) {
   TRY_DO(check_names(methods, {}));
   TRY(const auto graphs, read_graphs(methods));

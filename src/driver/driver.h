@@ -57,6 +57,8 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
 Result<LoweredProgram> lower(std::shared_ptr<const MappedFile> pt2, const LowerOptions& options);
 Status write(const LoweredProgram& lowered, const std::filesystem::path& pte);
 
+// A method's whole graph as one Core ML model for options.partition.target, before its weights are compressed.
+Result<mil::Program> convert_program(const Method& method);
 // Writes an .mlpackage, or the .mlmodelc that Apple's compiler makes of it. One method is a model with the function `main`; of
 // several each is a function under its own name, which takes iOS18.
 Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination);

@@ -57,7 +57,8 @@ class Builder {
     for (size_t i = 0; i < part_.states.size(); ++i) TRY_DO(write_state(i));
     for (size_t i = 0; i < part_.outputs.size(); ++i) TRY_DO(add_output(i));
     program_.functions.push_back(std::move(function_));
-    TRY_DO(options_.pass_names ? mil_passes::run_pipeline(program_, *options_.pass_names) : mil_passes::run_pipeline(program_));
+    TRY_DO(options_.pass_names ? mil_passes::run_pipeline(program_, *options_.pass_names, options_.after_pass)
+                               : mil_passes::run_pipeline(program_, options_.after_pass));
     TRY_DO(mil::verify(program_));
     delegate_.nodes = part_.nodes;
     delegate_.program = std::move(program_);

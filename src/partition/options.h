@@ -1,13 +1,15 @@
 // The options of CoreMLPartitioner and of its compile specs, under the names users know.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "mil/target.h"
+#include "mil/program.h"
 #include "tensor/dtype.h"
 
 namespace cortland::partition {
@@ -23,7 +25,8 @@ struct PartitionOptions {
   // The shapes each dynamic input may take, by name; the lists are matched by position. Needs lower_full_graph.
   std::map<std::string, std::vector<std::vector<int64_t>>> enumerated_shapes;
   std::optional<std::vector<std::string>> pass_names;  // MIL passes to run, in this order; not set: the default pipeline
-  std::set<std::string> float32_ops;        // operators that compute in float32 at float16 precision
+  std::function<Status(std::string_view pass, const mil::Program&)> after_pass;  // see mil_passes::run_pipeline
+  std::set<std::string> float32_ops;        // operators, and nodes by name, that compute in float32 at float16 precision
 };
 
 }  // namespace cortland::partition

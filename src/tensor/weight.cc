@@ -127,7 +127,8 @@ Weight Weight::complex_part(bool imaginary) const {
 
 Weight Weight::uncast() const {
   Weight w = *this;
-  while (w.node_->kind == Node::Kind::Cast) w = w.node_->sources[0];
+  // Casts to integers and back change values.
+  while (w.node_->kind == Node::Kind::Cast && is_float(w.dtype()) && is_float(w.node_->sources[0].dtype())) w = w.node_->sources[0];
   return w;
 }
 
