@@ -93,9 +93,11 @@ class Builder {
     if (value.type.rank() == 0) {
       TRY(operand, emit("squeeze", {{"x", operand}, {"axes", program_.constant(std::vector<int32_t>{0})}}));
     }
-    // Floats stay float32 until an operator reads them in float16: element-wise ones on inputs alone keep their range.
     if (value.type.dtype == DType::Bool) {
       TRY(operand, state_.cast(operand, DType::Bool, -1));
+    }
+    if (part_.read_in_float16.count(v)) {
+      TRY(operand, state_.cast(operand, DType::F16, -1));
     }
     state_.operands[v] = operand;
     return {};

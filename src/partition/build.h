@@ -1,6 +1,8 @@
 // Building the Core ML program of one part of a graph.
 #pragma once
 
+#include <unordered_set>
+
 #include "partition/partition.h"
 
 namespace cortland::partition {
@@ -15,6 +17,7 @@ struct Part {
   std::vector<torch::ValueId> outputs;  // values wanted outside
   std::vector<std::string> output_names;  // as many; chosen from the values' names when empty
   std::vector<OwnedBuffer> states;
+  std::unordered_set<torch::ValueId> read_in_float16;  // of values from outside: see Decision
 };
 
 // Lowers the nodes into a function `main`. Inputs are those `required` (even if unused), then what the nodes read from

@@ -74,6 +74,7 @@ class Decider {
     TRY(std::vector<torch::NodeId> order, decide_all(graph_.order));
     graph_.order = std::move(order);
     decision_.weight_bytes = weight_bytes();
+    if (options_.float_type == DType::F16) find_read_in_float16();
     return std::move(decision_);
   }
 
@@ -228,6 +229,25 @@ class Decider {
       graph_.inputs.push_back(std::move(input));
     }
     return true;
+  }
+
+  // Backwards through the program: float32 values and conditions from which a float16 value is computed.
+  void find_read_in_float16() {
+    std::unordered_set<mil::ValueId> found;
+    const auto& ops = program_.blocks[block_].ops;
+    for (auto id = ops.rbegin(); id != ops.rend(); ++id) {
+      const mil::Op& op = program_.ops[*id];
+      bool half = false;
+      for (mil::ValueId v : op.results) half = half || program_.type(v).dtype() == DType::F16 || found.count(v);
+      if (!half) continue;
+      for (const mil::Binding& b : op.operands)
+        if (const DType t = program_.type(b.operand).dtype(); b.operand.is_value() && (t == DType::F32 || t == DType::Bool)) found.insert(b.operand.value());
+    }
+    for (const auto& [v, operand] : state_.operands) {
+      if (!v || !operand.is_value()) continue;
+      if (graph_.values[v].kind != torch::Value::Kind::Tensor || !is_float(graph_.type(v).dtype)) continue;
+      if (program_.type(operand).dtype() == DType::F16 || found.count(operand.value())) decision_.read_in_float16.insert(v);
+    }
   }
 
   torch::Graph& graph_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "partition/partition.h"
 
@@ -11,6 +12,10 @@ struct Decision {
   std::unordered_map<torch::NodeId, Diagnostic> refused;  // nodes for the CPU; the rest is supported
   std::unordered_map<torch::NodeId, std::string> kept_whole;  // of those, why some could not be taken apart
   uint64_t weight_bytes = 0;  // of the constants that the supported nodes read
+  // Float values that are float16 in the lowered graph, or that something computed from them is: at the border of a delegate
+  // these become float16 at once, so that nothing before is left in float32 and off the Neural Engine. What only meets
+  // element-wise operators on its way to the outputs keeps float32 and its range.
+  std::unordered_set<torch::ValueId> read_in_float16;
 };
 
 // Decides for every node of `graph`, in order. Refused nodes that have a decomposition are replaced by its parts, which are

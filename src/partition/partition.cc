@@ -279,6 +279,7 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   for (const auto& positions : capability_partitions(make_dag(graph, order, decision))) {
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
+    part.read_in_float16 = decision.read_in_float16;
     parts.push_back(std::move(part));
   }
   if (options.take_over_mutable_buffer)
@@ -316,6 +317,7 @@ Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& option
   std::vector<Part> parts(1);
   Part& part = parts[0];
   part.nodes = graph.order;
+  part.read_in_float16 = decision.read_in_float16;
   std::vector<Diagnostic> none;
   if (options.take_over_mutable_buffer)
     TRY_DO(report_kept(take_over_buffers(graph, parts, options), !kept_outside, kept_outside ? *kept_outside : none));
