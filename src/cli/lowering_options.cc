@@ -150,7 +150,7 @@ void add_lowering_options(CLI::App& app, LoweringArguments& a) {
                  "operators to leave on the CPU, by exported or edge name: aten.add.Tensor,...; '*' for all")
       ->delimiter(',')
       ->allow_extra_args(false);
-  app.add_option("--float32-ops", a.float32_ops, "operators that compute in float32 all the same")->delimiter(',')
+  app.add_option("--float32-ops", a.float32_ops, "operators, or nodes by name, that compute in float32 all the same")->delimiter(',')
       ->allow_extra_args(false);
   app.add_flag("--take-over-mutable-buffer,!--no-take-over-mutable-buffer", a.take_over_mutable_buffer,
                "buffers that the model writes become Core ML state, from iOS18 on (default), or are passed in and out");

@@ -1,6 +1,7 @@
 // Activation functions.
 #include "torch_ops/activation.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
@@ -185,10 +186,14 @@ Lowered lower_hardswish(Lowering& in) {
   return in.op(mil_ops::mul, {{"x", x}, {"y", gate}});
 }
 
-// MIL's prelu is wrong in float16 and for some ranks: max(x, 0) + weight * min(x, 0).
+// MIL's prelu is wrong in float16 and for some ranks: leaky_relu where one slope serves all channels, max(x, weight * x) where no
+// slope is above 1, else max(x, 0) + weight * min(x, 0).
 Lowered lower_prelu(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
   TRY(Operand weight, in.tensor("weight"));
+  const auto slopes = in.const_floats(weight);
+  const auto all = [&](auto holds) { return slopes && std::all_of(slopes->begin(), slopes->end(), holds); };
+  if (all([&](float s) { return s == (*slopes)[0]; }) && !slopes->empty()) return leaky_relu(in, x, (*slopes)[0]);
   TRY(weight, in.cast(weight, in.dtype_of(x)));
   if (in.rank("weight") == 1 && in.rank("self") > 1) {
     Shape channels(static_cast<size_t>(in.rank("self")), 1);
@@ -196,6 +201,10 @@ Lowered lower_prelu(Lowering& in) {
     TRY(weight, in.reshape(weight, channels));
   } else if (in.rank("weight") == 1 && in.rank("self") == 0) {
     TRY(weight, in.reshape(weight, {}));
+  }
+  if (all([](float s) { return s <= 1; })) {
+    TRY(Operand scaled, in.op(mil_ops::mul, {{"x", x}, {"y", weight}}));
+    return in.op(mil_ops::maximum, {{"x", x}, {"y", scaled}});
   }
   TRY(Operand positive, in.op(mil_ops::relu, {{"x", x}}));
   TRY(Operand negative, in.op(mil_ops::minimum, {{"x", x}, {"y", 0.0}}));

@@ -43,7 +43,7 @@ Result<Operand> matrix_product(Lowering& in, Operand x, Operand y, bool transpos
     TRY(Operand sum, integer_product(in, x, y, transpose_y));
     return add_to(in, sum, bias);
   }
-  if (in.rank_of(y) == 2 && in.rank_of(x) <= 3 && in.is_weight(y) && (transpose_y || y.is_const())) {
+  if (in.rank_of(y) == 2 && in.rank_of(x) <= 4 && in.is_weight(y) && (transpose_y || y.is_const())) {
     if (!transpose_y) {
       TRY(y, in.transpose(y, {1, 0}));
     }

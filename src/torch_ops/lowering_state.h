@@ -20,7 +20,7 @@ class LoweringState {
   const LoweringOptions options;
   // Torch values known so far. Float constants keep their stored type until a node reads them.
   std::unordered_map<torch::ValueId, Operand> operands;
-  // Nodes that compute in float32 although options.float_type is float16.
+  // What computes in float32 although options.float_type is float16: operators, or single nodes by their names.
   std::set<std::string> float32_ops;
 
   // Sizes of `input` (a function input whose torch shape is `shape`) become sources for the symbols in them.

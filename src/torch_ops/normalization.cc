@@ -143,9 +143,7 @@ Lowered lower_batch_norm(Lowering& in) {
 // --- layer norm and its kin
 
 // Normalises `axes` (ascending) of x with constant or computed weight and bias, which have the shape of those axes.
-Result<Operand> layer_norm(Lowering& in, Operand x, const Ints& axes, std::string_view weight_name, std::string_view bias_name, double eps) {
-  TRY(Operand weight, weight_name.empty() ? Result<Operand>(Operand()) : optional_tensor(in, weight_name));
-  TRY(Operand bias, bias_name.empty() ? Result<Operand>(Operand()) : optional_tensor(in, bias_name));
+Result<Operand> layer_norm(Lowering& in, Operand x, const Ints& axes, Operand weight, Operand bias, double eps) {
   DType type = in.dtype_of(x);
   const bool fused = is_constant(weight) && is_constant(bias);
   if (type == DType::F16 && eps < kLeastEpsilon) {
@@ -178,8 +176,10 @@ Lowered lower_layer_norm(Lowering& in) {
   TRY(const Shape normalized, in.dims("normalized_shape"));
   TRY(const double eps, in.number("eps"));
   const Ints axes = last_axes(in.rank_of(x), normalized.size());
+  TRY(const Operand weight, optional_tensor(in, "weight"));
+  TRY(const Operand bias, optional_tensor(in, "bias"));
   std::vector<Operand> results(1);
-  TRY(results[0], layer_norm(in, x, axes, "weight", "bias", eps));
+  TRY(results[0], layer_norm(in, x, axes, weight, bias, eps));
   if (in.node().results.size() == 3 && (in.result_used(1) || in.result_used(2))) {
     TRY(const Statistics s, statistics(in, x, axes));
     results.push_back(s.mean);
@@ -189,7 +189,27 @@ Lowered lower_layer_norm(Lowering& in) {
   return results;
 }
 
-// x / sqrt(mean(x * x) + eps). Squares of float16 leave its range at 256, so x is made smaller than 1 before.
+// The layer norm of [x, -x], whose mean is 0 and whose variance is the mean of x * x, has x / sqrt(mean(x * x) + eps) in its first
+// half. Written out, the squares would leave float16 from 256 on.
+Result<Operand> rms_norm_of_pairs(Lowering& in, Operand x, const Ints& axes, Operand weight, double eps) {
+  TRY(Operand negative, negate(in, x));
+  TRY(Operand pairs, concat(in, {x, negative}, axes.back()));
+  Operand gamma;
+  if (const Weight* w = in.const_weight(weight); w && w->shape().size() == axes.size())
+    gamma = in.constant(Weight::concat({*w, *w}, static_cast<int64_t>(axes.size()) - 1));
+  TRY(Operand y, layer_norm(in, pairs, axes, gamma, Operand(), eps));
+  TRY(y, slice(in, y, axes.back(), 0, in.shape_of(x)[static_cast<size_t>(axes.back())]));
+  return affine(in, y, gamma ? Operand() : weight, {});
+}
+
+// x / sqrt(mean(x * x) + eps)
+Result<Operand> rms_norm_in_float32(Lowering& in, Operand x, const Ints& axes, double eps) {
+  TRY(Operand squares, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  TRY(Operand mean, in.op(mil_ops::reduce_mean, {{"x", squares}, {"axes", axes}, {"keep_dims", true}}));
+  TRY(const Operand inverse, inverse_deviation(in, mean, eps));
+  return in.op(mil_ops::mul, {{"x", x}, {"y", inverse}});
+}
+
 Lowered lower_rms_norm(Lowering& in) {
   TRY(Operand x, in.tensor("input"));
   TRY(const Shape normalized, in.dims("normalized_shape"));
@@ -200,22 +220,9 @@ Lowered lower_rms_norm(Lowering& in) {
     TRY(eps, in.number("eps"));
   }
   const Ints axes = last_axes(in.rank_of(x), normalized.size());
-  Operand floor = in.constant(eps, in.dtype_of(x));
-  if (in.dtype_of(x) == DType::F16) {
-    TRY(Operand largest, in.op(mil_ops::abs, {{"x", x}}));
-    TRY(largest, in.op(mil_ops::reduce_max, {{"x", largest}, {"axes", axes}, {"keep_dims", true}}));
-    TRY(largest, in.op(mil_ops::maximum, {{"x", largest}, {"y", 1.0}}));
-    TRY(x, in.op(mil_ops::real_div, {{"x", x}, {"y", largest}}));
-    // eps / largest^2, in two steps that stay in range.
-    TRY(floor, in.op(mil_ops::real_div, {{"x", in.constant(std::max(eps, kLeastEpsilon), DType::F16)}, {"y", largest}}));
-    TRY(floor, in.op(mil_ops::real_div, {{"x", floor}, {"y", largest}}));
-  }
-  TRY(Operand squares, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
-  TRY(Operand mean, in.op(mil_ops::reduce_mean, {{"x", squares}, {"axes", axes}, {"keep_dims", true}}));
-  TRY(mean, in.op(mil_ops::add, {{"x", mean}, {"y", floor}}));
-  TRY(Operand inverse, in.op(mil_ops::rsqrt, {{"x", mean}, {"epsilon", 0.0}}));
-  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", inverse}}));
-  TRY(Operand weight, optional_tensor(in, "weight"));
+  TRY(const Operand weight, optional_tensor(in, "weight"));
+  if (in.dtype_of(x) == DType::F16 && !axes.empty()) return rms_norm_of_pairs(in, x, axes, weight, eps);
+  TRY(Operand y, rms_norm_in_float32(in, x, axes, eps));
   return affine(in, y, weight, {});
 }
 
@@ -227,7 +234,7 @@ Lowered lower_group_norm(Lowering& in) {
   const Shape shape = in.shape("input");
   const Dim row = in.dim_table().floordiv(product(in, shape, 1, shape.size()), groups);
   TRY(Operand rows, in.reshape(x, {shape[0], Dim(groups), row}));
-  TRY(Operand y, layer_norm(in, rows, {2}, {}, {}, eps));
+  TRY(Operand y, layer_norm(in, rows, {2}, Operand(), Operand(), eps));
   TRY(y, in.reshape(y, shape));
   TRY(Operand weight, optional_tensor(in, "weight"));
   TRY(Operand bias, optional_tensor(in, "bias"));

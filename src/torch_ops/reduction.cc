@@ -1,4 +1,5 @@
 // Reductions and scans: sums, means, extremes, variances, cumulative sums and products.
+#include <cmath>
 #include <limits>
 
 #include "torch_ops/elementwise.h"
@@ -128,64 +129,86 @@ Lowered lower_aminmax(Lowering& in) {
   return std::vector<Operand>{low, high};
 }
 
-struct Moments {
-  Operand variance, mean;
+// The argument less its mean, and what else variances are made of.
+struct Centred {
+  Reduction r;
+  Operand mean;        // axes kept
+  Operand difference;  // x - mean
+  Dim count;           // of the elements in each mean
+  double correction = 1;
 };
 
-// Variance with Bessel's correction: sum((x - mean)^2) / (n - correction). Two passes, so nothing cancels.
-Result<Moments> moments(Lowering& in) {
+Result<Centred> centre(Lowering& in) {
+  Centred c;
   TRY(Operand x, float_tensor(in, "self"));
-  TRY(Reduction r, reduction_of(in, x));
-  double correction = 1;
+  TRY(c.r, reduction_of(in, x));
   if (in.has("correction")) {
-    TRY(correction, in.number("correction"));
+    TRY(c.correction, in.number("correction"));
   } else if (in.has("unbiased")) {
-    correction = in.boolean("unbiased") ? 1 : 0;
+    c.correction = in.boolean("unbiased") ? 1 : 0;
   }
-  TRY(Operand wide_mean, reduce(in, mil_ops::reduce_mean, {r.x, r.axes, true}));
-  TRY(Operand d, in.op(mil_ops::sub, {{"x", r.x}, {"y", wide_mean}}));
-  TRY(d, in.op(mil_ops::mul, {{"x", d}, {"y", d}}));
-  TRY(Operand variance, reduce(in, mil_ops::reduce_mean, {d, r.axes, r.keep}));
-  Dim count(1);
-  for (int64_t a : r.axes) count = in.dim_table().mul(count, in.shape_of(r.x)[static_cast<size_t>(a)]);
-  if (correction != 0 && count.is_constant()) {
-    const auto n = static_cast<double>(count.constant());
+  TRY(c.mean, reduce(in, mil_ops::reduce_mean, {c.r.x, c.r.axes, true}));
+  TRY(c.difference, in.op(mil_ops::sub, {{"x", c.r.x}, {"y", c.mean}}));
+  c.count = Dim(1);
+  for (int64_t a : c.r.axes) c.count = in.dim_table().mul(c.count, in.shape_of(c.r.x)[static_cast<size_t>(a)]);
+  return c;
+}
+
+Result<Operand> mean_of(Lowering& in, const Centred& c) { return c.r.keep ? Result<Operand>(c.mean) : in.squeeze(c.mean, c.r.axes); }
+
+// Variance with Bessel's correction: sum((x - mean)^2) / (n - correction). Two passes, so nothing cancels.
+Result<Operand> variance_of(Lowering& in, const Centred& c) {
+  TRY(Operand squares, in.op(mil_ops::mul, {{"x", c.difference}, {"y", c.difference}}));
+  TRY(Operand variance, reduce(in, mil_ops::reduce_mean, {squares, c.r.axes, c.r.keep}));
+  if (c.correction == 0) return variance;
+  if (c.count.is_constant()) {
+    const auto n = static_cast<double>(c.count.constant());
     // Fewer values than the correction: torch divides by zero.
-    const double factor = n > correction ? n / (n - correction) : std::numeric_limits<double>::quiet_NaN();
-    TRY(variance, in.op(mil_ops::mul, {{"x", variance}, {"y", factor}}));
-  } else if (correction != 0) {
-    TRY(Operand n, in.size(count));
-    TRY(n, in.cast(n, in.dtype_of(variance)));
-    TRY(Operand rest, in.op(mil_ops::sub, {{"x", n}, {"y", correction}}));
-    TRY(Operand factor, in.op(mil_ops::real_div, {{"x", n}, {"y", rest}}));
-    TRY(variance, in.op(mil_ops::mul, {{"x", variance}, {"y", factor}}));
+    const double factor = n > c.correction ? n / (n - c.correction) : std::numeric_limits<double>::quiet_NaN();
+    return in.op(mil_ops::mul, {{"x", variance}, {"y", factor}});
   }
-  Operand mean = wide_mean;
-  if (!r.keep) {
-    TRY(mean, in.squeeze(wide_mean, r.axes));
+  TRY(Operand n, in.size(c.count));
+  TRY(n, in.cast(n, in.dtype_of(variance)));
+  TRY(Operand rest, in.op(mil_ops::sub, {{"x", n}, {"y", c.correction}}));
+  TRY(Operand factor, in.op(mil_ops::real_div, {{"x", n}, {"y", rest}}));
+  return in.op(mil_ops::mul, {{"x", variance}, {"y", factor}});
+}
+
+// The root of the variance, as a norm: the squares stay inside of one op, and the scale is divided between what goes into it and
+// what comes out, so that float16 holds all of it when it holds the deviation.
+Result<Operand> deviation_of(Lowering& in, const Centred& c) {
+  if (!c.count.is_constant() || static_cast<double>(c.count.constant()) <= c.correction) {
+    TRY(Operand variance, variance_of(in, c));
+    return in.op(mil_ops::sqrt, {{"x", variance}});
   }
-  return Moments{variance, mean};
+  const double factor = std::pow(static_cast<double>(c.count.constant()) - c.correction, -0.25);
+  TRY(Operand d, in.op(mil_ops::mul, {{"x", c.difference}, {"y", factor}}));
+  TRY(d, reduce(in, mil_ops::reduce_l2_norm, {d, c.r.axes, c.r.keep}));
+  return in.op(mil_ops::mul, {{"x", d}, {"y", factor}});
 }
 
 Lowered lower_var(Lowering& in) {
-  TRY(Moments m, moments(in));
-  return m.variance;
+  TRY(const Centred c, centre(in));
+  return variance_of(in, c);
 }
 
 Lowered lower_std(Lowering& in) {
-  TRY(Moments m, moments(in));
-  return in.op(mil_ops::sqrt, {{"x", m.variance}});
+  TRY(const Centred c, centre(in));
+  return deviation_of(in, c);
 }
 
 Lowered lower_var_mean(Lowering& in) {
-  TRY(Moments m, moments(in));
-  return std::vector<Operand>{m.variance, m.mean};
+  TRY(const Centred c, centre(in));
+  TRY(const Operand variance, variance_of(in, c));
+  TRY(const Operand mean, mean_of(in, c));
+  return std::vector<Operand>{variance, mean};
 }
 
 Lowered lower_std_mean(Lowering& in) {
-  TRY(Moments m, moments(in));
-  TRY(Operand s, in.op(mil_ops::sqrt, {{"x", m.variance}}));
-  return std::vector<Operand>{s, m.mean};
+  TRY(const Centred c, centre(in));
+  TRY(const Operand deviation, deviation_of(in, c));
+  TRY(const Operand mean, mean_of(in, c));
+  return std::vector<Operand>{deviation, mean};
 }
 
 // max + log(sum(exp(x - max))); an infinite maximum is not subtracted, or inf - inf would make NaN.
