@@ -164,7 +164,7 @@ which cannot convert `aten.lstm`, gets torch's decomposition into hundreds of sm
 
 Made by `build/venv/bin/python tools/compare_ops.py --write docs/coremltools.md`.
 
-| model | target | ours | coremltools | MB | MB | difference |
+| model | target | ours | coremltools | our MB | their MB | difference |
 |---|---|---:|---:|---:|---:|---|
 """
 
