@@ -52,7 +52,7 @@ std::vector<TorchSupport> torch_support() {
     std::string target = name;
     target.replace(target.find("::"), 2, ".");
     if (target.find('.') == target.rfind('.')) target += ".default";
-    const std::string cpu = executorch::find_kernel(name) ? "kernel" : op->decompose ? "decomposed" : "none";
+    const std::string cpu = executorch::find_kernel(name) ? "kernel" : op->decompose || !op->same_as.empty() ? "decomposed" : "none";
     all.push_back({target, op->lower != nullptr, cpu});
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.target < b.target; });

@@ -228,45 +228,6 @@ bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node) {
   return node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default";
 }
 
-std::string edge_name(const std::string& target) {
-  static const std::map<std::string, std::string> renamed = {
-      {"aten.conv1d.default", "aten.convolution.default"},
-      {"aten.conv2d.default", "aten.convolution.default"},
-      {"aten.conv3d.default", "aten.convolution.default"},
-      {"aten.conv1d.padding", "aten.convolution.default"},
-      {"aten.conv2d.padding", "aten.convolution.default"},
-      {"aten.conv3d.padding", "aten.convolution.default"},
-      {"aten.conv_transpose1d.default", "aten.convolution.default"},
-      {"aten.conv_transpose2d.input", "aten.convolution.default"},
-      {"aten.conv_transpose3d.input", "aten.convolution.default"},
-      {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"},
-      {"aten.layer_norm.default", "aten.native_layer_norm.default"},
-      {"aten.group_norm.default", "aten.native_group_norm.default"},
-      {"aten.max_pool2d.default", "aten.max_pool2d_with_indices.default"},
-      {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"},
-      {"aten.softmax.int", "aten._softmax.default"},
-      {"aten.log_softmax.int", "aten._log_softmax.default"},
-      {"aten.reshape.default", "aten.view_copy.default"},
-      {"aten.flatten.using_ints", "aten.view_copy.default"},
-      {"aten.contiguous.default", "dim_order_ops._clone_dim_order.default"},
-      {"aten.clone.default", "dim_order_ops._clone_dim_order.default"},
-      {"aten._to_copy.default", "dim_order_ops._to_dim_order_copy.default"},
-      {"aten.to.dtype", "dim_order_ops._to_dim_order_copy.default"},
-      {"aten.transpose.int", "aten.transpose_copy.int"},
-      {"aten.select.int", "aten.select_copy.int"},
-      {"aten.slice.Tensor", "aten.slice_copy.Tensor"},
-      {"aten.split.Tensor", "aten.split_copy.Tensor"},
-      {"aten.split_with_sizes.default", "aten.split_with_sizes_copy.default"},
-      {"aten.unbind.int", "aten.unbind_copy.int"},
-      {"aten.squeeze.dim", "aten.squeeze_copy.dim"},
-      {"aten.squeeze.dims", "aten.squeeze_copy.dims"},
-  };
-  if (const auto it = renamed.find(target); it != renamed.end()) return it->second;
-  for (const char* view : {"view", "permute", "expand", "unsqueeze", "squeeze", "alias", "t", "diagonal", "unfold", "as_strided"})
-    if (target == fmt::format("aten.{}.default", view)) return fmt::format("aten.{}_copy.default", view);
-  return target;
-}
-
 Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
   TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;

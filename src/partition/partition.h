@@ -9,6 +9,7 @@
 #include "mil/program.h"
 #include "partition/options.h"
 #include "torch/graph.h"
+#include "torch_ops/op.h"
 
 namespace cortland::partition {
 
@@ -50,7 +51,7 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
 Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& options, std::vector<Diagnostic>* warnings);
 
 // The operator's name as exported and as ExecuTorch's edge dialect has it; they may be equal.
-std::string edge_name(const std::string& target);
+using torch_ops::edge_name;
 
 // Sizes and their arithmetic: nodes that produce no tensor.
 bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node);

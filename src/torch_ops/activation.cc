@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -250,39 +251,49 @@ Lowered lower_softshrink(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor", .lower = lower_celu},
+    {.schema = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor", .lower = lower_celu,
+     .decompose = decompositions::celu},
     {.schema = "aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", .lower = lower_elu},
     {.schema = "aten::gelu(Tensor self, *, str approximate='none') -> Tensor", .lower = lower_gelu},
     {.schema = "aten::glu(Tensor self, int dim=-1) -> Tensor", .lower = lower_glu},
-    {.schema = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor", .lower = lower_hardshrink},
-    {.schema = "aten::hardsigmoid(Tensor self) -> Tensor", .lower = lower_hardsigmoid},
-    {.schema = "aten::hardswish(Tensor self) -> Tensor", .lower = lower_hardswish},
+    {.schema = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor", .lower = lower_hardshrink,
+     .decompose = decompositions::hardshrink},
+    {.schema = "aten::hardsigmoid(Tensor self) -> Tensor", .lower = lower_hardsigmoid,
+     .decompose = decompositions::hardsigmoid},
+    {.schema = "aten::hardswish(Tensor self) -> Tensor", .lower = lower_hardswish,
+     .decompose = decompositions::hardswish},
     {.schema = "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", .lower = lower_hardtanh},
     {.schema = "aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", .lower = lower_leaky_relu},
-    {.schema = "aten::log_sigmoid(Tensor self) -> Tensor", .lower = lower_log_sigmoid},
+    {.schema = "aten::log_sigmoid(Tensor self) -> Tensor", .lower = lower_log_sigmoid,
+     .decompose = decompositions::log_sigmoid},
     {.schema = "aten::log_sigmoid_forward(Tensor self) -> (Tensor output, Tensor buffer)", .lower = lower_log_sigmoid_forward},
-    {.schema = "aten::mish(Tensor self) -> Tensor", .lower = lower_mish},
-    {.schema = "aten::prelu(Tensor self, Tensor weight) -> Tensor", .lower = lower_prelu},
+    {.schema = "aten::mish(Tensor self) -> Tensor", .lower = lower_mish, .decompose = decompositions::mish},
+    {.schema = "aten::prelu(Tensor self, Tensor weight) -> Tensor", .lower = lower_prelu,
+     .decompose = decompositions::prelu},
     {.schema = "aten::_prelu_kernel(Tensor self, Tensor weight) -> Tensor", .lower = lower_prelu},
     {.schema = "aten::relu(Tensor self) -> Tensor", .lower = lower_relu},
-    {.schema = "aten::relu6(Tensor self) -> Tensor", .lower = lower_relu6},
+    {.schema = "aten::relu6(Tensor self) -> Tensor", .lower = lower_relu6, .decompose = decompositions::relu6},
     {.schema = "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? "
                "generator=None) -> Tensor",
-     .lower = lower_rrelu},
+     .lower = lower_rrelu, .decompose = decompositions::rrelu},
     {.schema = "aten::rrelu_with_noise(Tensor self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool "
                "training=False, Generator? generator=None) -> Tensor",
      .lower = lower_rrelu},
     {.schema = "aten::rrelu_with_noise_functional(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, "
                "bool training=False, Generator? generator=None) -> (Tensor, Tensor noise_out)",
      .lower = lower_rrelu_functional},
-    {.schema = "aten::selu(Tensor self) -> Tensor", .lower = lower_selu},
+    {.schema = "aten::selu(Tensor self) -> Tensor", .lower = lower_selu, .decompose = decompositions::selu},
     {.schema = "aten::sigmoid(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sigmoid>},
-    {.schema = "aten::silu(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::silu>},
-    {.schema = "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", .lower = lower_softplus},
-    {.schema = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor", .lower = lower_softshrink},
+    {.schema = "aten::silu(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::silu>,
+     .decompose = decompositions::silu},
+    {.schema = "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", .lower = lower_softplus,
+     .decompose = decompositions::softplus},
+    {.schema = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor", .lower = lower_softshrink,
+     .decompose = decompositions::softshrink},
     {.schema = "aten::special_expit(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sigmoid>},
     {.schema = "aten::tanh(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::tanh>},
-    {.schema = "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", .lower = lower_threshold},
+    {.schema = "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", .lower = lower_threshold,
+     .decompose = decompositions::threshold},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 #include "torch_ops/pool.h"
@@ -145,13 +146,20 @@ Lowered lower_maximum(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>},
-    {.schema = "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>},
-    {.schema = "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor", .lower = lower_average<1>},
-    {.schema = "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>},
-    {.schema = "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>},
-    {.schema = "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<1>},
-    {.schema = "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<2>},
-    {.schema = "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<3>},
+    {.schema = "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
+     .decompose = decompositions::adaptive_avg_pool3d},
+    {.schema = "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor", .lower = lower_average<1>,
+     .decompose = decompositions::adaptive_avg_pool1d},
+    {.schema = "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>,
+     .decompose = decompositions::adaptive_avg_pool2d, .edge = "aten._adaptive_avg_pool2d.default"},
+    {.schema = "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
+     .decompose = decompositions::adaptive_avg_pool3d},
+    {.schema = "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<1>,
+     .decompose = decompositions::adaptive_max_pool1d},
+    {.schema = "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<2>,
+     .decompose = decompositions::adaptive_max_pool2d},
+    {.schema = "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<3>,
+     .decompose = decompositions::adaptive_max_pool3d},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -189,7 +190,7 @@ constexpr TorchOp kTable[] = {
      .lower = lower_flash_attention},
     {.schema = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., "
                "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
-     .lower = lower_attention},
+     .lower = lower_attention, .decompose = decompositions::attention},
 };
 
 }  // namespace

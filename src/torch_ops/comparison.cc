@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -104,10 +105,14 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::ne.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::not_equal>},
     {.schema = "aten::ne.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::not_equal>},
     {.schema = "aten::lt.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::less>},
+    {.schema = "aten::less.Tensor(Tensor self, Tensor other) -> Tensor",
+     .same_as = "aten.lt.Tensor"},
     {.schema = "aten::lt.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::less>},
     {.schema = "aten::le.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::less_equal>},
     {.schema = "aten::le.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::less_equal>},
     {.schema = "aten::gt.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::greater>},
+    {.schema = "aten::greater.Tensor(Tensor self, Tensor other) -> Tensor",
+     .same_as = "aten.gt.Tensor"},
     {.schema = "aten::gt.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::greater>},
     {.schema = "aten::ge.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::greater_equal>},
     {.schema = "aten::ge.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::greater_equal>},
@@ -115,12 +120,12 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::logical_or(Tensor self, Tensor other) -> Tensor", .lower = lower_logical<mil_ops::logical_or>},
     {.schema = "aten::logical_xor(Tensor self, Tensor other) -> Tensor", .lower = lower_logical<mil_ops::logical_xor>},
     {.schema = "aten::logical_not(Tensor self) -> Tensor", .lower = lower_logical_not},
-    {.schema = "aten::__and__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
-    {.schema = "aten::__and__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
-    {.schema = "aten::__or__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
-    {.schema = "aten::__or__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
-    {.schema = "aten::__xor__.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
-    {.schema = "aten::__xor__.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
+    {.schema = "aten::__and__.Tensor(Tensor self, Tensor other) -> Tensor", .same_as = "aten.bitwise_and.Tensor"},
+    {.schema = "aten::__and__.Scalar(Tensor self, Scalar other) -> Tensor", .same_as = "aten.bitwise_and.Scalar"},
+    {.schema = "aten::__or__.Tensor(Tensor self, Tensor other) -> Tensor", .same_as = "aten.bitwise_or.Tensor"},
+    {.schema = "aten::__or__.Scalar(Tensor self, Scalar other) -> Tensor", .same_as = "aten.bitwise_or.Scalar"},
+    {.schema = "aten::__xor__.Tensor(Tensor self, Tensor other) -> Tensor", .same_as = "aten.bitwise_xor.Tensor"},
+    {.schema = "aten::__xor__.Scalar(Tensor self, Scalar other) -> Tensor", .same_as = "aten.bitwise_xor.Scalar"},
     {.schema = "aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
     {.schema = "aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_and>},
     {.schema = "aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_or>},
@@ -129,11 +134,24 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_bitwise<mil_ops::logical_xor>},
     {.schema = "aten::bitwise_not(Tensor self) -> Tensor", .lower = lower_bitwise_not},
     {.schema = "aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_shift<mil_ops::mul>},
+    {.schema = "aten::bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_shift<mil_ops::mul>},
+    {.schema = "aten::__lshift__.Scalar(Tensor self, Scalar other) -> Tensor", .same_as = "aten.bitwise_left_shift.Tensor_Scalar"},
+    {.schema = "aten::__lshift__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .same_as = "aten.bitwise_left_shift.Tensor"},
     {.schema = "aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_shift<mil_ops::floor_div>},
+    {.schema = "aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_shift<mil_ops::floor_div>},
+    {.schema = "aten::__rshift__.Scalar(Tensor self, Scalar other) -> Tensor", .same_as = "aten.bitwise_right_shift.Tensor_Scalar"},
+    {.schema = "aten::__rshift__.Tensor(Tensor self, Tensor other) -> Tensor",
+     .same_as = "aten.bitwise_right_shift.Tensor"},
     {.schema = "aten::isnan(Tensor self) -> Tensor", .lower = lower_isnan},
     {.schema = "aten::isinf(Tensor self) -> Tensor", .lower = lower_isinf},
-    {.schema = "aten::isfinite(Tensor self) -> Tensor", .lower = lower_isfinite},
-    {.schema = "aten::signbit(Tensor self) -> Tensor", .lower = lower_signbit},
+    {.schema = "aten::isfinite(Tensor self) -> Tensor", .lower = lower_isfinite,
+     .decompose = decompositions::isfinite},
+    {.schema = "aten::signbit(Tensor self) -> Tensor", .lower = lower_signbit, .decompose = decompositions::signbit},
+    {.schema = "aten::isclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+     .decompose = decompositions::isclose},
+    {.schema = "aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor",
+     .decompose = decompositions::isin},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -195,34 +196,37 @@ constexpr TorchOp kTable[] = {
      .lower = lower_conv},
     {.schema = "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, SymInt[1] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, str padding=\"valid\", "
                "SymInt[1] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, str padding=\"valid\", "
                "SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, SymInt[3] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, str padding=\"valid\", "
                "SymInt[3] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
     {.schema = "aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, "
                "SymInt[1] output_padding=0, SymInt groups=1, SymInt[1] dilation=1) -> Tensor",
-     .lower = lower_conv_transpose},
+     .lower = lower_conv_transpose,
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
     {.schema = "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, "
                "SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
-     .lower = lower_conv_transpose},
+     .lower = lower_conv_transpose,
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
     {.schema = "aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, "
                "SymInt[3] output_padding=0, SymInt groups=1, SymInt[3] dilation=1) -> Tensor",
-     .lower = lower_conv_transpose},
+     .lower = lower_conv_transpose,
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
     {.schema = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool "
                "transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
-     .lower = lower_convolution},
+     .lower = lower_convolution, .decompose = decompositions::convolution},
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ Lowered data_dependent(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::to.dtype(Tensor(a) self, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? "
                "memory_format=None) -> Tensor(a)",
-     .lower = converted},
+     .lower = converted, .edge = "dim_order_ops._to_dim_order_copy.default"},
     {.schema = "aten::to.dtype_layout(Tensor(a) self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)",
      .lower = converted},
@@ -30,7 +30,7 @@ constexpr TorchOp kTable[] = {
      .lower = converted},
     {.schema = "aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, "
                "bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor",
-     .lower = converted},
+     .lower = converted, .edge = "dim_order_ops._to_dim_order_copy.default"},
     {.schema = "dim_order_ops::_to_dim_order_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None, bool non_blocking=False, int[]? dim_order=None) -> Tensor",
      .lower = converted},

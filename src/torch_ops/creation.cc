@@ -5,6 +5,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -194,38 +195,51 @@ Lowered shape_tensor(Lowering& in) { return in.sizes(in.shape("self")); }
 constexpr TorchOp kTable[] = {
     {.schema = "aten::full(SymInt[] size, Scalar fill_value, " OPTIONS ") -> Tensor", .lower = full_value},
     {.schema = "aten::full_like(Tensor self, Scalar fill_value, " LIKE, .lower = full_value},
-    {.schema = "aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, " OPTIONS ") -> Tensor", .lower = full_value},
+    {.schema = "aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, " OPTIONS ") -> Tensor", .lower = full_value,
+     .decompose = decompositions::new_full},
     {.schema = "aten::fill.Scalar(Tensor self, Scalar value) -> Tensor", .lower = fill_value},
     {.schema = "aten::fill.Tensor(Tensor self, Tensor value) -> Tensor", .lower = fill_value},
     {.schema = "aten::scalar_tensor(Scalar s, " OPTIONS ") -> Tensor", .lower = scalar},
     {.schema = "aten::zeros(SymInt[] size, " OPTIONS ") -> Tensor", .lower = zeros},
-    {.schema = "aten::zeros_like(Tensor self, " LIKE, .lower = zeros},
-    {.schema = "aten::new_zeros(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = zeros},
+    {.schema = "aten::zeros_like(Tensor self, " LIKE, .lower = zeros, .decompose = decompositions::zeros_like},
+    {.schema = "aten::new_zeros(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = zeros,
+     .decompose = decompositions::new_zeros},
     {.schema = "aten::zero(Tensor self) -> Tensor", .lower = zeros},
     {.schema = "aten::ones(SymInt[] size, " OPTIONS ") -> Tensor", .lower = ones},
-    {.schema = "aten::ones_like(Tensor self, " LIKE, .lower = ones},
-    {.schema = "aten::new_ones(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = ones},
+    {.schema = "aten::ones_like(Tensor self, " LIKE, .lower = ones, .decompose = decompositions::ones_like},
+    {.schema = "aten::new_ones(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = ones,
+     .decompose = decompositions::new_ones},
     // Whoever reads memory that was never written may find zeros.
     {.schema = "aten::empty.memory_format(SymInt[] size, " LIKE, .lower = zeros},
-    {.schema = "aten::empty_like(Tensor self, " LIKE, .lower = zeros},
-    {.schema = "aten::new_empty(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = zeros},
+    {.schema = "aten::empty_like(Tensor self, " LIKE, .lower = zeros, .decompose = decompositions::zeros_like},
+    {.schema = "aten::new_empty(Tensor self, SymInt[] size, " OPTIONS ") -> Tensor", .lower = zeros,
+     .decompose = decompositions::new_zeros},
     {.schema = "aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, " OPTIONS ") -> Tensor", .lower = zeros},
-    {.schema = "aten::empty_permuted(SymInt[] size, int[] physical_layout, " OPTIONS ") -> Tensor", .lower = zeros},
-    {.schema = "aten::empty_strided(SymInt[] size, SymInt[] stride, " OPTIONS ") -> Tensor", .lower = zeros},
+    {.schema = "aten::empty_permuted(SymInt[] size, int[] physical_layout, " OPTIONS ") -> Tensor", .lower = zeros,
+     .decompose = decompositions::new_zeros},
+    {.schema = "aten::empty_strided(SymInt[] size, SymInt[] stride, " OPTIONS ") -> Tensor", .lower = zeros,
+     .decompose = decompositions::new_zeros},
     {.schema = "dim_order_ops::_empty_dim_order(int[] size, " OPTIONS ", int[]? dim_order=None) -> Tensor", .lower = zeros},
     {.schema = "aten::arange(Scalar end, " OPTIONS ") -> Tensor", .lower = [](Lowering& in) { return range(in, false, false); }},
     {.schema = "aten::arange.start(Scalar start, Scalar end, " OPTIONS ") -> Tensor", .lower = [](Lowering& in) { return range(in, true, false); }},
     {.schema = "aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, " OPTIONS ") -> Tensor",
      .lower = [](Lowering& in) { return range(in, true, true); }},
-    {.schema = "aten::linspace(Scalar start, Scalar end, int steps, " OPTIONS ") -> Tensor", .lower = spaced},
+    {.schema = "aten::linspace(Scalar start, Scalar end, int steps, " OPTIONS ") -> Tensor", .lower = spaced,
+     .decompose = decompositions::linspace},
     {.schema = "aten::linspace.Tensor_Scalar(Tensor start, Scalar end, int steps, " OPTIONS ") -> Tensor", .lower = spaced},
     {.schema = "aten::linspace.Scalar_Tensor(Scalar start, Tensor end, int steps, " OPTIONS ") -> Tensor", .lower = spaced},
     {.schema = "aten::linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, " OPTIONS ") -> Tensor", .lower = spaced},
     {.schema = "aten::logspace(Scalar start, Scalar end, int steps, float base=10., " OPTIONS ") -> Tensor", .lower = log_spaced},
-    {.schema = "aten::eye(SymInt n, " OPTIONS ") -> Tensor", .lower = identity_matrix},
-    {.schema = "aten::eye.m(SymInt n, SymInt m, " OPTIONS ") -> Tensor", .lower = identity_matrix},
+    {.schema = "aten::eye(SymInt n, " OPTIONS ") -> Tensor", .lower = identity_matrix,
+     .decompose = decompositions::eye},
+    {.schema = "aten::eye.m(SymInt n, SymInt m, " OPTIONS ") -> Tensor", .lower = identity_matrix,
+     .decompose = decompositions::eye},
     {.schema = "aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", .lower = copied},
     {.schema = "aten::_shape_as_tensor(Tensor self) -> Tensor", .lower = shape_tensor},
+    {.schema = "aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = decompositions::hann_window},
+    {.schema = "aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+     .decompose = decompositions::hann_window},
 };
 
 #undef LIKE

@@ -168,14 +168,21 @@ bool reads_only_values(const torch::Graph& graph, const std::vector<NodeId>& nod
   return all;
 }
 
+// Another spelling becomes what it spells.
+Status respell(Decomposition& d, std::string_view target) {
+  if (d.node().results.size() != 1) return d.reject("has not one result");
+  d.replace(0, d.op(std::string(target), d.node().args, d.result_type()));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node, std::string* why) {
   const TorchOp* op = find_op(graph.nodes[node].target);
-  if (!op || !op->decompose) return std::vector<NodeId>{};
+  if (!op || (!op->decompose && op->same_as.empty())) return std::vector<NodeId>{};
   Decomposition decomposition(graph, node, *find_schema(graph.nodes[node].target));
   // An operator that cannot be taken apart for these arguments simply is not.
-  if (const Status status = op->decompose(decomposition); !status.ok()) {
+  if (const Status status = op->decompose ? op->decompose(decomposition) : respell(decomposition, op->same_as); !status.ok()) {
     if (why) *why = status.error().what;
     return std::vector<NodeId>{};
   }

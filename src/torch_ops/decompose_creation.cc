@@ -5,11 +5,10 @@
 #include <numbers>
 #include <numeric>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using torch::Arg;
@@ -18,7 +17,7 @@ constexpr int64_t kMaxTable = int64_t{1} << 22;  // elements of a constant made 
 
 // ---- filled tensors
 
-Status filled(Decomposition& d, const char* size, Arg value) {
+static Status filled(Decomposition& d, const char* size, Arg value) {
   Steps s(d);
   const TensorType type = d.result_type();
   const Arg to = *size ? d.arg(size) : Arg(s.sizes(type.shape));
@@ -31,7 +30,7 @@ Status new_zeros(Decomposition& d) { return filled(d, "size", int64_t{0}); }
 Status new_ones(Decomposition& d) { return filled(d, "size", int64_t{1}); }
 Status new_full(Decomposition& d) { return filled(d, "size", d.arg("fill_value")); }
 
-Status random(Decomposition& d, const char* target) {
+static Status random(Decomposition& d, const char* target) {
   Steps s(d);
   const TensorType type = d.result_type();
   return s.give(d.op(target, {{"size", s.sizes(type.shape)}, {"dtype", type.dtype}}, type));
@@ -92,7 +91,7 @@ Status hann_window(Decomposition& d) {
 }
 
 // Rows and columns of a matrix's triangle.
-Status triangle_indices(Decomposition& d, bool lower) {
+static Status triangle_indices(Decomposition& d, bool lower) {
   Steps s(d);
   const auto rows = d.integer("row"), columns = d.integer("col"), offset = d.integer("offset");
   if (!rows || !columns || !offset || *rows < 0 || *columns < 0 || *rows > kMaxTable / std::max<int64_t>(*columns, 1))
@@ -110,7 +109,7 @@ Status tril_indices(Decomposition& d) { return triangle_indices(d, true); }
 Status triu_indices(Decomposition& d) { return triangle_indices(d, false); }
 
 // column - row >= diagonal, for the last two dimensions.
-V upper_triangle(Steps& s, V x, int64_t diagonal) {
+static V upper_triangle(Steps& s, V x, int64_t diagonal) {
   const V rows = s.unsqueeze(s.range(s.size_of(x, -2)), 1), columns = s.unsqueeze(s.range(s.size_of(x, -1)), 0);
   return s.compare("ge", s.sub(columns, rows), diagonal);
 }
@@ -173,7 +172,7 @@ Status take(Decomposition& d) {
 }
 
 // Writes `values` to the slices that `index` names.
-Status put_slices(Decomposition& d, V values, bool accumulate) {
+static Status put_slices(Decomposition& d, V values, bool accumulate) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
@@ -212,7 +211,7 @@ Status scatter_sum(Decomposition& d) {
 }
 
 // The place of each value among sorted boundaries: how many are smaller (or not larger).
-Status places(Decomposition& d, V x, V boundaries) {
+static Status places(Decomposition& d, V x, V boundaries) {
   Steps s(d);
   const bool right = d.boolean("right") || (d.node().find("side") && d.str("side") == "right");
   if (!x || !boundaries || s.rank(boundaries) != 1 || (d.node().find("sorter") && d.has("sorter"))) return d.reject("one row of boundaries is expected");
@@ -223,76 +222,4 @@ Status places(Decomposition& d, V x, V boundaries) {
 Status bucketize(Decomposition& d) { return places(d, d.tensor("self"), d.tensor("boundaries")); }
 Status searchsorted(Decomposition& d) { return places(d, d.tensor("self"), d.tensor("sorted_sequence")); }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
-     .decompose = zeros_like},
-    {.schema = "aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
-     .decompose = ones_like},
-    {.schema = "aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
-     .decompose = zeros_like},
-    {.schema = "aten::new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_zeros},
-    {.schema = "aten::new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_ones},
-    {.schema = "aten::new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_zeros},
-    {.schema = "aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_full},
-    {.schema = "aten::empty_permuted(SymInt[] size, int[] physical_layout, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_zeros},
-    {.schema = "aten::empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = new_zeros},
-    {.schema = "aten::rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
-     .decompose = rand_like},
-    {.schema = "aten::randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor",
-     .decompose = randn_like},
-    {.schema = "aten::randint(SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = randint},
-    {.schema = "aten::randint.low(SymInt low, SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = randint},
-    {.schema = "aten::eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = eye},
-    {.schema = "aten::eye.m(SymInt n, SymInt m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = eye},
-    {.schema = "aten::linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = linspace},
-    {.schema = "aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = hann_window},
-    {.schema = "aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = hann_window},
-    {.schema = "aten::tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = tril_indices},
-    {.schema = "aten::triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = triu_indices},
-    {.schema = "aten::triu(Tensor self, SymInt diagonal=0) -> Tensor",
-     .decompose = triu},
-    {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor",
-     .decompose = diag},
-    {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor",
-     .decompose = one_hot},
-    {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
-     .decompose = take_along_dim},
-    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor",
-     .decompose = take},
-    {.schema = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
-     .decompose = index_copy},
-    {.schema = "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
-     .decompose = index_add},
-    {.schema = "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor",
-     .decompose = index_fill},
-    {.schema = "aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor",
-     .decompose = scatter_sum},
-    {.schema = "aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
-     .decompose = scatter_sum},
-    {.schema = "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-     .decompose = bucketize},
-    {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor",
-     .decompose = searchsorted},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kCreationDecompositions;
-const std::span<const TorchOp> kCreationDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

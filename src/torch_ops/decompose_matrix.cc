@@ -4,11 +4,10 @@
 #include <limits>
 #include <map>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using torch::Arg;
@@ -16,7 +15,7 @@ using torch::Arg;
 // ---- matmul
 
 // Matrices [..., n, k] x [..., k, m] of rank 2 and more.
-V multiply(Steps& s, V a, V b) {
+static V multiply(Steps& s, V a, V b) {
   if (s.rank(a) == 2 && s.rank(b) == 2) return s.mm(a, b);
   if (!s.expect(s.rank(a) >= 2 && s.rank(b) >= 2)) return a;
   const Shape& sa = s.shape(a);
@@ -82,7 +81,7 @@ Status vecdot(Decomposition& d) {
 }
 
 // beta * self + alpha * product.
-Status add_scaled(Steps& s, V product) {
+static Status add_scaled(Steps& s, V product) {
   const auto beta = s.d.number("beta"), alpha = s.d.number("alpha");
   if (!alpha || *alpha != 1) product = s.mul(product, s.d.arg("alpha"));
   if (beta && *beta == 0) return s.give(s.expand(product, s.d.result_type().shape));  // even if self is NaN
@@ -142,15 +141,17 @@ Status bilinear(Decomposition& d) {
 
 // ---- einsum
 
+namespace {
 struct Term {
   V v;
   std::string labels;  // one a dimension
 };
+}  // namespace
 
-bool has(const std::string& labels, char c) { return labels.find(c) != std::string::npos; }
+static bool has(const std::string& labels, char c) { return labels.find(c) != std::string::npos; }
 
 // Labels in the wanted order; dimensions that `v` lacks get size 1.
-V arrange(Steps& s, const Term& t, const std::string& labels) {
+static V arrange(Steps& s, const Term& t, const std::string& labels) {
   std::vector<int64_t> order;
   std::string kept;
   for (const char c : labels)
@@ -162,7 +163,7 @@ V arrange(Steps& s, const Term& t, const std::string& labels) {
 }
 
 // Sums over labels that nobody needs any more.
-Term drop(Steps& s, Term t, const std::string& needed) {
+static Term drop(Steps& s, Term t, const std::string& needed) {
   std::vector<int64_t> dims;
   std::string rest;
   for (size_t i = 0; i < t.labels.size(); ++i) {
@@ -174,7 +175,7 @@ Term drop(Steps& s, Term t, const std::string& needed) {
 }
 
 // Two terms into one as a batched matrix product: batch labels are in both and needed, inner ones in both and not.
-Term contract(Steps& s, Term a, Term b, const std::string& needed) {
+static Term contract(Steps& s, Term a, Term b, const std::string& needed) {
   a = drop(s, a, needed + b.labels);
   b = drop(s, b, needed + a.labels);
   std::string batch, inner, left, right;
@@ -200,13 +201,15 @@ Term contract(Steps& s, Term a, Term b, const std::string& needed) {
   return {s.view(product, to), batch + left + right};
 }
 
+namespace {
 struct Equation {
   std::vector<std::string> terms;
   std::string result;
 };
+}  // namespace
 
 // Labels of each operand; an ellipsis becomes capital letters of its own, counted from the right.
-std::optional<Equation> parse_equation(std::string text, const std::vector<int>& ranks) {
+static std::optional<Equation> parse_equation(std::string text, const std::vector<int>& ranks) {
   text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
   const size_t arrow = text.find("->");
   Equation eq;
@@ -303,13 +306,13 @@ Status tensordot(Decomposition& d) {
 // ---- attention
 
 // Where a query may look: at keys up to its own place.
-V causal_mask(Steps& s, Dim queries, Dim keys) {
+static V causal_mask(Steps& s, Dim queries, Dim keys) {
   const V rows = s.unsqueeze(s.range(queries), 1), columns = s.unsqueeze(s.range(keys), 0);
   return s.compare("le", columns, rows);
 }
 
 // Heads of keys and values are shared by groups of queries.
-V repeat_heads(Steps& s, V x, Dim heads) {
+static V repeat_heads(Steps& s, V x, Dim heads) {
   const Shape from = s.shape(x);
   if (!s.expect(from.size() >= 3)) return x;
   const size_t head = from.size() - 3;
@@ -362,50 +365,4 @@ Status weight_norm(Decomposition& d) {
   return d.node().results.size() > 1 ? s.give(1, norm) : Status();
 }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::matmul(Tensor self, Tensor other) -> Tensor",
-     .decompose = matmul},
-    {.schema = "aten::mv(Tensor self, Tensor vec) -> Tensor",
-     .decompose = matrix_vector},
-    {.schema = "aten::dot(Tensor self, Tensor tensor) -> Tensor",
-     .decompose = dot},
-    {.schema = "aten::vdot(Tensor self, Tensor other) -> Tensor",
-     .decompose = dot},
-    {.schema = "aten::outer(Tensor self, Tensor vec2) -> Tensor",
-     .decompose = outer},
-    {.schema = "aten::ger(Tensor self, Tensor vec2) -> Tensor",
-     .decompose = outer},
-    {.schema = "aten::inner(Tensor self, Tensor other) -> Tensor",
-     .decompose = inner},
-    {.schema = "aten::linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor",
-     .decompose = vecdot},
-    {.schema = "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-     .decompose = baddbmm},
-    {.schema = "aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-     .decompose = addbmm},
-    {.schema = "aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-     .decompose = addmv},
-    {.schema = "aten::addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-     .decompose = addr},
-    {.schema = "aten::kron(Tensor self, Tensor other) -> Tensor",
-     .decompose = kron},
-    {.schema = "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
-     .decompose = bilinear},
-    {.schema = "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor",
-     .decompose = einsum},
-    {.schema = "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor",
-     .decompose = tensordot},
-    {.schema = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
-     .decompose = attention},
-    {.schema = "aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor",
-     .decompose = weight_norm},
-    {.schema = "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)",
-     .decompose = weight_norm},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kMatrixDecompositions;
-const std::span<const TorchOp> kMatrixDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -2,11 +2,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using Ints = std::vector<int64_t>;
@@ -14,20 +13,22 @@ using torch::Arg;
 
 // ---- convolution
 
+namespace {
 struct Convolution {
   V input, weight, bias;  // bias may be invalid
   Ints stride, padding, dilation, output_padding;
   bool transposed = false;
   int64_t groups = 1;
 };
+}  // namespace
 
 // One number stands for all dimensions.
-std::optional<Ints> spread(const std::optional<Ints>& given, size_t spatial) {
+static std::optional<Ints> spread(const std::optional<Ints>& given, size_t spatial) {
   if (!given || (given->size() != 1 && given->size() != spatial)) return std::nullopt;
   return given->size() == spatial ? *given : Ints(spatial, (*given)[0]);
 }
 
-V convolve(Steps& s, const Convolution& c, const Shape& to) {
+static V convolve(Steps& s, const Convolution& c, const Shape& to) {
   return s.d.op("aten.convolution.default",
                 {{"input", c.input}, {"weight", c.weight}, {"bias", c.bias ? Arg(c.bias) : Arg()}, {"stride", Steps::list(c.stride)},
                  {"padding", Steps::list(c.padding)}, {"dilation", Steps::list(c.dilation)}, {"transposed", c.transposed},
@@ -36,7 +37,7 @@ V convolve(Steps& s, const Convolution& c, const Shape& to) {
 }
 
 // A volume as a sum of images: one convolution for each slice of the weight in depth.
-V convolve_volume(Steps& s, Convolution c, const Shape& to) {
+static V convolve_volume(Steps& s, Convolution c, const Shape& to) {
   const int64_t depth = s.number_of(c.weight, 2), out = to[2].constant();
   V x = s.pad(c.input, {0, 0, 0, 0, c.padding[0], c.padding[0]}, 0.0);
   const Shape from = s.shape(x);
@@ -58,7 +59,7 @@ V convolve_volume(Steps& s, Convolution c, const Shape& to) {
 }
 
 // Elements along `dim` moved `step` apart by zeros, and `before` zeros put before them, to a length of `size`.
-V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size) {
+static V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size) {
   const int64_t count = s.number_of(x, dim);
   const auto amounts = [&](int rank, int at, int64_t low, int64_t high) {
     Ints list(static_cast<size_t>(2 * (rank - at)), 0);
@@ -73,7 +74,7 @@ V spread_out(Steps& s, V x, int dim, int64_t step, int64_t before, int64_t size)
 }
 
 // The same for a transposed convolution: each slice of the weight adds images to places in depth.
-V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
+static V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
   const Shape from = s.shape(c.input);
   const int64_t depth = s.number_of(c.weight, 2), slices = s.number_of(c.input, 2);
   const Dim images = s.d.dims().mul(from[0], slices);
@@ -94,14 +95,14 @@ V convolve_volume_transposed(Steps& s, Convolution c, const Shape& to) {
 }
 
 // Strides and the like that cannot be meant would overflow what is computed of them.
-bool small(const Convolution& c) {
+static bool small(const Convolution& c) {
   for (const Ints* list : {&c.stride, &c.padding, &c.dilation, &c.output_padding})
     for (const int64_t n : *list)
       if (n < 0 || n > (1 << 20)) return false;
   return c.stride[0] > 0 && c.dilation[0] > 0;
 }
 
-Status give_convolution(Steps& s, Convolution c, size_t spatial) {
+static Status give_convolution(Steps& s, Convolution c, size_t spatial) {
   Decomposition& d = s.d;
   const bool batched = s.rank(c.input) == static_cast<int>(spatial) + 2;
   Shape to = d.result_type().shape;
@@ -123,7 +124,7 @@ Status give_convolution(Steps& s, Convolution c, size_t spatial) {
 }
 
 // "same" padding: one more element at the end where the kernel is even.
-bool pad_same(Steps& s, Convolution& c, size_t spatial) {
+static bool pad_same(Steps& s, Convolution& c, size_t spatial) {
   Ints amounts;
   for (size_t i = 0; i < spatial; ++i) {
     const int64_t kernel = s.number_of(c.weight, static_cast<int>(i) + 2);
@@ -210,7 +211,7 @@ Status batch_norm(Decomposition& d) {
   return s.give(out[0]);
 }
 
-V group_norm_of(Steps& s, V x, int64_t groups, const Arg& weight, const Arg& bias, const Arg& eps) {
+static V group_norm_of(Steps& s, V x, int64_t groups, const Arg& weight, const Arg& bias, const Arg& eps) {
   const Shape& shape = s.shape(x);
   const TensorType stats{s.dtype(x), {shape[0], groups}};
   return s.d.multi("aten.native_group_norm.default",
@@ -255,7 +256,7 @@ Status layer_norm(Decomposition& d) {
   return s.give(out[0]);
 }
 
-double smallest_step(DType t) {
+static double smallest_step(DType t) {
   return t == DType::F16 ? 0.0009765625 : t == DType::BF16 ? 0.0078125 : t == DType::F64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
 }
 
@@ -322,54 +323,4 @@ Status embedding_bag(Decomposition& d) {
   return s.give(*mode == 0 ? sums : s.div(sums, s.clamp(count, 1.0, Arg())));
 }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-     .decompose = linear},
-    {.schema = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
-     .decompose = convolution},
-    {.schema = "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] dilation=[1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], SymInt[3] padding=[0, 0, 0], SymInt[3] dilation=[1, 1, 1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], str padding='valid', SymInt[1] dilation=[1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], str padding='valid', SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], str padding='valid', SymInt[3] dilation=[1, 1, 1], SymInt groups=1) -> Tensor",
-     .decompose = conv},
-    {.schema = "aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] output_padding=[0], SymInt groups=1, SymInt[1] dilation=[1]) -> Tensor",
-     .decompose = conv_transpose},
-    {.schema = "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] output_padding=[0, 0], SymInt groups=1, SymInt[2] dilation=[1, 1]) -> Tensor",
-     .decompose = conv_transpose},
-    {.schema = "aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], SymInt[3] padding=[0, 0, 0], SymInt[3] output_padding=[0, 0, 0], SymInt groups=1, SymInt[3] dilation=[1, 1, 1]) -> Tensor",
-     .decompose = conv_transpose},
-    {.schema = "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor",
-     .decompose = batch_norm},
-    {.schema = "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor",
-     .decompose = instance_norm},
-    {.schema = "aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enabled=True) -> Tensor",
-     .decompose = group_norm},
-    {.schema = "aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor",
-     .decompose = layer_norm},
-    {.schema = "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
-     .decompose = rms_norm},
-    {.schema = "aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
-     .decompose = grid_sampler},
-    {.schema = "aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor)",
-     .decompose = embedding_bag},
-    {.schema = "aten::embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False) -> (Tensor, Tensor, Tensor, Tensor)",
-     .decompose = embedding_bag},
-    {.schema = "aten::_embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, Tensor, Tensor, Tensor)",
-     .decompose = embedding_bag},
-    {.schema = "aten::_embedding_bag_forward_only(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, Tensor, Tensor, Tensor)",
-     .decompose = embedding_bag},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kNeuralDecompositions;
-const std::span<const TorchOp> kNeuralDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -3,11 +3,10 @@
 #include <limits>
 #include <numbers>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using torch::Arg;
@@ -15,7 +14,7 @@ using torch::Arg;
 // ---- activations
 
 // log(1 + exp(x)) where exp(x) does not swamp the 1, else x.
-V soft_plus(Steps& s, V x, double beta, double threshold) {
+static V soft_plus(Steps& s, V x, double beta, double threshold) {
   const V scaled = beta == 1 ? x : s.mul(x, beta);
   V log = s.unary("log1p", s.unary("exp", scaled));
   if (beta != 1) log = s.div(log, beta);
@@ -23,7 +22,7 @@ V soft_plus(Steps& s, V x, double beta, double threshold) {
 }
 
 // min(max(x + 3, 0), 6) / 6.
-V hard_sigmoid(Steps& s, V x) { return s.div(s.clamp(s.add(x, 3.0), 0.0, 6.0), 6.0); }
+static V hard_sigmoid(Steps& s, V x) { return s.div(s.clamp(s.add(x, 3.0), 0.0, 6.0), 6.0); }
 
 Status silu(Decomposition& d) {
   Steps s(d);
@@ -65,7 +64,7 @@ Status prelu(Decomposition& d) {
   return s.give(s.where(s.compare("gt", x, 0.0), x, s.mul(x, weight), s.dtype(x)));
 }
 
-Status elu_of(Steps& s, double alpha, double scale, double input_scale) {
+static Status elu_of(Steps& s, double alpha, double scale, double input_scale) {
   const V x = s.d.tensor("self");
   return s.give(s.d.op("aten.elu.default", {{"self", x}, {"alpha", alpha}, {"scale", scale}, {"input_scale", input_scale}}, s.type(x)));
 }
@@ -91,7 +90,7 @@ Status log_sigmoid(Decomposition& d) {
 }
 
 // Zero between -lambd and lambd; beyond, x itself or x moved towards zero.
-Status shrink(Decomposition& d, bool soft) {
+static Status shrink(Decomposition& d, bool soft) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto lambda = d.number("lambd");
@@ -141,20 +140,6 @@ Status evaluated_dropout(Decomposition& d) {
 
 // ---- arithmetic
 
-// Another spelling of an operator with the same arguments.
-template <const char* target>
-Status same_as(Decomposition& d) {
-  Steps s(d);
-  return s.give(d.op(target, d.node().args, d.result_type()));
-}
-
-constexpr char kMul[] = "aten.mul.Tensor", kSub[] = "aten.sub.Tensor", kDiv[] = "aten.div.Tensor", kDivScalar[] = "aten.div.Scalar";
-constexpr char kAnd[] = "aten.bitwise_and.Tensor", kOr[] = "aten.bitwise_or.Tensor", kXor[] = "aten.bitwise_xor.Tensor";
-constexpr char kAndScalar[] = "aten.bitwise_and.Scalar", kOrScalar[] = "aten.bitwise_or.Scalar", kXorScalar[] = "aten.bitwise_xor.Scalar";
-constexpr char kMaximum[] = "aten.maximum.default", kMinimum[] = "aten.minimum.default", kSign[] = "aten.sign.default";
-constexpr char kClamp[] = "aten.clamp.default", kClampTensor[] = "aten.clamp.Tensor", kNeg[] = "aten.neg.default", kAbs[] = "aten.abs.default";
-constexpr char kGreater[] = "aten.gt.Tensor", kLess[] = "aten.lt.Tensor", kIndex[] = "aten.index.Tensor", kTrunc[] = "aten.trunc.default";
-
 Status clamp_below(Decomposition& d) {
   Steps s(d);
   return s.give(s.clamp(d.tensor("self"), d.arg("min"), Arg()));
@@ -202,7 +187,7 @@ Status remainder(Decomposition& d) {
 }
 
 // self + value * tensor1 (* or /) tensor2.
-Status add_product(Decomposition& d, const char* op) {
+static Status add_product(Decomposition& d, const char* op) {
   Steps s(d);
   V x = s.binary(op, s.tensor("tensor1"), s.tensor("tensor2"));
   const auto value = d.number("value");
@@ -268,7 +253,7 @@ Status isfinite(Decomposition& d) {
   return s.give(s.negate(s.either(s.unary("isnan", x, DType::Bool), s.unary("isinf", x, DType::Bool))));
 }
 
-double largest(DType t) {
+static double largest(DType t) {
   switch (t) {
     case DType::F16: return 65504.0;
     case DType::BF16: return 3.3895313892515355e38;
@@ -290,7 +275,7 @@ Status nan_to_num(Decomposition& d) {
 }
 
 // maximum or minimum, but a number beats NaN.
-Status ignore_nan(Decomposition& d, bool max) {
+static Status ignore_nan(Decomposition& d, bool max) {
   Steps s(d);
   const V a = d.tensor("self"), b = s.tensor("other");
   const V both = max ? s.maximum(a, b) : s.minimum(a, b);
@@ -370,7 +355,7 @@ Status sinc(Decomposition& d) {
   return s.give(s.where(s.compare("eq", x, 0.0), 1.0, s.div(s.unary("sin", x), x), s.dtype(x)));
 }
 
-Status scaled(Decomposition& d, double factor) {
+static Status scaled(Decomposition& d, double factor) {
   Steps s(d);
   return s.give(s.mul(d.tensor("self"), factor));
 }
@@ -398,175 +383,4 @@ Status isin(Decomposition& d) {
   return s.give(d.boolean("invert") ? s.negate(found) : found);
 }
 
-constexpr char kLeftScalar[] = "aten.bitwise_left_shift.Tensor_Scalar", kRightScalar[] = "aten.bitwise_right_shift.Tensor_Scalar";
-constexpr char kLeft[] = "aten.bitwise_left_shift.Tensor", kRight[] = "aten.bitwise_right_shift.Tensor";
-
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = remainder},
-    {.schema = "aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = remainder},
-    {.schema = "aten::__lshift__.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kLeftScalar>},
-    {.schema = "aten::__rshift__.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kRightScalar>},
-    {.schema = "aten::__lshift__.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kLeft>},
-    {.schema = "aten::__rshift__.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kRight>},
-    {.schema = "aten::silu(Tensor self) -> Tensor",
-     .decompose = silu},
-    {.schema = "aten::hardswish(Tensor self) -> Tensor",
-     .decompose = hardswish},
-    {.schema = "aten::hardsigmoid(Tensor self) -> Tensor",
-     .decompose = hardsigmoid},
-    {.schema = "aten::mish(Tensor self) -> Tensor",
-     .decompose = mish},
-    {.schema = "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor",
-     .decompose = softplus},
-    {.schema = "aten::prelu(Tensor self, Tensor weight) -> Tensor",
-     .decompose = prelu},
-    {.schema = "aten::selu(Tensor self) -> Tensor",
-     .decompose = selu},
-    {.schema = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor",
-     .decompose = celu},
-    {.schema = "aten::log_sigmoid(Tensor self) -> Tensor",
-     .decompose = log_sigmoid},
-    {.schema = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
-     .decompose = softshrink},
-    {.schema = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
-     .decompose = hardshrink},
-    {.schema = "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor",
-     .decompose = threshold},
-    {.schema = "aten::relu6(Tensor self) -> Tensor",
-     .decompose = relu6},
-    {.schema = "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor",
-     .decompose = rrelu},
-    {.schema = "aten::dropout(Tensor input, float p, bool train) -> Tensor",
-     .decompose = dropout},
-    {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor",
-     .decompose = evaluated_dropout},
-    {.schema = "aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor",
-     .decompose = evaluated_dropout},
-    {.schema = "aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kMul>},
-    {.schema = "aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
-     .decompose = same_as<kSub>},
-    {.schema = "aten::divide.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kDiv>},
-    {.schema = "aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kDiv>},
-    {.schema = "aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kDivScalar>},
-    {.schema = "aten::__and__.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kAnd>},
-    {.schema = "aten::__and__.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kAndScalar>},
-    {.schema = "aten::__or__.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kOr>},
-    {.schema = "aten::__or__.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kOrScalar>},
-    {.schema = "aten::__xor__.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kXor>},
-    {.schema = "aten::__xor__.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = same_as<kXorScalar>},
-    {.schema = "aten::max.other(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kMaximum>},
-    {.schema = "aten::min.other(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kMinimum>},
-    {.schema = "aten::sgn(Tensor self) -> Tensor",
-     .decompose = same_as<kSign>},
-    {.schema = "aten::negative(Tensor self) -> Tensor",
-     .decompose = same_as<kNeg>},
-    {.schema = "aten::absolute(Tensor self) -> Tensor",
-     .decompose = same_as<kAbs>},
-    {.schema = "aten::fix(Tensor self) -> Tensor",
-     .decompose = same_as<kTrunc>},
-    {.schema = "aten::greater.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kGreater>},
-    {.schema = "aten::less.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = same_as<kLess>},
-    {.schema = "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
-     .decompose = same_as<kClamp>},
-    {.schema = "aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-     .decompose = same_as<kClampTensor>},
-    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor",
-     .decompose = same_as<kIndex>},
-    {.schema = "aten::clamp_min(Tensor self, Scalar min) -> Tensor",
-     .decompose = clamp_below},
-    {.schema = "aten::clamp_max(Tensor self, Scalar max) -> Tensor",
-     .decompose = clamp_above},
-    {.schema = "aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor",
-     .decompose = clamp_below_tensor},
-    {.schema = "aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor",
-     .decompose = clamp_above_tensor},
-    {.schema = "aten::square(Tensor self) -> Tensor",
-     .decompose = square},
-    {.schema = "aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
-     .decompose = rsub},
-    {.schema = "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
-     .decompose = floor_divide_number},
-    {.schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-     .decompose = addcmul},
-    {.schema = "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-     .decompose = addcdiv},
-    {.schema = "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor",
-     .decompose = lerp},
-    {.schema = "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor",
-     .decompose = lerp},
-    {.schema = "aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor",
-     .decompose = where_number},
-    {.schema = "aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor",
-     .decompose = where_number},
-    {.schema = "aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor",
-     .decompose = where_number},
-    {.schema = "aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor",
-     .decompose = masked_fill},
-    {.schema = "aten::exp2(Tensor self) -> Tensor",
-     .decompose = exp2},
-    {.schema = "aten::erfc(Tensor self) -> Tensor",
-     .decompose = erfc},
-    {.schema = "aten::frac(Tensor self) -> Tensor",
-     .decompose = frac},
-    {.schema = "aten::signbit(Tensor self) -> Tensor",
-     .decompose = signbit},
-    {.schema = "aten::isfinite(Tensor self) -> Tensor",
-     .decompose = isfinite},
-    {.schema = "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
-     .decompose = nan_to_num},
-    {.schema = "aten::fmax(Tensor self, Tensor other) -> Tensor",
-     .decompose = fmax},
-    {.schema = "aten::fmin(Tensor self, Tensor other) -> Tensor",
-     .decompose = fmin},
-    {.schema = "aten::isclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
-     .decompose = isclose},
-    {.schema = "aten::heaviside(Tensor self, Tensor values) -> Tensor",
-     .decompose = heaviside},
-    {.schema = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = copysign},
-    {.schema = "aten::hypot(Tensor self, Tensor other) -> Tensor",
-     .decompose = hypot},
-    {.schema = "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
-     .decompose = logaddexp},
-    {.schema = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = xlogy},
-    {.schema = "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
-     .decompose = ldexp},
-    {.schema = "aten::sinc(Tensor self) -> Tensor",
-     .decompose = sinc},
-    {.schema = "aten::deg2rad(Tensor self) -> Tensor",
-     .decompose = deg2rad},
-    {.schema = "aten::rad2deg(Tensor self) -> Tensor",
-     .decompose = rad2deg},
-    {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor",
-     .decompose = round_decimals},
-    {.schema = "aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor",
-     .decompose = isin},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kPointwiseDecompositions;
-const std::span<const TorchOp> kPointwiseDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -4,22 +4,23 @@
 #include <cmath>
 #include <numeric>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using Ints = std::vector<int64_t>;
 using torch::Arg;
 
+namespace {
 struct Window {
   Ints kernel, stride, padding, dilation;
   bool ceil = false;
 };
+}  // namespace
 
-std::optional<Window> window_of(Decomposition& d, size_t spatial) {
+static std::optional<Window> window_of(Decomposition& d, size_t spatial) {
   auto read = [&](const char* name, int64_t otherwise) -> std::optional<Ints> {
     if (!d.node().find(name) && !d.has(name)) return Ints(spatial, otherwise);
     const auto given = d.ints(name);
@@ -32,22 +33,24 @@ std::optional<Window> window_of(Decomposition& d, size_t spatial) {
   return Window{*kernel, stride->empty() ? *kernel : *stride, *padding, *dilation, d.boolean("ceil_mode")};
 }
 
-Window part(const Window& w, size_t begin, size_t end) {
+static Window part(const Window& w, size_t begin, size_t end) {
   auto cut = [&](const Ints& v) { return Ints(v.begin() + static_cast<int64_t>(begin), v.begin() + static_cast<int64_t>(end)); };
   return {cut(w.kernel), cut(w.stride), cut(w.padding), cut(w.dilation), w.ceil};
 }
 
 // Across a plane whose second axis is pooled and whose first is not, or the other way round.
-Window along(const Window& w, bool first) {
+static Window along(const Window& w, bool first) {
   auto two = [&](const Ints& v, int64_t idle) { return first ? Ints{v[0], idle} : Ints{idle, v[0]}; };
   return {two(w.kernel, 1), two(w.stride, 1), two(w.padding, 0), two(w.dilation, 1), w.ceil};
 }
 
+namespace {
 struct Pooled {
   V values, places;
 };
+}  // namespace
 
-Pooled max_pool(Steps& s, V x, const Window& w, const Shape& to) {
+static Pooled max_pool(Steps& s, V x, const Window& w, const Shape& to) {
   const auto out = s.d.multi("aten.max_pool2d_with_indices.default",
                              {{"self", x}, {"kernel_size", Steps::list(w.kernel)}, {"stride", Steps::list(w.stride)}, {"padding", Steps::list(w.padding)},
                               {"dilation", Steps::list(w.dilation)}, {"ceil_mode", w.ceil}},
@@ -55,7 +58,7 @@ Pooled max_pool(Steps& s, V x, const Window& w, const Shape& to) {
   return {out[0], out[1]};
 }
 
-V average_pool(Steps& s, V x, const Window& w, const Shape& to, bool count_padding) {
+static V average_pool(Steps& s, V x, const Window& w, const Shape& to, bool count_padding) {
   return s.d.op("aten.avg_pool2d.default",
                 {{"self", x}, {"kernel_size", Steps::list(w.kernel)}, {"stride", Steps::list(w.stride)}, {"padding", Steps::list(w.padding)},
                  {"ceil_mode", w.ceil}, {"count_include_pad", count_padding}},
@@ -93,14 +96,16 @@ Status avg_pool1d(Decomposition& d) {
   return s.give(s.squeeze(average_pool(s, s.unsqueeze(x, row), along(*w, false), to, d.boolean("count_include_pad")), row));
 }
 
+namespace {
 // x [N, C, D, H, W]: `plane` works on [N, C * D, H, W], then `depth` on [N, C, D, H * W].
 struct Volume {
   V x;
   Shape from, to;
   bool batched;
 };
+}  // namespace
 
-Volume volume_of(Steps& s) {
+static Volume volume_of(Steps& s) {
   V x = s.d.node().find("input") ? s.d.tensor("input") : s.d.tensor("self");
   Shape to = s.d.result_type().shape;
   const bool batched = s.rank(x) == 5;
@@ -109,7 +114,7 @@ Volume volume_of(Steps& s) {
 }
 
 template <class Plane, class Depth>
-Status by_planes(Steps& s, const Volume& v, Plane plane, Depth depth) {
+static Status by_planes(Steps& s, const Volume& v, Plane plane, Depth depth) {
   if (v.from.size() != 5 || v.to.size() != 5) return s.d.reject("a volume is expected");
   const Dim images = s.d.dims().mul(v.from[1], v.from[2]);
   const V flat = plane(s.view(v.x, {v.from[0], images, v.from[3], v.from[4]}), Shape{v.from[0], images, v.to[3], v.to[4]});
@@ -141,7 +146,7 @@ Status avg_pool3d(Decomposition& d) {
 
 // ---- adaptive pools
 
-V adaptive_average(Steps& s, V x, const Shape& to) {
+static V adaptive_average(Steps& s, V x, const Shape& to) {
   if (!s.expect(to.size() >= 2)) return x;
   const Arg::List size = {s.size(to[to.size() - 2]), s.size(to.back())};
   return s.d.op("aten._adaptive_avg_pool2d.default", {{"self", x}, {"output_size", size}}, {s.dtype(x), to});
@@ -170,7 +175,7 @@ Status adaptive_avg_pool3d(Decomposition& d) {
 
 // Window i of n over size elements: floor(i size / n) .. ceil((i + 1) size / n).
 // `places`, if asked for, follow their values.
-Pooled adaptive_max_along(Steps& s, const Pooled& in, int dim, int64_t n) {
+static Pooled adaptive_max_along(Steps& s, const Pooled& in, int dim, int64_t n) {
   const int64_t size = s.number_of(in.values, dim);
   if (n == size) return in;
   std::vector<V> values, places;
@@ -189,7 +194,7 @@ Pooled adaptive_max_along(Steps& s, const Pooled& in, int dim, int64_t n) {
   return {s.cat(values, dim), in.places ? s.cat(places, dim) : V{}};
 }
 
-Status adaptive_max_pool(Decomposition& d, int spatial) {
+static Status adaptive_max_pool(Decomposition& d, int spatial) {
   Steps s(d);
   constexpr int64_t kMaxWindows = 512;
   const V x = d.tensor("self");
@@ -217,7 +222,7 @@ Status adaptive_max_pool3d(Decomposition& d) { return adaptive_max_pool(d, 3); }
 // ---- resizing
 
 // How many input elements one step of the output is, along each spatial axis, if the program says so instead of sizes.
-std::vector<std::optional<double>> scales_of(Decomposition& d, size_t spatial) {
+static std::vector<std::optional<double>> scales_of(Decomposition& d, size_t spatial) {
   std::vector<std::optional<double>> scales(spatial);
   if (const Arg* list = d.node().find("scale_factors"); list && list->as<Arg::List>()) {
     const auto& items = *list->as<Arg::List>();
@@ -231,16 +236,18 @@ std::vector<std::optional<double>> scales_of(Decomposition& d, size_t spatial) {
   return scales;
 }
 
+namespace {
 enum class Filter { Nearest, NearestExact, Linear, Cubic, SmoothLinear, SmoothCubic };
+}  // namespace
 
-double cubic(double x, double a) {
+static double cubic(double x, double a) {
   x = std::abs(x);
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
 // Weights of the input elements that output element i is made of.
-void weigh(Filter filter, int64_t i, int64_t from, double ratio, bool align, float* row) {
+static void weigh(Filter filter, int64_t i, int64_t from, double ratio, bool align, float* row) {
   auto at = [&](double k) -> float& { return row[static_cast<int64_t>(std::clamp<double>(k, 0, static_cast<double>(from - 1)))]; };
   const double centre = align ? static_cast<double>(i) * ratio : (static_cast<double>(i) + 0.5) * ratio - 0.5;
   if (filter == Filter::Nearest) {
@@ -273,7 +280,7 @@ void weigh(Filter filter, int64_t i, int64_t from, double ratio, bool align, flo
 }
 
 // Resizing along one axis is a product with a matrix of known numbers.
-V resize_along(Steps& s, V x, int dim, int64_t to, Filter filter, bool align, std::optional<double> scale) {
+static V resize_along(Steps& s, V x, int dim, int64_t to, Filter filter, bool align, std::optional<double> scale) {
   const int64_t from = s.number_of(x, dim);
   const bool corners = align && filter != Filter::Nearest && filter != Filter::NearestExact;
   if (from == to && !scale) return x;
@@ -288,7 +295,7 @@ V resize_along(Steps& s, V x, int dim, int64_t to, Filter filter, bool align, st
   return s.transpose(s.linear(s.transpose(x, dim, last), matrix, {}), dim, last);
 }
 
-Status resize(Decomposition& d, Filter filter, size_t spatial) {
+static Status resize(Decomposition& d, Filter filter, size_t spatial) {
   Steps s(d);
   constexpr int64_t kMaxTable = int64_t{1} << 22;
   V x = d.node().find("input") ? d.tensor("input") : d.tensor("self");
@@ -307,7 +314,7 @@ Status resize(Decomposition& d, Filter filter, size_t spatial) {
 }
 
 // The kernels of images take sizes or scales as `.vec` has them.
-Status resize_image(Decomposition& d, const char* target) {
+static Status resize_image(Decomposition& d, const char* target) {
   Steps s(d);
   const auto scales = scales_of(d, 2);
   Arg size = d.arg("output_size"), factors;
@@ -331,82 +338,4 @@ Status bicubic2d(Decomposition& d) { return resize(d, Filter::Cubic, 2); }
 Status smooth_bilinear2d(Decomposition& d) { return resize(d, Filter::SmoothLinear, 2); }
 Status smooth_bicubic2d(Decomposition& d) { return resize(d, Filter::SmoothCubic, 2); }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor",
-     .decompose = max_pool1d},
-    {.schema = "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> (Tensor, Tensor)",
-     .decompose = max_pool1d},
-    {.schema = "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor",
-     .decompose = max_pool2d},
-    {.schema = "aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-     .decompose = max_pool3d},
-    {.schema = "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-     .decompose = max_pool3d},
-    {.schema = "aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, bool count_include_pad=True) -> Tensor",
-     .decompose = avg_pool1d},
-    {.schema = "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-     .decompose = avg_pool3d},
-    {.schema = "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor",
-     .decompose = adaptive_avg_pool1d},
-    {.schema = "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
-     .decompose = adaptive_avg_pool2d},
-    {.schema = "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
-     .decompose = adaptive_avg_pool3d},
-    {.schema = "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
-     .decompose = adaptive_avg_pool3d},
-    {.schema = "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)",
-     .decompose = adaptive_max_pool1d},
-    {.schema = "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)",
-     .decompose = adaptive_max_pool2d},
-    {.schema = "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)",
-     .decompose = adaptive_max_pool3d},
-    {.schema = "aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
-     .decompose = nearest1d},
-    {.schema = "aten::upsample_nearest1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
-     .decompose = nearest1d},
-    {.schema = "aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = nearest2d},
-    {.schema = "aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = nearest3d},
-    {.schema = "aten::upsample_nearest3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
-     .decompose = nearest3d},
-    {.schema = "aten::_upsample_nearest_exact1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
-     .decompose = exact1d},
-    {.schema = "aten::_upsample_nearest_exact1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
-     .decompose = exact1d},
-    {.schema = "aten::_upsample_nearest_exact2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = exact2d},
-    {.schema = "aten::_upsample_nearest_exact2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
-     .decompose = exact2d},
-    {.schema = "aten::_upsample_nearest_exact3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = exact3d},
-    {.schema = "aten::_upsample_nearest_exact3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
-     .decompose = exact3d},
-    {.schema = "aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) -> Tensor",
-     .decompose = linear1d},
-    {.schema = "aten::upsample_linear1d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor",
-     .decompose = linear1d},
-    {.schema = "aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = bilinear2d},
-    {.schema = "aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = trilinear3d},
-    {.schema = "aten::upsample_trilinear3d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor",
-     .decompose = trilinear3d},
-    {.schema = "aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = bicubic2d},
-    {.schema = "aten::upsample_bicubic2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor",
-     .decompose = bicubic2d},
-    {.schema = "aten::_upsample_bilinear2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor",
-     .decompose = smooth_bilinear2d},
-    {.schema = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor",
-     .decompose = smooth_bicubic2d},
-    {.schema = "aten::_upsample_bicubic2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor",
-     .decompose = smooth_bicubic2d},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kPoolDecompositions;
-const std::span<const TorchOp> kPoolDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -1,15 +1,15 @@
 // Recurrent layers, unrolled over time: what ExecuTorch's exporter does with them as well.
 #include <algorithm>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using torch::Arg;
 
+namespace {
 enum class Cell { Lstm, Gru, Tanh, Relu };
 
 struct Weights {
@@ -19,16 +19,17 @@ struct Weights {
 struct State {
   V h, c;  // c: LSTM only
 };
+}  // namespace
 
-int64_t gates(Cell cell) { return cell == Cell::Lstm ? 4 : cell == Cell::Gru ? 3 : 1; }
+static int64_t gates(Cell cell) { return cell == Cell::Lstm ? 4 : cell == Cell::Gru ? 3 : 1; }
 
-std::vector<V> split_gates(Steps& s, V x, int64_t count) {
+static std::vector<V> split_gates(Steps& s, V x, int64_t count) {
   const int64_t width = s.number_of(x, -1) / count;
   return s.split(x, std::vector<int64_t>(static_cast<size_t>(count), width), s.rank(x) - 1);
 }
 
 // One step; `x` is the input's share of the gates.
-State step(Steps& s, Cell cell, V x, const State& state, const Weights& w) {
+static State step(Steps& s, Cell cell, V x, const State& state, const Weights& w) {
   const V h = s.linear(state.h, w.hidden, w.hidden_bias);
   if (cell == Cell::Tanh || cell == Cell::Relu) return {s.unary(cell == Cell::Tanh ? "tanh" : "relu", s.add(x, h)), {}};
   if (cell == Cell::Gru) {
@@ -43,13 +44,15 @@ State step(Steps& s, Cell cell, V x, const State& state, const Weights& w) {
   return {s.mul(s.unary("sigmoid", g[3]), s.unary("tanh", c)), c};
 }
 
+namespace {
 struct Layer {
   V outputs;  // [time, batch, features]
   State last;
 };
+}  // namespace
 
 // One direction of one layer over x [time, batch, features].
-Layer run_layer(Steps& s, Cell cell, V x, State state, const Weights& w, bool reverse) {
+static Layer run_layer(Steps& s, Cell cell, V x, State state, const Weights& w, bool reverse) {
   const V shares = s.linear(x, w.input, w.input_bias);  // of all steps at once
   std::vector<V> steps = s.unbind(shares, 0);
   if (reverse) std::reverse(steps.begin(), steps.end());
@@ -62,7 +65,7 @@ Layer run_layer(Steps& s, Cell cell, V x, State state, const Weights& w, bool re
   return {s.cat(outputs, 0), state};
 }
 
-std::vector<V> tensors(const Arg& arg) {
+static std::vector<V> tensors(const Arg& arg) {
   std::vector<V> list;
   if (const auto* items = arg.as<Arg::List>())
     for (const Arg& item : *items)
@@ -70,7 +73,7 @@ std::vector<V> tensors(const Arg& arg) {
   return list;
 }
 
-Status recurrent(Decomposition& d, Cell cell) {
+static Status recurrent(Decomposition& d, Cell cell) {
   Steps s(d);
   constexpr int64_t kMaxSteps = 512;
   V x = d.tensor("input");
@@ -114,7 +117,7 @@ Status gru(Decomposition& d) { return recurrent(d, Cell::Gru); }
 Status rnn_tanh(Decomposition& d) { return recurrent(d, Cell::Tanh); }
 Status rnn_relu(Decomposition& d) { return recurrent(d, Cell::Relu); }
 
-Status one_step(Decomposition& d, Cell cell) {
+static Status one_step(Decomposition& d, Cell cell) {
   Steps s(d);
   const bool lstm = cell == Cell::Lstm;
   const std::vector<V> start = lstm ? tensors(d.arg("hx")) : std::vector<V>{d.tensor("hx")};
@@ -130,28 +133,4 @@ Status gru_cell(Decomposition& d) { return one_step(d, Cell::Gru); }
 Status rnn_tanh_cell(Decomposition& d) { return one_step(d, Cell::Tanh); }
 Status rnn_relu_cell(Decomposition& d) { return one_step(d, Cell::Relu); }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor)",
-     .decompose = lstm},
-    {.schema = "aten::gru.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .decompose = gru},
-    {.schema = "aten::rnn_tanh.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .decompose = rnn_tanh},
-    {.schema = "aten::rnn_relu.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .decompose = rnn_relu},
-    {.schema = "aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, Tensor)",
-     .decompose = lstm_cell},
-    {.schema = "aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .decompose = gru_cell},
-    {.schema = "aten::rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .decompose = rnn_tanh_cell},
-    {.schema = "aten::rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .decompose = rnn_relu_cell},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kRecurrentDecompositions;
-const std::span<const TorchOp> kRecurrentDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -3,11 +3,10 @@
 #include <limits>
 #include <numeric>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using Dims = std::vector<int64_t>;
@@ -15,15 +14,15 @@ using torch::Arg;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Dims all_dims(int rank) {
+static Dims all_dims(int rank) {
   Dims dims(static_cast<size_t>(rank));
   std::iota(dims.begin(), dims.end(), 0);
   return dims;
 }
 
-bool keeps(Decomposition& d) { return d.boolean("keepdim"); }
+static bool keeps(Decomposition& d) { return d.boolean("keepdim"); }
 
-std::optional<DType> asked_dtype(Decomposition& d) {
+static std::optional<DType> asked_dtype(Decomposition& d) {
   const auto* dtype = d.arg("dtype").as<DType>();
   return dtype ? std::optional(*dtype) : std::nullopt;
 }
@@ -37,7 +36,7 @@ Status sum_all(Decomposition& d) {
 }
 
 // Sums (or means) of what is not NaN.
-Status sum_without_nan(Decomposition& d, bool mean) {
+static Status sum_without_nan(Decomposition& d, bool mean) {
   Steps s(d);
   V x = d.tensor("self");
   const auto dims = s.axes("dim", s.rank(x));
@@ -62,12 +61,14 @@ Status count_nonzero(Decomposition& d) {
 
 // ---- spread
 
+namespace {
 struct Spread {
   Dims dims;
   Arg correction;
 };
+}  // namespace
 
-std::optional<Spread> spread_of(Steps& s) {
+static std::optional<Spread> spread_of(Steps& s) {
   Decomposition& d = s.d;
   const auto dims = s.axes("dim", s.rank(d.tensor("self")));
   if (!dims) return std::nullopt;
@@ -76,7 +77,7 @@ std::optional<Spread> spread_of(Steps& s) {
   return Spread{*dims, int64_t{d.has("unbiased") && !d.boolean("unbiased") ? 0 : 1}};
 }
 
-V variance(Steps& s, const Spread& spread) {
+static V variance(Steps& s, const Spread& spread) {
   const V x = s.d.tensor("self");
   return s.d.op("aten.var.correction", {{"self", x}, {"dim", Steps::list(spread.dims)}, {"correction", spread.correction}, {"keepdim", keeps(s.d)}},
                 {s.dtype(x), s.reduced(x, spread.dims, keeps(s.d))});
@@ -94,7 +95,7 @@ Status std_deviation(Decomposition& d) {
   return spread ? s.give(s.unary("sqrt", variance(s, *spread))) : Status(d.reject("dimensions must be numbers"));
 }
 
-Status with_mean(Decomposition& d, bool root) {
+static Status with_mean(Decomposition& d, bool root) {
   Steps s(d);
   const auto spread = spread_of(s);
   if (!spread) return d.reject("dimensions must be numbers");
@@ -119,7 +120,7 @@ Status all(Decomposition& d) {
 // ---- norms
 
 // The p-norm over `dims`.
-V norm_of(Steps& s, V x, double p, const Dims& dims, bool keep) {
+static V norm_of(Steps& s, V x, double p, const Dims& dims, bool keep) {
   const V size = s.unary("abs", x);
   if (p == kInfinity) return s.extreme("amax", size, dims, keep);
   if (p == -kInfinity) return s.extreme("amin", size, dims, keep);
@@ -129,7 +130,7 @@ V norm_of(Steps& s, V x, double p, const Dims& dims, bool keep) {
   return s.pow(s.reduce("sum", s.pow(size, p), dims, keep), 1 / p);
 }
 
-Status norm(Decomposition& d, const char* p_name) {
+static Status norm(Decomposition& d, const char* p_name) {
   Steps s(d);
   V x = d.tensor("self");
   const auto dims = s.axes("dim", s.rank(x));
@@ -187,7 +188,7 @@ Status cdist(Decomposition& d) {
 
 // ---- softmax and its relatives
 
-Status softmax(Decomposition& d, const char* target) {
+static Status softmax(Decomposition& d, const char* target) {
   Steps s(d);
   const V x = s.cast(d.tensor("self"), d.result_type().dtype);
   return s.give(d.op(target, {{"self", x}, {"dim", d.arg("dim")}, {"half_to_float", false}}, d.result_type()));
@@ -226,12 +227,14 @@ Status cumprod(Decomposition& d) {
 
 // ---- order
 
+namespace {
 struct Ordered {
   V values, places;
 };
+}  // namespace
 
 // The first k in the given order, by the topk kernel.
-Ordered first_of(Steps& s, V x, Dim k, int dim, bool descending) {
+static Ordered first_of(Steps& s, V x, Dim k, int dim, bool descending) {
   Shape to = s.shape(x);
   to[static_cast<size_t>(dim)] = k;
   const auto both = s.d.multi("aten.topk.default",
@@ -240,7 +243,7 @@ Ordered first_of(Steps& s, V x, Dim k, int dim, bool descending) {
   return {both[0], both[1]};
 }
 
-std::optional<Ordered> sorted(Steps& s) {
+static std::optional<Ordered> sorted(Steps& s) {
   Decomposition& d = s.d;
   const V x = d.tensor("self");
   const auto dim = s.axis(d.has("dim") ? d.integer("dim").value_or(INT64_MAX) : 0, s.rank(x));
@@ -270,7 +273,7 @@ Status msort(Decomposition& d) {
 }
 
 // The k-th smallest; NaN is larger than everything.
-Status smallest(Steps& s, V x, int64_t k, int dim, bool keep) {
+static Status smallest(Steps& s, V x, int64_t k, int dim, bool keep) {
   const Ordered order = first_of(s, x, k, dim, false);
   V value = s.slice(order.values, dim, k - 1, k), place = s.slice(order.places, dim, k - 1, k);
   if (!keep) value = s.squeeze(value, dim), place = s.squeeze(place, dim);
@@ -319,7 +322,7 @@ Status aminmax(Decomposition& d) {
 
 // ---- losses
 
-Status reduced_loss(Steps& s, V loss) {
+static Status reduced_loss(Steps& s, V loss) {
   const auto reduction = s.d.integer("reduction");
   if (!reduction || *reduction < 0 || *reduction > 2) return s.d.reject("the reduction must be none, mean or sum");
   if (*reduction == 0) return s.give(loss);
@@ -338,7 +341,7 @@ Status l1_loss(Decomposition& d) {
 }
 
 // gap^2 / 2 near zero, linear beyond; `scale` divides (smooth L1) or multiplies (Huber).
-Status rounded_l1(Decomposition& d, const char* name, bool huber) {
+static Status rounded_l1(Decomposition& d, const char* name, bool huber) {
   Steps s(d);
   const auto edge = d.number(name);
   if (!edge || *edge <= 0) return d.reject("the edge must be a positive number");
@@ -351,108 +354,4 @@ Status rounded_l1(Decomposition& d, const char* name, bool huber) {
 Status smooth_l1_loss(Decomposition& d) { return rounded_l1(d, "beta", false); }
 Status huber_loss(Decomposition& d) { return rounded_l1(d, "delta", true); }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = sum_all},
-    {.schema = "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = nansum},
-    {.schema = "aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = nanmean},
-    {.schema = "aten::count_nonzero(Tensor self, int? dim=None) -> Tensor",
-     .decompose = count_nonzero},
-    {.schema = "aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor",
-     .decompose = count_nonzero},
-    {.schema = "aten::var(Tensor self, bool unbiased=True) -> Tensor",
-     .decompose = var},
-    {.schema = "aten::var.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",
-     .decompose = var},
-    {.schema = "aten::std(Tensor self, bool unbiased=True) -> Tensor",
-     .decompose = std_deviation},
-    {.schema = "aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",
-     .decompose = std_deviation},
-    {.schema = "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor",
-     .decompose = std_deviation},
-    {.schema = "aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)",
-     .decompose = var_mean},
-    {.schema = "aten::var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)",
-     .decompose = var_mean},
-    {.schema = "aten::std_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)",
-     .decompose = std_mean},
-    {.schema = "aten::std_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)",
-     .decompose = std_mean},
-    {.schema = "aten::std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)",
-     .decompose = std_mean},
-    {.schema = "aten::all(Tensor self) -> Tensor",
-     .decompose = all},
-    {.schema = "aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor",
-     .decompose = all},
-    {.schema = "aten::all.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
-     .decompose = all},
-    {.schema = "aten::_is_all_true(Tensor self) -> Tensor",
-     .decompose = all},
-    {.schema = "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = vector_norm},
-    {.schema = "aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = linalg_norm},
-    {.schema = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = matrix_norm},
-    {.schema = "aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor",
-     .decompose = p_norm},
-    {.schema = "aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor",
-     .decompose = p_norm},
-    {.schema = "aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor",
-     .decompose = p_norm},
-    {.schema = "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
-     .decompose = frobenius_norm},
-    {.schema = "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor",
-     .decompose = cosine_similarity},
-    {.schema = "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) -> Tensor",
-     .decompose = pairwise_distance},
-    {.schema = "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor",
-     .decompose = cdist},
-    {.schema = "aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-     .decompose = softmax_int},
-    {.schema = "aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-     .decompose = log_softmax_int},
-    {.schema = "aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-     .decompose = softmax_int},
-    {.schema = "aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = log_softmax_int},
-    {.schema = "aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
-     .decompose = logsumexp},
-    {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-     .decompose = cumprod},
-    {.schema = "aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-     .decompose = sort},
-    {.schema = "aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-     .decompose = sort},
-    {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor",
-     .decompose = argsort},
-    {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
-     .decompose = argsort},
-    {.schema = "aten::msort(Tensor self) -> Tensor",
-     .decompose = msort},
-    {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .decompose = kthvalue},
-    {.schema = "aten::median(Tensor self) -> Tensor",
-     .decompose = median},
-    {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .decompose = median},
-    {.schema = "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
-     .decompose = aminmax},
-    {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
-     .decompose = mse_loss},
-    {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
-     .decompose = l1_loss},
-    {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor",
-     .decompose = smooth_l1_loss},
-    {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor",
-     .decompose = huber_loss},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kReductionDecompositions;
-const std::span<const TorchOp> kReductionDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

@@ -2,16 +2,15 @@
 #include <algorithm>
 #include <numeric>
 
-#include "torch_ops/op.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/steps.h"
 
-namespace cortland::torch_ops {
-namespace {
+namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 using torch::Arg;
 
-std::vector<V> tensors(Decomposition& d) {
+static std::vector<V> tensors(Decomposition& d) {
   std::vector<V> list;
   if (const auto* items = d.arg("tensors").as<Arg::List>())
     for (const Arg& item : *items)
@@ -19,7 +18,7 @@ std::vector<V> tensors(Decomposition& d) {
   return list;
 }
 
-std::vector<int64_t> in_order(int rank) {
+static std::vector<int64_t> in_order(int rank) {
   std::vector<int64_t> order(static_cast<size_t>(rank));
   std::iota(order.begin(), order.end(), 0);
   return order;
@@ -27,7 +26,7 @@ std::vector<int64_t> in_order(int rank) {
 
 // ---- order of dimensions
 
-Status permuted(Steps& s, V x, const std::vector<int64_t>& order) { return s.give(s.permute(x, order)); }
+static Status permuted(Steps& s, V x, const std::vector<int64_t>& order) { return s.give(s.permute(x, order)); }
 
 Status reversed(Decomposition& d) {
   Steps s(d);
@@ -43,7 +42,7 @@ Status last_two(Decomposition& d) {
   return s.give(s.transpose(x, s.rank(x) - 2, s.rank(x) - 1));
 }
 
-Status swap_axes(Decomposition& d, const char* first, const char* second) {
+static Status swap_axes(Decomposition& d, const char* first, const char* second) {
   Steps s(d);
   const V x = d.tensor("self");
   const auto a = s.axis(d.integer(first).value_or(INT64_MAX), s.rank(x)), b = s.axis(d.integer(second).value_or(INT64_MAX), s.rank(x));
@@ -91,7 +90,7 @@ Status rot90(Decomposition& d) {
   return s.give(x);
 }
 
-Status flip_axis(Decomposition& d, int dim) {
+static Status flip_axis(Decomposition& d, int dim) {
   Steps s(d);
   return s.give(s.flip(d.tensor("self"), dim));
 }
@@ -119,7 +118,7 @@ Status cat(Decomposition& d) {
 }
 
 // Stacks along `dim` after every tensor has got at least `rank` dimensions (of size 1, in the places numpy puts them).
-Status stack_along(Decomposition& d, int dim, int rank) {
+static Status stack_along(Decomposition& d, int dim, int rank) {
   Steps s(d);
   std::vector<V> parts = tensors(d);
   if (parts.empty()) return d.reject("there is nothing to join");
@@ -259,7 +258,7 @@ Status repeat_interleave_each(Decomposition& d) {
 
 // ---- padding
 
-Status pad_by_kernel(Steps& s, const char* kind, const std::vector<int64_t>& amounts) {
+static Status pad_by_kernel(Steps& s, const char* kind, const std::vector<int64_t>& amounts) {
   const V x = s.d.tensor("self");
   const size_t spatial = amounts.size() / 2;
   if (spatial < 1 || spatial > 3) return s.d.reject("ExecuTorch pads one to three dimensions this way");
@@ -268,7 +267,7 @@ Status pad_by_kernel(Steps& s, const char* kind, const std::vector<int64_t>& amo
 }
 
 // Each dimension becomes its end, itself, its beginning.
-Status pad_circular(Steps& s, const std::vector<int64_t>& amounts) {
+static Status pad_circular(Steps& s, const std::vector<int64_t>& amounts) {
   V x = s.d.tensor("self");
   for (size_t i = 0; 2 * i + 1 < amounts.size(); ++i) {
     const int dim = s.rank(x) - 1 - static_cast<int>(i);
@@ -359,80 +358,4 @@ Status im2col(Decomposition& d) {
   return s.give(s.view(s.cat(parts, 2), d.result_type().shape));
 }
 
-constexpr TorchOp kTable[] = {
-    {.schema = "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor",
-     .decompose = pad_or_crop},
-    {.schema = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor",
-     .decompose = roll},
-    {.schema = "aten::numpy_T(Tensor(a) self) -> Tensor(a)",
-     .decompose = reversed},
-    {.schema = "aten::mT(Tensor(a) self) -> Tensor(a)",
-     .decompose = last_two},
-    {.schema = "aten::adjoint(Tensor(a) self) -> Tensor(a)",
-     .decompose = last_two},
-    {.schema = "aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)",
-     .decompose = swapaxes},
-    {.schema = "aten::swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a)",
-     .decompose = swapdims},
-    {.schema = "aten::movedim.int(Tensor(a) self, int source, int destination) -> Tensor(a)",
-     .decompose = movedim},
-    {.schema = "aten::movedim.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)",
-     .decompose = movedim},
-    {.schema = "aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a)",
-     .decompose = movedim},
-    {.schema = "aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)",
-     .decompose = movedim},
-    {.schema = "aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor",
-     .decompose = rot90},
-    {.schema = "aten::fliplr(Tensor self) -> Tensor",
-     .decompose = fliplr},
-    {.schema = "aten::flipud(Tensor self) -> Tensor",
-     .decompose = flipud},
-    {.schema = "aten::channel_shuffle(Tensor self, SymInt groups) -> Tensor",
-     .decompose = channel_shuffle},
-    {.schema = "aten::concat(Tensor[] tensors, int dim=0) -> Tensor",
-     .decompose = cat},
-    {.schema = "aten::concatenate(Tensor[] tensors, int dim=0) -> Tensor",
-     .decompose = cat},
-    {.schema = "aten::hstack(Tensor[] tensors) -> Tensor",
-     .decompose = hstack},
-    {.schema = "aten::vstack(Tensor[] tensors) -> Tensor",
-     .decompose = vstack},
-    {.schema = "aten::dstack(Tensor[] tensors) -> Tensor",
-     .decompose = dstack},
-    {.schema = "aten::column_stack(Tensor[] tensors) -> Tensor",
-     .decompose = column_stack},
-    {.schema = "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]",
-     .decompose = broadcast_tensors},
-    {.schema = "aten::meshgrid(Tensor[] tensors) -> Tensor[]",
-     .decompose = meshgrid},
-    {.schema = "aten::meshgrid.indexing(Tensor[] tensors, *, str indexing) -> Tensor[]",
-     .decompose = meshgrid},
-    {.schema = "aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]",
-     .decompose = cut},
-    {.schema = "aten::tensor_split.sections(Tensor(a -> *) self, SymInt sections, int dim=0) -> Tensor(a)[]",
-     .decompose = cut},
-    {.schema = "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]",
-     .decompose = cut},
-    {.schema = "aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
-     .decompose = diff},
-    {.schema = "aten::trace(Tensor self) -> Tensor",
-     .decompose = trace},
-    {.schema = "aten::tile(Tensor self, SymInt[] dims) -> Tensor",
-     .decompose = tile},
-    {.schema = "aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor",
-     .decompose = repeat_interleave},
-    {.schema = "aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor",
-     .decompose = repeat_interleave_each},
-    {.schema = "aten::pad(Tensor self, SymInt[] pad, str mode='constant', float? value=None) -> Tensor",
-     .decompose = pad},
-    {.schema = "aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor",
-     .decompose = im2col},
-};
-
-}  // namespace
-
-extern const std::span<const TorchOp> kShapeDecompositions;
-const std::span<const TorchOp> kShapeDecompositions = kTable;
-
-}  // namespace cortland::torch_ops
+}  // namespace cortland::torch_ops::decompositions

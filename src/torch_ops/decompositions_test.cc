@@ -151,7 +151,7 @@ void expect_sound(const Graph& graph, NodeId node, const std::vector<NodeId>& pa
 TEST(Decompositions, SurviveAnyArguments) {
   int taken_apart = 0;
   for (const TorchOp* op : all_ops()) {
-    if (!op->decompose) continue;
+    if (!op->decompose && op->same_as.empty()) continue;
     for (uint32_t seed = 0; seed < 150; ++seed) {
       Liar liar(seed);
       const NodeId node = liar.node(*op);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 
@@ -216,35 +217,40 @@ Lowered lower_cross(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_cdist_forward(Tensor x1, Tensor x2, float p, int? compute_mode) -> Tensor", .lower = lower_cdist},
     {.schema = "aten::_pdist_forward(Tensor self, float p=2.) -> Tensor", .lower = lower_pdist},
-    {.schema = "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor", .lower = lower_cdist},
-    {.schema = "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", .lower = lower_cosine_similarity},
+    {.schema = "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor", .lower = lower_cdist,
+     .decompose = decompositions::cdist},
+    {.schema = "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", .lower = lower_cosine_similarity,
+     .decompose = decompositions::cosine_similarity},
     {.schema = "aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor", .lower = lower_cross},
     {.schema = "aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", .lower = lower_dist},
-    {.schema = "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_frobenius_norm},
+    {.schema = "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_frobenius_norm,
+     .decompose = decompositions::frobenius_norm},
     {.schema = "aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", .lower = lower_cross},
     {.schema = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
      .lower = lower_matrix_norm},
     {.schema = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? "
                "dtype=None) -> Tensor",
-     .lower = lower_matrix_norm},
+     .lower = lower_matrix_norm, .decompose = decompositions::matrix_norm},
     {.schema = "aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
-     .lower = lower_linalg_norm},
+     .lower = lower_linalg_norm, .decompose = decompositions::linalg_norm},
     {.schema = "aten::linalg_norm.ord_str(Tensor self, str ord, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
      .lower = lower_matrix_norm},
     {.schema = "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
-     .lower = lower_vector_norm},
-    {.schema = "aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor", .lower = lower_vector_norm},
-    {.schema = "aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_vector_norm},
+     .lower = lower_vector_norm, .decompose = decompositions::vector_norm},
+    {.schema = "aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor", .lower = lower_vector_norm,
+     .decompose = decompositions::p_norm},
+    {.schema = "aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_vector_norm,
+     .decompose = decompositions::p_norm},
     {.schema = "aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor",
-     .lower = lower_vector_norm},
+     .lower = lower_vector_norm, .decompose = decompositions::p_norm},
     {.schema = "aten::norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor", .lower = lower_vector_norm},
     {.schema = "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) -> "
                "Tensor",
-     .lower = lower_pairwise_distance},
+     .lower = lower_pairwise_distance, .decompose = decompositions::pairwise_distance},
     {.schema = "aten::pdist(Tensor self, float p=2.) -> Tensor", .lower = lower_pdist},
 };
 

@@ -1,5 +1,6 @@
 // Dropout, which does nothing in evaluation.
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -26,10 +27,13 @@ Lowered lower_native_dropout(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
-    {.schema = "aten::dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout,
+     .decompose = decompositions::evaluated_dropout},
+    {.schema = "aten::dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout,
+     .decompose = decompositions::dropout},
     {.schema = "aten::feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
-    {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout},
+    {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout,
+     .decompose = decompositions::evaluated_dropout},
     {.schema = "aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", .lower = lower_native_dropout},
 };
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 
@@ -277,8 +278,10 @@ Lowered lower_tensordot(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor", .lower = lower_einsum},
-    {.schema = "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", .lower = lower_tensordot},
+    {.schema = "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor", .lower = lower_einsum,
+     .decompose = decompositions::einsum},
+    {.schema = "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", .lower = lower_tensordot,
+     .decompose = decompositions::tensordot},
 };
 
 }  // namespace

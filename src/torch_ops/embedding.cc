@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 
@@ -135,20 +136,20 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool "
                "sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, Tensor, "
                "Tensor, Tensor)",
-     .lower = lower_embedding_bag},
+     .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag},
     {.schema = "aten::_embedding_bag_forward_only(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int "
                "mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, "
                "Tensor, Tensor, Tensor)",
-     .lower = lower_embedding_bag},
+     .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag},
     {.schema = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) "
                "-> Tensor",
      .lower = lower_embedding},
     {.schema = "aten::embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool "
                "sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False) -> (Tensor, Tensor, Tensor, Tensor)",
-     .lower = lower_embedding_bag},
+     .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag},
     {.schema = "aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool "
                "sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor)",
-     .lower = lower_embedding_bag},
+     .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag},
 };
 
 }  // namespace

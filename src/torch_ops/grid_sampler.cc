@@ -3,6 +3,7 @@
 #include <string>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 
@@ -180,7 +181,7 @@ Lowered lower_affine_grid(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor", .lower = lower_affine_grid},
     {.schema = "aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
-     .lower = lower_grid_sampler},
+     .lower = lower_grid_sampler, .decompose = decompositions::grid_sampler},
     {.schema = "aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler},
     {.schema = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",

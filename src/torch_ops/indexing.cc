@@ -4,6 +4,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/indices.h"
 #include "torch_ops/op.h"
 
@@ -101,12 +102,14 @@ Lowered one_hot(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed},
-    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed},
+    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .same_as = "aten.index.Tensor"},
     {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered},
     {.schema = "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", .lower = index_selected},
-    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken},
-    {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", .lower = taken_along},
-    {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", .lower = one_hot},
+    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken, .decompose = decompositions::take},
+    {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", .lower = taken_along,
+     .decompose = decompositions::take_along_dim},
+    {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", .lower = one_hot,
+     .decompose = decompositions::one_hot},
 };
 
 }  // namespace

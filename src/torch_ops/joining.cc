@@ -5,6 +5,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -235,25 +236,34 @@ Lowered mesh(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::cat(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated},
-    {.schema = "aten::concat(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated},
-    {.schema = "aten::concatenate(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated},
+    {.schema = "aten::concat(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated,
+     .decompose = decompositions::cat},
+    {.schema = "aten::concatenate(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated,
+     .decompose = decompositions::cat},
     {.schema = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor", .lower = stacked},
-    {.schema = "aten::hstack(Tensor[] tensors) -> Tensor", .lower = stacked_horizontally},
-    {.schema = "aten::vstack(Tensor[] tensors) -> Tensor", .lower = stacked_vertically},
+    {.schema = "aten::hstack(Tensor[] tensors) -> Tensor", .lower = stacked_horizontally,
+     .decompose = decompositions::hstack},
+    {.schema = "aten::vstack(Tensor[] tensors) -> Tensor", .lower = stacked_vertically,
+     .decompose = decompositions::vstack},
     {.schema = "aten::row_stack(Tensor[] tensors) -> Tensor", .lower = stacked_vertically},
-    {.schema = "aten::dstack(Tensor[] tensors) -> Tensor", .lower = stacked_in_depth},
-    {.schema = "aten::column_stack(Tensor[] tensors) -> Tensor", .lower = stacked_columns},
+    {.schema = "aten::dstack(Tensor[] tensors) -> Tensor", .lower = stacked_in_depth,
+     .decompose = decompositions::dstack},
+    {.schema = "aten::column_stack(Tensor[] tensors) -> Tensor", .lower = stacked_columns,
+     .decompose = decompositions::column_stack},
     {.schema = "aten::block_diag(Tensor[] tensors) -> Tensor", .lower = block_diagonal},
     {.schema = "aten::repeat(Tensor self, SymInt[] repeats) -> Tensor", .lower = [](Lowering& in) { return repeated(in, "repeats"); }},
-    {.schema = "aten::tile(Tensor self, SymInt[] dims) -> Tensor", .lower = [](Lowering& in) { return repeated(in, "dims"); }},
+    {.schema = "aten::tile(Tensor self, SymInt[] dims) -> Tensor", .lower = [](Lowering& in) { return repeated(in, "dims"); },
+     .decompose = decompositions::tile},
     {.schema = "aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor",
-     .lower = interleaved},
+     .lower = interleaved, .decompose = decompositions::repeat_interleave},
     {.schema = "aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor",
-     .lower = interleaved_by_tensor},
+     .lower = interleaved_by_tensor, .decompose = decompositions::repeat_interleave_each},
     {.schema = "aten::repeat_interleave.Tensor(Tensor repeats, *, SymInt? output_size=None) -> Tensor", .lower = interleaved_by_tensor},
-    {.schema = "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]", .lower = broadcast_each},
-    {.schema = "aten::meshgrid(Tensor[] tensors) -> Tensor[]", .lower = mesh},
-    {.schema = "aten::meshgrid.indexing(Tensor[] tensors, *, str indexing) -> Tensor[]", .lower = mesh},
+    {.schema = "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]", .lower = broadcast_each,
+     .decompose = decompositions::broadcast_tensors},
+    {.schema = "aten::meshgrid(Tensor[] tensors) -> Tensor[]", .lower = mesh, .decompose = decompositions::meshgrid},
+    {.schema = "aten::meshgrid.indexing(Tensor[] tensors, *, str indexing) -> Tensor[]", .lower = mesh,
+     .decompose = decompositions::meshgrid},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -286,27 +287,42 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_trilinear(Tensor i1, Tensor i2, Tensor i3, int[] expand1, int[] expand2, int[] expand3, int[] sumdim, int "
                "unroll_dim=1) -> Tensor",
      .lower = lower_trilinear},
-    {.schema = "aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addbmm},
+    {.schema = "aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addbmm,
+     .decompose = decompositions::addbmm},
     {.schema = "aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addmm},
-    {.schema = "aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addmv},
-    {.schema = "aten::addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addr},
-    {.schema = "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addmm},
-    {.schema = "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", .lower = lower_bilinear},
+    {.schema = "aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addmv,
+     .decompose = decompositions::addmv},
+    {.schema = "aten::addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addr,
+     .decompose = decompositions::addr},
+    {.schema = "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", .lower = lower_addmm,
+     .decompose = decompositions::baddbmm},
+    {.schema = "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", .lower = lower_bilinear,
+     .decompose = decompositions::bilinear},
     {.schema = "aten::bmm(Tensor self, Tensor mat2) -> Tensor", .lower = lower_matmul},
     {.schema = "aten::chain_matmul(Tensor[] matrices) -> Tensor", .lower = lower_chain},
-    {.schema = "aten::dot(Tensor self, Tensor tensor) -> Tensor", .lower = lower_dot},
-    {.schema = "aten::ger(Tensor self, Tensor vec2) -> Tensor", .lower = lower_outer},
-    {.schema = "aten::inner(Tensor self, Tensor other) -> Tensor", .lower = lower_inner},
-    {.schema = "aten::kron(Tensor self, Tensor other) -> Tensor", .lower = lower_kron},
+    {.schema = "aten::dot(Tensor self, Tensor tensor) -> Tensor", .lower = lower_dot,
+     .decompose = decompositions::dot},
+    {.schema = "aten::ger(Tensor self, Tensor vec2) -> Tensor", .lower = lower_outer,
+     .decompose = decompositions::outer},
+    {.schema = "aten::inner(Tensor self, Tensor other) -> Tensor", .lower = lower_inner,
+     .decompose = decompositions::inner},
+    {.schema = "aten::kron(Tensor self, Tensor other) -> Tensor", .lower = lower_kron,
+     .decompose = decompositions::kron},
     {.schema = "aten::linalg_matmul(Tensor self, Tensor other) -> Tensor", .lower = lower_matmul},
     {.schema = "aten::linalg_multi_dot(Tensor[] tensors) -> Tensor", .lower = lower_chain},
-    {.schema = "aten::linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", .lower = lower_vecdot},
-    {.schema = "aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", .lower = lower_linear},
-    {.schema = "aten::matmul(Tensor self, Tensor other) -> Tensor", .lower = lower_matmul},
+    {.schema = "aten::linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", .lower = lower_vecdot,
+     .decompose = decompositions::vecdot},
+    {.schema = "aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", .lower = lower_linear,
+     .decompose = decompositions::linear},
+    {.schema = "aten::matmul(Tensor self, Tensor other) -> Tensor", .lower = lower_matmul,
+     .decompose = decompositions::matmul},
     {.schema = "aten::mm(Tensor self, Tensor mat2) -> Tensor", .lower = lower_matmul},
-    {.schema = "aten::mv(Tensor self, Tensor vec) -> Tensor", .lower = lower_mv},
-    {.schema = "aten::outer(Tensor self, Tensor vec2) -> Tensor", .lower = lower_outer},
-    {.schema = "aten::vdot(Tensor self, Tensor other) -> Tensor", .lower = lower_dot},
+    {.schema = "aten::mv(Tensor self, Tensor vec) -> Tensor", .lower = lower_mv,
+     .decompose = decompositions::matrix_vector},
+    {.schema = "aten::outer(Tensor self, Tensor vec2) -> Tensor", .lower = lower_outer,
+     .decompose = decompositions::outer},
+    {.schema = "aten::vdot(Tensor self, Tensor other) -> Tensor", .lower = lower_dot,
+     .decompose = decompositions::dot},
 };
 
 }  // namespace

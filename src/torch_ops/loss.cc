@@ -4,6 +4,7 @@
 
 #include "torch_ops/activation.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -303,12 +304,15 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, "
                "float label_smoothing=0.) -> Tensor",
      .lower = lower_cross_entropy},
-    {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor", .lower = lower_huber},
+    {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor", .lower = lower_huber,
+     .decompose = decompositions::huber_loss},
     {.schema = "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", .lower = lower_kl_div},
-    {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_l1},
+    {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_l1,
+     .decompose = decompositions::l1_loss},
     {.schema = "aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
      .lower = lower_margin_ranking},
-    {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_mse},
+    {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_mse,
+     .decompose = decompositions::mse_loss},
     {.schema = "aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
      .lower = lower_nll},
     {.schema = "aten::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
@@ -321,7 +325,8 @@ constexpr TorchOp kTable[] = {
      .lower = lower_nll},
     {.schema = "aten::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
      .lower = lower_nll},
-    {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor", .lower = lower_smooth_l1},
+    {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor", .lower = lower_smooth_l1,
+     .decompose = decompositions::smooth_l1_loss},
     {.schema = "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_soft_margin},
 };
 

@@ -16,6 +16,7 @@ TEST(Registry, EveryEntryIsFoundByItsTarget) {
     ASSERT_TRUE(schema.ok()) << op->schema;
     EXPECT_EQ(find_op(schema->target()), op) << op->schema;
     EXPECT_TRUE(op->lower || op->decompose) << op->schema;
+    EXPECT_TRUE(op->same_as.empty() || !op->decompose) << op->schema;
   }
 }
 
@@ -23,6 +24,18 @@ TEST(Registry, CopyingViewsMeanTheirViews) {
   EXPECT_EQ(find_op("aten.permute_copy.default"), find_op("aten.permute.default"));
   EXPECT_EQ(find_op("aten.slice_copy.Tensor"), find_op("aten.slice.Tensor"));
   EXPECT_EQ(find_op("aten.no_such_operator.default"), nullptr);
+}
+
+TEST(Registry, OtherSpellingsLowerAsWhatTheySpell) {
+  const TorchOp* spelling = find_op("aten.multiply.Tensor");
+  ASSERT_TRUE(spelling);
+  EXPECT_EQ(spelling->lower, find_op("aten.mul.Tensor")->lower);
+}
+
+TEST(Registry, NamesOfTheEdgeDialect) {
+  EXPECT_EQ(edge_name("aten.conv2d.padding"), "aten.convolution.default");
+  EXPECT_EQ(edge_name("aten.relu.default"), "aten.relu.default");
+  EXPECT_EQ(edge_name("aten.no_such_operator.default"), "aten.no_such_operator.default");
 }
 
 TEST(ToFloat16, KeepsInfinitiesSaturatesSentinelsRefusesTheRest) {

@@ -5,6 +5,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -80,24 +81,29 @@ Lowered triangle_places(Lowering& in, bool lower) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor", .lower = chosen},
-    {.schema = "aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor", .lower = chosen},
-    {.schema = "aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor", .lower = chosen},
-    {.schema = "aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor", .lower = chosen},
+    {.schema = "aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor", .lower = chosen,
+     .decompose = decompositions::where_number},
+    {.schema = "aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor", .lower = chosen,
+     .decompose = decompositions::where_number},
+    {.schema = "aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor", .lower = chosen,
+     .decompose = decompositions::where_number},
     {.schema = "aten::where(Tensor condition) -> Tensor[]", .lower = data_dependent},
     {.schema = "aten::nonzero(Tensor self) -> Tensor", .lower = data_dependent},
     {.schema = "aten::nonzero_numpy(Tensor self) -> Tensor[]", .lower = data_dependent},
     {.schema = "aten::argwhere(Tensor self) -> Tensor", .lower = data_dependent},
     {.schema = "aten::masked_select(Tensor self, Tensor mask) -> Tensor", .lower = data_dependent},
     {.schema = "aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor", .lower = masked_filled},
-    {.schema = "aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor", .lower = masked_filled},
+    {.schema = "aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor", .lower = masked_filled,
+     .decompose = decompositions::masked_fill},
     {.schema = "aten::tril(Tensor self, SymInt diagonal=0) -> Tensor", .lower = [](Lowering& in) -> Lowered { return triangle(in, true); }},
-    {.schema = "aten::triu(Tensor self, SymInt diagonal=0) -> Tensor", .lower = [](Lowering& in) -> Lowered { return triangle(in, false); }},
+    {.schema = "aten::triu(Tensor self, SymInt diagonal=0) -> Tensor", .lower = [](Lowering& in) -> Lowered { return triangle(in, false); },
+     .decompose = decompositions::triu},
     {.schema = "aten::tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None) -> Tensor",
-     .lower = [](Lowering& in) { return triangle_places(in, true); }},
+     .lower = [](Lowering& in) { return triangle_places(in, true); }, .decompose = decompositions::tril_indices},
     {.schema = "aten::triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None) -> Tensor",
-     .lower = [](Lowering& in) { return triangle_places(in, false); }},
+     .lower = [](Lowering& in) { return triangle_places(in, false); }, .decompose = decompositions::triu_indices},
 };
 
 }  // namespace

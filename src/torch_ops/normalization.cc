@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -316,20 +317,25 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_native_batch_norm_legit_no_training(Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor "
                "running_var, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm},
-    {.schema = "aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor", .lower = lower_weight_norm},
-    {.schema = "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", .lower = lower_weight_norm},
+    {.schema = "aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor", .lower = lower_weight_norm,
+     .decompose = decompositions::weight_norm},
+    {.schema = "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", .lower = lower_weight_norm,
+     .decompose = decompositions::weight_norm},
     {.schema = "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
                "float momentum, float eps, bool cudnn_enabled) -> Tensor",
-     .lower = lower_batch_norm},
+     .lower = lower_batch_norm,
+     .decompose = decompositions::batch_norm, .edge = "aten._native_batch_norm_legit_no_training.default"},
     {.schema = "aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, "
                "bool cudnn_enabled=True) -> Tensor",
-     .lower = lower_group_norm},
+     .lower = lower_group_norm,
+     .decompose = decompositions::group_norm, .edge = "aten.native_group_norm.default"},
     {.schema = "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
                "use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor",
-     .lower = lower_instance_norm},
+     .lower = lower_instance_norm, .decompose = decompositions::instance_norm},
     {.schema = "aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float "
                "eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor",
-     .lower = lower_layer_norm},
+     .lower = lower_layer_norm,
+     .decompose = decompositions::layer_norm, .edge = "aten.native_layer_norm.default"},
     {.schema = "aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
                "training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm},
@@ -340,7 +346,7 @@ constexpr TorchOp kTable[] = {
                "Tensor, Tensor)",
      .lower = lower_layer_norm},
     {.schema = "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
-     .lower = lower_rms_norm},
+     .lower = lower_rms_norm, .decompose = decompositions::rms_norm},
 };
 
 }  // namespace

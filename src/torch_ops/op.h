@@ -3,7 +3,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "torch/schema.h"
 #include "torch_ops/lowering.h"
@@ -18,11 +20,18 @@ struct TorchOp {
   Lowered (*lower)(Lowering&) = nullptr;
   // Rewrites the node into simpler operators, towards what ExecuTorch has CPU kernels for.
   Status (*decompose)(Decomposition&) = nullptr;
+  // The operator this one is another spelling of, "aten.mul.Tensor": same arguments, same results. Lowers as that one does, and
+  // becomes that one for the CPU.
+  std::string_view same_as = {};
+  // What ExecuTorch's edge dialect calls it, "aten.convolution.default"; empty when it has the same name there.
+  std::string_view edge = {};
 };
 
-// Explicit tables, no registration at start-up: one line a family in registry.cc.
+// Explicit tables, no registration at start-up: one line a family in families.def. One operator is in one table.
 const TorchOp* find_op(std::string_view target);        // "aten.gelu.default"
 const torch::Schema* find_schema(std::string_view target);  // parsed once
 std::vector<const TorchOp*> all_ops();
+// The name an operator has in ExecuTorch's edge dialect; `target` itself when nothing else is known.
+std::string edge_name(const std::string& target);
 
 }  // namespace cortland::torch_ops

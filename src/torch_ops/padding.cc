@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -187,8 +188,10 @@ Lowered lower_fixed(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_pad_circular(Tensor self, SymInt[] pad) -> Tensor", .lower = lower_fixed<Mode::Circular>},
     {.schema = "aten::_pad_enum(Tensor self, SymInt[] pad, int mode, float? value=None) -> Tensor", .lower = lower_enum},
-    {.schema = "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", .lower = lower_constant},
-    {.schema = "aten::pad(Tensor self, SymInt[] pad, str mode=\"constant\", float? value=None) -> Tensor", .lower = lower_pad},
+    {.schema = "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", .lower = lower_constant,
+     .decompose = decompositions::pad_or_crop},
+    {.schema = "aten::pad(Tensor self, SymInt[] pad, str mode=\"constant\", float? value=None) -> Tensor", .lower = lower_pad,
+     .decompose = decompositions::pad},
     {.schema = "aten::reflection_pad1d(Tensor self, SymInt[2] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>},
     {.schema = "aten::reflection_pad2d(Tensor self, SymInt[4] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>},
     {.schema = "aten::reflection_pad3d(Tensor self, SymInt[6] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>},

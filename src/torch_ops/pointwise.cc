@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -207,30 +208,36 @@ Lowered lower_nan_to_num(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::abs(Tensor self) -> Tensor", .lower = lower_abs},
+    {.schema = "aten::absolute(Tensor self) -> Tensor",
+     .same_as = "aten.abs.default"},
     {.schema = "aten::neg(Tensor self) -> Tensor", .lower = lower_neg},
+    {.schema = "aten::negative(Tensor self) -> Tensor",
+     .same_as = "aten.neg.default"},
     {.schema = "aten::positive(Tensor(a) self) -> Tensor(a)", .lower = lower_identity},
     {.schema = "aten::sign(Tensor self) -> Tensor", .lower = lower_sign},
-    {.schema = "aten::sgn(Tensor self) -> Tensor", .lower = lower_sign},
+    {.schema = "aten::sgn(Tensor self) -> Tensor", .same_as = "aten.sign.default"},
     {.schema = "aten::floor(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::floor>},
     {.schema = "aten::ceil(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::ceil>},
     {.schema = "aten::round(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::round>},
-    {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor", .lower = lower_round_decimals},
+    {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor", .lower = lower_round_decimals,
+     .decompose = decompositions::round_decimals},
     {.schema = "aten::trunc(Tensor self) -> Tensor", .lower = lower_trunc},
-    {.schema = "aten::fix(Tensor self) -> Tensor", .lower = lower_trunc},
-    {.schema = "aten::frac(Tensor self) -> Tensor", .lower = lower_frac},
-    {.schema = "aten::square(Tensor self) -> Tensor", .lower = lower_square},
+    {.schema = "aten::fix(Tensor self) -> Tensor", .same_as = "aten.trunc.default"},
+    {.schema = "aten::frac(Tensor self) -> Tensor", .lower = lower_frac, .decompose = decompositions::frac},
+    {.schema = "aten::square(Tensor self) -> Tensor", .lower = lower_square, .decompose = decompositions::square},
     {.schema = "aten::sqrt(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sqrt>},
     {.schema = "aten::rsqrt(Tensor self) -> Tensor", .lower = lower_rsqrt},
     {.schema = "aten::reciprocal(Tensor self) -> Tensor", .lower = lower_reciprocal},
     {.schema = "aten::exp(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp>},
-    {.schema = "aten::exp2(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp2>},
+    {.schema = "aten::exp2(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp2>,
+     .decompose = decompositions::exp2},
     {.schema = "aten::expm1(Tensor self) -> Tensor", .lower = lower_expm1},
     {.schema = "aten::log(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1); }},
     {.schema = "aten::log2(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN2); }},
     {.schema = "aten::log10(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN10); }},
     {.schema = "aten::log1p(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1, 1); }},
     {.schema = "aten::erf(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::erf>},
-    {.schema = "aten::erfc(Tensor self) -> Tensor", .lower = lower_erfc},
+    {.schema = "aten::erfc(Tensor self) -> Tensor", .lower = lower_erfc, .decompose = decompositions::erfc},
     {.schema = "aten::erfinv(Tensor self) -> Tensor", .lower = lower_erfinv},
     {.schema = "aten::sin(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sin>},
     {.schema = "aten::cos(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::cos>},
@@ -243,11 +250,14 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::atanh(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::atanh>},
     {.schema = "aten::acosh(Tensor self) -> Tensor", .lower = lower_acosh},
     {.schema = "aten::asinh(Tensor self) -> Tensor", .lower = lower_asinh},
-    {.schema = "aten::deg2rad(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, M_PI / 180); }},
-    {.schema = "aten::rad2deg(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, 180 / M_PI); }},
+    {.schema = "aten::deg2rad(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, M_PI / 180); },
+     .decompose = decompositions::deg2rad},
+    {.schema = "aten::rad2deg(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled(in, 180 / M_PI); },
+     .decompose = decompositions::rad2deg},
     {.schema = "aten::logit(Tensor self, float? eps=None) -> Tensor", .lower = lower_logit},
-    {.schema = "aten::sinc(Tensor self) -> Tensor", .lower = lower_sinc},
-    {.schema = "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", .lower = lower_nan_to_num},
+    {.schema = "aten::sinc(Tensor self) -> Tensor", .lower = lower_sinc, .decompose = decompositions::sinc},
+    {.schema = "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", .lower = lower_nan_to_num,
+     .decompose = decompositions::nan_to_num},
 };
 
 }  // namespace

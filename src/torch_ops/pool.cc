@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -307,31 +308,32 @@ namespace {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True) -> Tensor",
-     .lower = lower_avg_pool<1>},
+     .lower = lower_avg_pool<1>, .decompose = decompositions::avg_pool1d},
     {.schema = "aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True, int? divisor_override=None) -> Tensor",
      .lower = lower_avg_pool<2>},
     {.schema = "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True, int? divisor_override=None) -> Tensor",
-     .lower = lower_avg_pool<3>},
+     .lower = lower_avg_pool<3>, .decompose = decompositions::avg_pool3d},
     {.schema = "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
-     .lower = lower_max_pool<1>},
+     .lower = lower_max_pool<1>, .decompose = decompositions::max_pool1d},
     {.schema = "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
-     .lower = lower_max_pool_with_indices<1>},
+     .lower = lower_max_pool_with_indices<1>, .decompose = decompositions::max_pool1d},
     {.schema = "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
-     .lower = lower_max_pool<2>},
+     .lower = lower_max_pool<2>,
+     .decompose = decompositions::max_pool2d, .edge = "aten.max_pool2d_with_indices.default"},
     {.schema = "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
      .lower = lower_max_pool_with_indices<2>},
     {.schema = "aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
-     .lower = lower_max_pool<3>},
+     .lower = lower_max_pool<3>, .decompose = decompositions::max_pool3d},
     {.schema = "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
-     .lower = lower_max_pool_with_indices<3>},
+     .lower = lower_max_pool_with_indices<3>, .decompose = decompositions::max_pool3d},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -113,11 +114,13 @@ Lowered multinomial(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::rand(SymInt[] size, " OPTIONS("None") ") -> Tensor", .lower = rand},
-    {.schema = "aten::rand_like(Tensor self, " LIKE, .lower = rand},
+    {.schema = "aten::rand_like(Tensor self, " LIKE, .lower = rand, .decompose = decompositions::rand_like},
     {.schema = "aten::randn(SymInt[] size, " OPTIONS("None") ") -> Tensor", .lower = randn},
-    {.schema = "aten::randn_like(Tensor self, " LIKE, .lower = randn},
-    {.schema = "aten::randint(SymInt high, SymInt[] size, " OPTIONS("4") ") -> Tensor", .lower = integers},
-    {.schema = "aten::randint.low(SymInt low, SymInt high, SymInt[] size, " OPTIONS("4") ") -> Tensor", .lower = integers},
+    {.schema = "aten::randn_like(Tensor self, " LIKE, .lower = randn, .decompose = decompositions::randn_like},
+    {.schema = "aten::randint(SymInt high, SymInt[] size, " OPTIONS("4") ") -> Tensor", .lower = integers,
+     .decompose = decompositions::randint},
+    {.schema = "aten::randint.low(SymInt low, SymInt high, SymInt[] size, " OPTIONS("4") ") -> Tensor", .lower = integers,
+     .decompose = decompositions::randint},
     {.schema = "aten::randint_like(Tensor self, SymInt high, " LIKE, .lower = integers},
     {.schema = "aten::randint_like.low_dtype(Tensor self, SymInt low, SymInt high, " LIKE, .lower = integers},
     {.schema = "aten::randperm(SymInt n, " OPTIONS("4") ") -> Tensor", .lower = permutation},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -157,12 +158,13 @@ Lowered lower_max_unpool(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::channel_shuffle(Tensor self, SymInt groups) -> Tensor", .lower = lower_channel_shuffle},
+    {.schema = "aten::channel_shuffle(Tensor self, SymInt groups) -> Tensor", .lower = lower_channel_shuffle,
+     .decompose = decompositions::channel_shuffle},
     {.schema = "aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> "
                "Tensor",
      .lower = lower_col2im},
     {.schema = "aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor",
-     .lower = lower_im2col},
+     .lower = lower_im2col, .decompose = decompositions::im2col},
     {.schema = "aten::max_unpool2d(Tensor self, Tensor indices, SymInt[2] output_size) -> Tensor", .lower = lower_max_unpool},
     {.schema = "aten::native_channel_shuffle(Tensor self, SymInt groups) -> Tensor", .lower = lower_channel_shuffle},
     {.schema = "aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", .lower = lower_pixel_shuffle},

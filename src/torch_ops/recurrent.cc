@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/linear.h"
 
@@ -432,25 +433,25 @@ Lowered lower_cell(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::gru.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, "
                "bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .lower = lower_layer<Kind::Gru>},
+     .lower = lower_layer<Kind::Gru>, .decompose = decompositions::gru},
     {.schema = "aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .lower = lower_cell<Kind::Gru>},
+     .lower = lower_cell<Kind::Gru>, .decompose = decompositions::gru_cell},
     {.schema = "aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, "
                "bool bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor)",
-     .lower = lower_layer<Kind::Lstm>},
+     .lower = lower_layer<Kind::Lstm>, .decompose = decompositions::lstm},
     {.schema = "aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, "
                "Tensor)",
-     .lower = lower_lstm_cell},
+     .lower = lower_lstm_cell, .decompose = decompositions::lstm_cell},
     {.schema = "aten::rnn_relu.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool "
                "train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .lower = lower_layer<Kind::Relu>},
+     .lower = lower_layer<Kind::Relu>, .decompose = decompositions::rnn_relu},
     {.schema = "aten::rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .lower = lower_cell<Kind::Relu>},
+     .lower = lower_cell<Kind::Relu>, .decompose = decompositions::rnn_relu_cell},
     {.schema = "aten::rnn_tanh.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool "
                "train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
-     .lower = lower_layer<Kind::Tanh>},
+     .lower = lower_layer<Kind::Tanh>, .decompose = decompositions::rnn_tanh},
     {.schema = "aten::rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
-     .lower = lower_cell<Kind::Tanh>},
+     .lower = lower_cell<Kind::Tanh>, .decompose = decompositions::rnn_tanh_cell},
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <deque>
 #include <string>
 #include <unordered_map>
 
@@ -24,29 +23,34 @@ struct Registry {
   std::unordered_map<std::string, Entry> by_target;
 };
 
+void add(Registry& registry, std::span<const TorchOp> table) {
+  for (const TorchOp& op : table) {
+    auto schema = torch::parse_schema(op.schema);
+    CHECK(schema.ok(), fmt::format("schema '{}': {}", op.schema, schema.ok() ? "" : schema.error().what));
+    std::string target = schema->target();
+    const auto [it, inserted] = registry.by_target.emplace(std::move(target), Entry{op, std::move(*schema)});
+    CHECK(inserted, fmt::format("two entries for '{}'", op.schema));
+    registry.ops.push_back(&it->second.op);
+  }
+}
+
+// Other spellings lower as what they spell.
+void resolve_spellings(Registry& registry) {
+  for (auto& [target, entry] : registry.by_target) {
+    if (entry.op.same_as.empty()) continue;
+    const auto it = registry.by_target.find(std::string(entry.op.same_as));
+    CHECK(it != registry.by_target.end() && it->second.op.same_as.empty(), fmt::format("'{}' is the same as nothing", target));
+    entry.op.lower = it->second.op.lower;
+  }
+}
+
 const Registry& registry() {
   static const Registry built = [] {
     Registry r;
-    auto add = [&](std::span<const TorchOp> table) {
-      for (const TorchOp& op : table) {
-        auto schema = torch::parse_schema(op.schema);
-        CHECK(schema.ok(), fmt::format("schema '{}': {}", op.schema, schema.ok() ? "" : schema.error().what));
-        std::string target = schema->target();
-        const auto [it, inserted] = r.by_target.emplace(std::move(target), Entry{op, std::move(*schema)});
-        if (inserted) {
-          r.ops.push_back(&it->second.op);
-          continue;
-        }
-        // How an operator is lowered and how it is taken apart may stand in two tables.
-        TorchOp& known = it->second.op;
-        CHECK(!(known.lower && op.lower) && !(known.decompose && op.decompose), fmt::format("two entries for '{}'", op.schema));
-        if (op.lower) known.lower = op.lower;
-        if (op.decompose) known.decompose = op.decompose;
-      }
-    };
-#define FAMILY(table) add(table);
+#define FAMILY(table) add(r, table);
 #include "torch_ops/families.def"
 #undef FAMILY
+    resolve_spellings(r);
     return r;
   }();
   return built;
@@ -80,5 +84,10 @@ const torch::Schema* find_schema(std::string_view target) {
 }
 
 std::vector<const TorchOp*> all_ops() { return registry().ops; }
+
+std::string edge_name(const std::string& target) {
+  const TorchOp* op = find_op(target);
+  return op && !op->edge.empty() ? std::string(op->edge) : target;
+}
 
 }  // namespace cortland::torch_ops

@@ -1,6 +1,7 @@
 // The same elements in another order along an axis: flip, roll, rotations.
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/indices.h"
 #include "torch_ops/op.h"
 
@@ -85,10 +86,14 @@ Lowered rolled(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::flip(Tensor self, int[] dims) -> Tensor", .lower = flipped},
-    {.schema = "aten::fliplr(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 1); }},
-    {.schema = "aten::flipud(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 0); }},
-    {.schema = "aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor", .lower = rotated},
-    {.schema = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", .lower = rolled},
+    {.schema = "aten::fliplr(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 1); },
+     .decompose = decompositions::fliplr},
+    {.schema = "aten::flipud(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 0); },
+     .decompose = decompositions::flipud},
+    {.schema = "aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor", .lower = rotated,
+     .decompose = decompositions::rot90},
+    {.schema = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", .lower = rolled,
+     .decompose = decompositions::roll},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/indices.h"
 #include "torch_ops/op.h"
 
@@ -418,9 +419,12 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", .lower = index_put},
     {.schema = "aten::_unsafe_index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
      .lower = index_put},
-    {.schema = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", .lower = index_copied},
-    {.schema = "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", .lower = index_added},
-    {.schema = "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", .lower = index_filled},
+    {.schema = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", .lower = index_copied,
+     .decompose = decompositions::index_copy},
+    {.schema = "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", .lower = index_added,
+     .decompose = decompositions::index_add},
+    {.schema = "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", .lower = index_filled,
+     .decompose = decompositions::index_fill},
     {.schema = "aten::index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor", .lower = index_filled},
     {.schema = "aten::index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor",
      .lower = index_reduced},
@@ -430,13 +434,13 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor",
      .lower = [](Lowering& in) { return scattered(in, "value", "update"); }},
     {.schema = "aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor",
-     .lower = [](Lowering& in) { return scattered_reduce(in, "src"); }},
+     .lower = [](Lowering& in) { return scattered_reduce(in, "src"); }, .decompose = decompositions::scatter_sum},
     {.schema = "aten::scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor",
      .lower = [](Lowering& in) { return scattered_reduce(in, "value"); }},
     {.schema = "aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
      .lower = [](Lowering& in) { return scattered(in, "src", "add"); }},
     {.schema = "aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
-     .lower = scatter_reduced},
+     .lower = scatter_reduced, .decompose = decompositions::scatter_sum},
     {.schema = "aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor",
      .lower = slice_scattered},
     {.schema = "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor", .lower = select_scattered},

@@ -5,6 +5,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -307,20 +308,26 @@ Lowered trace(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)",
-     .lower = sliced},
+     .lower = sliced, .edge = "aten.slice_copy.Tensor"},
     {.schema = "aten::narrow(Tensor(a) self, int dim, SymInt start, SymInt length) -> Tensor(a)", .lower = narrowed},
     {.schema = "aten::narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor", .lower = narrowed},
     {.schema = "aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a)", .lower = narrowed_at_tensor},
-    {.schema = "aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)", .lower = selected},
-    {.schema = "aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]", .lower = cut},
+    {.schema = "aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)", .lower = selected,
+     .edge = "aten.select_copy.int"},
+    {.schema = "aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]", .lower = cut,
+     .edge = "aten.split_copy.Tensor"},
     {.schema = "aten::split.sizes(Tensor(a -> *) self, SymInt[] split_size, int dim=0) -> Tensor(a)[]", .lower = cut},
-    {.schema = "aten::split_with_sizes(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]", .lower = cut},
+    {.schema = "aten::split_with_sizes(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]", .lower = cut,
+     .edge = "aten.split_with_sizes_copy.default"},
     {.schema = "aten::unsafe_split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]", .lower = cut},
     {.schema = "aten::unsafe_split_with_sizes(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[]", .lower = cut},
     {.schema = "aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", .lower = cut},
-    {.schema = "aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]", .lower = cut},
-    {.schema = "aten::tensor_split.sections(Tensor(a -> *) self, SymInt sections, int dim=0) -> Tensor(a)[]", .lower = cut},
-    {.schema = "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]", .lower = cut},
+    {.schema = "aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]", .lower = cut,
+     .decompose = decompositions::cut},
+    {.schema = "aten::tensor_split.sections(Tensor(a -> *) self, SymInt sections, int dim=0) -> Tensor(a)[]", .lower = cut,
+     .decompose = decompositions::cut},
+    {.schema = "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]", .lower = cut,
+     .decompose = decompositions::cut},
     {.schema = "aten::tensor_split.tensor_indices_or_sections(Tensor(a -> *) self, Tensor tensor_indices_or_sections, int dim=0) "
                "-> Tensor(a)[]",
      .lower = cut},
@@ -333,15 +340,18 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::dsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]", .lower = [](Lowering& in) { return cut_axis(in, 2); }},
     {.schema = "aten::dsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]",
      .lower = [](Lowering& in) { return cut_axis(in, 2); }},
-    {.schema = "aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]", .lower = unbound},
-    {.schema = "aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)", .lower = unfolded},
+    {.schema = "aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]", .lower = unbound,
+     .edge = "aten.unbind_copy.int"},
+    {.schema = "aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)", .lower = unfolded,
+     .edge = "aten.unfold_copy.default"},
     {.schema = "aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)",
-     .lower = strided},
-    {.schema = "aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)", .lower = diagonal},
-    {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor", .lower = diag},
+     .lower = strided, .edge = "aten.as_strided_copy.default"},
+    {.schema = "aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)", .lower = diagonal,
+     .edge = "aten.diagonal_copy.default"},
+    {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor", .lower = diag, .decompose = decompositions::diag},
     {.schema = "aten::diagflat(Tensor self, int offset=0) -> Tensor", .lower = diagflat},
     {.schema = "aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", .lower = diag_embedded},
-    {.schema = "aten::trace(Tensor self) -> Tensor", .lower = trace},
+    {.schema = "aten::trace(Tensor self) -> Tensor", .lower = trace, .decompose = decompositions::trace},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Softmax and its logarithm.
 #include "torch_ops/activation.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
 namespace cortland::torch_ops {
@@ -63,10 +64,14 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_log_softmax},
     {.schema = "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_safe_softmax},
     {.schema = "aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_softmax},
-    {.schema = "aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax},
-    {.schema = "aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax},
-    {.schema = "aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax},
-    {.schema = "aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax},
+    {.schema = "aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax,
+     .decompose = decompositions::log_softmax_int, .edge = "aten._log_softmax.default"},
+    {.schema = "aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax,
+     .decompose = decompositions::softmax_int, .edge = "aten._softmax.default"},
+    {.schema = "aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax,
+     .decompose = decompositions::log_softmax_int},
+    {.schema = "aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax,
+     .decompose = decompositions::softmax_int},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "mil_ops/ops.h"
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
 
 namespace cortland::torch_ops {
@@ -237,26 +238,30 @@ Lowered bucketized(Lowering& in) { return search(in, "boundaries", "self", in.bo
 constexpr TorchOp kTable[] = {
     {.schema = "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
      .lower = topk},
-    {.schema = "aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)", .lower = sorted_pair},
+    {.schema = "aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)", .lower = sorted_pair,
+     .decompose = decompositions::sort},
     {.schema = "aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-     .lower = sorted_pair},
-    {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices},
-    {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices},
-    {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows},
+     .lower = sorted_pair, .decompose = decompositions::sort},
+    {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
+     .decompose = decompositions::argsort},
+    {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
+     .decompose = decompositions::argsort},
+    {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows, .decompose = decompositions::msort},
     {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .lower = kth_value},
-    {.schema = "aten::median(Tensor self) -> Tensor", .lower = [](Lowering& in) { return median(in, false); }},
+     .lower = kth_value, .decompose = decompositions::kthvalue},
+    {.schema = "aten::median(Tensor self) -> Tensor", .lower = [](Lowering& in) { return median(in, false); },
+     .decompose = decompositions::median},
     {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .lower = [](Lowering& in) { return median(in, true); }},
+     .lower = [](Lowering& in) { return median(in, true); }, .decompose = decompositions::median},
     {.schema = "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", .lower = no_mode},
     {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
-     .lower = searched},
+     .lower = searched, .decompose = decompositions::searchsorted},
     {.schema = "aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
      .lower = searched},
     {.schema = "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-     .lower = bucketized},
+     .lower = bucketized, .decompose = decompositions::bucketize},
     {.schema = "aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
      .lower = bucketized},
     {.schema = "aten::_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, "

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "torch_ops/data_movement.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/interpolation.h"
 #include "torch_ops/linear.h"
@@ -208,37 +209,74 @@ Lowered lower_antialiased(Lowering& in) {
   return y;
 }
 
-#define RESIZE_AA(name, filter)                                                                                                        \
-  {.schema = "aten::_upsample_" name "2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? "      \
-             "scales_w=None) -> Tensor",                                                                                               \
-   .lower = lower_antialiased<filter>},                                                                                                \
-      {.schema = "aten::_upsample_" name "2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> " \
-                 "Tensor",                                                                                                              \
-       .lower = lower_antialiased<filter>}
-#define RESIZE_NEAREST(name, axes, scales, centred)                                                                              \
-  {.schema = "aten::" name "(Tensor self, SymInt[" #axes "] output_size, " scales ") -> Tensor", .lower = lower_nearest<axes, centred>}, \
-      {.schema = "aten::" name ".vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",                    \
-       .lower = lower_nearest<axes, centred>}
-#define RESIZE(name, axes, scales, function)                                                                                       \
-  {.schema = "aten::" name "(Tensor self, SymInt[" #axes "] output_size, bool align_corners, " scales ") -> Tensor", .lower = function}, \
-      {.schema = "aten::" name ".vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor", .lower = function}
-#define SCALES1 "float? scales=None"
-#define SCALES2 "float? scales_h=None, float? scales_w=None"
-#define SCALES3 "float? scales_d=None, float? scales_h=None, float? scales_w=None"
-
 constexpr TorchOp kTable[] = {
-    RESIZE_AA("bicubic", Filter::Cubic),
-    RESIZE_AA("bilinear", Filter::Linear),
-    RESIZE_NEAREST("_upsample_nearest_exact1d", 1, SCALES1, true),
-    RESIZE_NEAREST("_upsample_nearest_exact2d", 2, SCALES2, true),
-    RESIZE_NEAREST("_upsample_nearest_exact3d", 3, SCALES3, true),
-    RESIZE("upsample_bicubic2d", 2, SCALES2, lower_bicubic),
-    RESIZE("upsample_bilinear2d", 2, SCALES2, lower_linear_resize<2>),
-    RESIZE("upsample_linear1d", 1, SCALES1, lower_linear_resize<1>),
-    RESIZE_NEAREST("upsample_nearest1d", 1, SCALES1, false),
-    RESIZE_NEAREST("upsample_nearest2d", 2, SCALES2, false),
-    RESIZE_NEAREST("upsample_nearest3d", 3, SCALES3, false),
-    RESIZE("upsample_trilinear3d", 3, SCALES3, lower_linear_resize<3>),
+    {.schema = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d},
+    {.schema = "aten::_upsample_bicubic2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d},
+    {.schema = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_antialiased<Filter::Linear>},
+    {.schema = "aten::_upsample_bilinear2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_antialiased<Filter::Linear>, .decompose = decompositions::smooth_bilinear2d},
+    {.schema = "aten::_upsample_nearest_exact1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
+     .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d},
+    {.schema = "aten::_upsample_nearest_exact1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
+               "Tensor",
+     .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d},
+    {.schema = "aten::_upsample_nearest_exact2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? "
+               "scales_w=None) -> Tensor",
+     .lower = lower_nearest<2, true>, .decompose = decompositions::exact2d},
+    {.schema = "aten::_upsample_nearest_exact2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
+               "Tensor",
+     .lower = lower_nearest<2, true>, .decompose = decompositions::exact2d},
+    {.schema = "aten::_upsample_nearest_exact3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_nearest<3, true>, .decompose = decompositions::exact3d},
+    {.schema = "aten::_upsample_nearest_exact3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
+               "Tensor",
+     .lower = lower_nearest<3, true>, .decompose = decompositions::exact3d},
+    {.schema = "aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_bicubic, .decompose = decompositions::bicubic2d},
+    {.schema = "aten::upsample_bicubic2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_bicubic, .decompose = decompositions::bicubic2d},
+    {.schema = "aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_linear_resize<2>, .decompose = decompositions::bilinear2d},
+    {.schema = "aten::upsample_bilinear2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_linear_resize<2>},
+    {.schema = "aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) "
+               "-> Tensor",
+     .lower = lower_linear_resize<1>, .decompose = decompositions::linear1d},
+    {.schema = "aten::upsample_linear1d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_linear_resize<1>, .decompose = decompositions::linear1d},
+    {.schema = "aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
+     .lower = lower_nearest<1, false>, .decompose = decompositions::nearest1d},
+    {.schema = "aten::upsample_nearest1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
+     .lower = lower_nearest<1, false>, .decompose = decompositions::nearest1d},
+    {.schema = "aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? "
+               "scales_w=None) -> Tensor",
+     .lower = lower_nearest<2, false>, .decompose = decompositions::nearest2d},
+    {.schema = "aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
+     .lower = lower_nearest<2, false>},
+    {.schema = "aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? "
+               "scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_nearest<3, false>, .decompose = decompositions::nearest3d},
+    {.schema = "aten::upsample_nearest3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
+     .lower = lower_nearest<3, false>, .decompose = decompositions::nearest3d},
+    {.schema = "aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? "
+               "scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor",
+     .lower = lower_linear_resize<3>, .decompose = decompositions::trilinear3d},
+    {.schema = "aten::upsample_trilinear3d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
+               "scale_factors) -> Tensor",
+     .lower = lower_linear_resize<3>, .decompose = decompositions::trilinear3d},
 };
 
 }  // namespace
