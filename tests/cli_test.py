@@ -197,6 +197,17 @@ class OtherCommands(Case):
             self.assertIn(op, text)
             self.assertIn(op, listed)
 
+    def test_ops_says_from_which_target_on(self):
+        ops = {op["name"]: op for op in json.loads(self.ok("ops", "--json").stdout)["torch"]}
+        gelu = ops["aten.gelu.default"]
+        self.assertEqual((gelu["core_ml"], gelu["since"], gelu["dynamic"]), (True, "iOS15", True))
+        self.assertEqual(gelu["types"], {"float16": "iOS15", "float32": "iOS15"})
+        self.assertEqual(sorted(gelu["ranks"]), list("012345"))
+        self.assertEqual(gelu["refuses"], ["unsupported-argument"])
+        nonzero = ops["aten.nonzero.default"]
+        self.assertEqual((nonzero["core_ml"], nonzero["since"], nonzero["refuses"]), (False, None, ["unsupported-shape"]))
+        self.assertEqual([name for name, op in ops.items() if not op["checked"] and "since" in op], [])
+
     def test_help(self):
         for command in ("lower", "convert", "run", "inspect", "extract", "ops"):
             self.assertIn(command, self.ok("--help").stdout)

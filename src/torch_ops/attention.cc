@@ -187,10 +187,18 @@ Lowered lower_flash_attention(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0., bool "
                "is_causal=False, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)",
-     .lower = lower_flash_attention},
+     .lower = lower_flash_attention,
+     .samples = "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] -> F[1,2,4,8], _; "
+                "F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] attn_mask=F[4,6] -> F[1,2,4,8], _; "
+                "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] 0.0 True -> F[1,2,4,8], _"},
     {.schema = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., "
                "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
-     .lower = lower_attention, .decompose = decompositions::attention},
+     .lower = lower_attention, .decompose = decompositions::attention,
+     .samples = "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8]; F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] F[4,6]; "
+                "F[2,4,8] F[2,6,8] F[2,6,8] bool[4,6]{1,1,1,0,0,0,1,1,1,1,0,0,1,1,1,1,1,0,1,1,1,1,1,1}; "
+                "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] is_causal=True; F[1,4,4,8] F[1,2,6,8] F[1,2,6,8] enable_gqa=True; "
+                "F[1,2,n4,8] F[1,2,n4,8] F[1,2,n4,8]; F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] scale=0.3; "
+                "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] None 0.5 !unsupported-argument"},
 };
 
 }  // namespace

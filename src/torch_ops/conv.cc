@@ -190,43 +190,72 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, "
                "bool transposed, SymInt[] output_padding, SymInt groups, bool benchmark, bool deterministic, bool cudnn_enabled, bool "
                "allow_tf32) -> Tensor",
-     .lower = lower_convolution},
+     .lower = lower_convolution,
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] [1,1] [1,1] False [0,0] 1 False False True True -> F[1,6,8,8]; "
+                "F[1,4,8,8] const F[4,6,3,3] None [2,2] [1,1] [1,1] True [1,1] 1 False False True True -> F[1,6,16,16]"},
     {.schema = "aten::_convolution_mode(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, str padding, SymInt[] dilation, "
                "SymInt groups) -> Tensor",
-     .lower = lower_conv},
+     .lower = lower_conv, .edge = "aten.convolution.default",
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] 'same' [1,1] 1 -> F[1,6,8,8]"},
     {.schema = "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, SymInt[1] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[2,4,9] const F[6,4,3] const F[6] -> F[2,6,7]; F[2,4,9] const F[6,2,3] None 2 1 1 2 -> F[2,6,5]; "
+                "F[4,9] const F[6,4,3] -> F[6,7]; F[2,4,n9] const F[6,4,3] None 1 1 -> F[2,6,n9]; "
+                "F[2,4,9] const F[6,4,3] const F[6] 1 2 2 -> F[2,6,9]"},
     {.schema = "aten::conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, str padding=\"valid\", "
                "SymInt[1] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[2,4,9] const F[6,4,3] const F[6] 1 'same' -> F[2,6,9]; "
+                "F[2,4,9] const F[6,4,3] None 2 'valid' -> F[2,6,4]"},
     {.schema = "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] -> F[1,6,6,6]; "
+                "F[1,4,8,8] const F[4,1,3,3] None 2 1 1 4 -> F[1,4,4,4]; F[4,8,8] const F[6,4,3,3] -> F[6,6,6]; "
+                "F[b2,4,h8,w8] const F[6,4,3,3] None 1 1 -> F[b2,6,h8,w8]; "
+                "F[1,4,9,9] const F[6,4,3,3] const F[6] [2,1] [1,2] [2,2] -> F[1,6,4,9]; "
+                "F[1,4,8,8] F[6,4,3,3] F[6] -> F[1,6,6,6]"},
     {.schema = "aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, str padding=\"valid\", "
                "SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] 1 'same' -> F[1,6,8,8]; "
+                "F[1,4,8,8] const F[6,4,2,2] None 1 'same' -> F[1,6,8,8]"},
     {.schema = "aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, SymInt[3] "
                "dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[1,4,5,6,7] const F[6,4,3,3,3] const F[6] -> F[1,6,3,4,5]; "
+                "F[1,4,5,6,7] const F[6,2,3,3,3] None 2 1 1 2 -> F[1,6,3,3,4]"},
     {.schema = "aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, str padding=\"valid\", "
                "SymInt[3] dilation=1, SymInt groups=1) -> Tensor",
-     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default"},
+     .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
+     .samples = "F[1,4,5,6,7] const F[6,4,3,3,3] const F[6] 1 'same' -> F[1,6,5,6,7]"},
     {.schema = "aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, "
                "SymInt[1] output_padding=0, SymInt groups=1, SymInt[1] dilation=1) -> Tensor",
      .lower = lower_conv_transpose,
-     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default",
+     .samples = "F[2,4,9] const F[4,6,3] const F[6] -> F[2,6,11]; F[2,4,9] const F[4,3,3] None 2 1 1 2 -> F[2,6,18]"},
     {.schema = "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, "
                "SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
      .lower = lower_conv_transpose,
-     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default",
+     .samples = "F[1,4,5,5] const F[4,6,3,3] const F[6] -> F[1,6,7,7]; "
+                "F[1,4,5,5] const F[4,3,3,3] None 2 1 1 2 -> F[1,6,10,10]; "
+                "F[1,4,5,5] const F[4,6,3,3] None 2 0 0 1 2 -> F[1,6,13,13]; "
+                "F[1,4,h5,w5] const F[4,6,3,3] -> F[1,6,h5+2,w5+2]"},
     {.schema = "aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, "
                "SymInt[3] output_padding=0, SymInt groups=1, SymInt[3] dilation=1) -> Tensor",
      .lower = lower_conv_transpose,
-     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default"},
+     .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default",
+     .samples = "F[1,4,3,4,5] const F[4,6,3,3,3] const F[6] -> F[1,6,5,6,7]; "
+                "F[1,4,3,4,5] const F[4,6,3,3,3] None 2 1 1 -> F[1,6,6,8,10]"},
     {.schema = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool "
                "transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
-     .lower = lower_convolution, .decompose = decompositions::convolution},
+     .lower = lower_convolution, .decompose = decompositions::convolution,
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] [1,1] [1,1] False [0,0] 1 -> F[1,6,8,8]; "
+                "F[1,4,8,8] const F[4,6,3,3] None [2,2] [1,1] [1,1] True [1,1] 1 -> F[1,6,16,16]; "
+                "F[2,4,9] const F[6,4,3] const F[6] [1] [1] [1] False [0] 1 -> F[2,6,9]; "
+                "F[b2,4,h8,w8] const F[6,4,3,3] None [1,1] [1,1] [1,1] False [0,0] 1 -> F[b2,6,h8,w8]"},
 };
 
 }  // namespace

@@ -279,9 +279,12 @@ Lowered lower_tensordot(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor", .lower = lower_einsum,
-     .decompose = decompositions::einsum},
+     .decompose = decompositions::einsum,
+     .samples = "'ij,jk->ik' [F[3,4], F[4,5]] -> F[3,5]; 'bhqd,bhkd->bhqk' [F[2,2,3,4], F[2,2,5,4]] -> F[2,2,3,5]; "
+                "'ii->i' [F[3,3]] -> F[3]; '...ij->...ji' [F[2,3,4]] -> F[2,4,3]; "
+                "'i,j,k->ijk' [F[2], F[3], F[4]] -> F[2,3,4]; 'bi,ij->bj' [F[n4,3], F[3,5]] -> F[n4,5]"},
     {.schema = "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", .lower = lower_tensordot,
-     .decompose = decompositions::tensordot},
+     .decompose = decompositions::tensordot, .samples = "F[2,3,4] F[3,4,5] [1,2] [0,1] -> F[2,5]"},
 };
 
 }  // namespace

@@ -101,15 +101,24 @@ Lowered one_hot(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed},
-    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .same_as = "aten.index.Tensor"},
-    {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered},
-    {.schema = "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", .lower = index_selected},
-    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken, .decompose = decompositions::take},
+    {.schema = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .lower = indexed,
+     .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]; "
+                "F[4,5,6] [i64[3]{0..3}, i64[3]{0..4}] -> F[3,6]; F[n4,5] [i64[3]{0..3}] -> F[3,5]; "
+                "F[4,5] [i32[3]{0..3}] -> F[3,5]; F[4] [const bool[4]{1,0,1,1}] -> F[3]"},
+    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .same_as = "aten.index.Tensor",
+     .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]"},
+    {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered,
+     .samples = "T[4,5] 1 i64[4,2]{0..4} -> T[4,2]; F[4,5] 0 i64[2,5]{0..3} -> F[2,5]; F[2,3,4] -1 i64[2,3,4]{0..3}"},
+    {.schema = "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", .lower = index_selected,
+     .samples = "T[4,5] 0 i64[3]{0..3} -> T[3,5]; F[2,4,5] -1 I[3]{0..4} -> F[2,4,3]; "
+                "F[4,n5] 0 i64[3]{0..3} -> F[3,n5]"},
+    {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken, .decompose = decompositions::take,
+     .samples = "T[4,5] i64[2,3]{0..19} -> T[2,3]"},
     {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", .lower = taken_along,
-     .decompose = decompositions::take_along_dim},
+     .decompose = decompositions::take_along_dim,
+     .samples = "T[4,5] i64[4,2]{0..4} 1 -> T[4,2]; F[4,5] i64[3]{0..19} -> F[3]"},
     {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", .lower = one_hot,
-     .decompose = decompositions::one_hot},
+     .decompose = decompositions::one_hot, .samples = "i64[2,3]{0..4} 5 -> i64[2,3,5]; i64[n4]{0..4} 5 -> i64[n4,5]"},
 };
 
 }  // namespace

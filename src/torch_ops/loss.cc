@@ -297,37 +297,50 @@ Lowered lower_cross_entropy(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", .lower = lower_bce},
+    {.schema = "aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", .lower = lower_bce,
+     .samples = "F[2,3]{0.1..0.9} F[2,3]{0..1} -> F[]; F[2,3]{0.1..0.9} F[2,3]{0..1} F[3]{0..1} 0; "
+                "F[2,3]{0.1..0.9} F[2,3]{0..1} None 2 -> F[]"},
     {.schema = "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int "
                "reduction=1) -> Tensor",
-     .lower = lower_bce_with_logits},
+     .lower = lower_bce_with_logits,
+     .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3]{0..1} F[3]{0..1} F[3]{0..1} 0; "
+                "F[2,3] F[2,3]{0..1} None None 2 -> F[]"},
     {.schema = "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, "
                "float label_smoothing=0.) -> Tensor",
-     .lower = lower_cross_entropy},
+     .lower = lower_cross_entropy,
+     .samples = "F[4,5] i64[4]{0..4} -> F[]; F[4,5] i64[4]{0..4} None 0 -> F[4]; "
+                "f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 -> f32[]; F[2,5,3] i64[2,3]{0..4} -> F[]; "
+                "F[4,5] F[4,5]{0..1} -> F[]; f32[4,5] i64[4]{0..4} None 1 -100 0.1 -> f32[]"},
     {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor", .lower = lower_huber,
-     .decompose = decompositions::huber_loss},
-    {.schema = "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", .lower = lower_kl_div},
+     .decompose = decompositions::huber_loss,
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]"},
+    {.schema = "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", .lower = lower_kl_div,
+     .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3] 0 log_target=True; F[2,3] F[2,3]{0..1} 2 -> F[]"},
     {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_l1,
-     .decompose = decompositions::l1_loss},
+     .decompose = decompositions::l1_loss, .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[2,3] F[2,3] 2 -> F[]"},
     {.schema = "aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
-     .lower = lower_margin_ranking},
+     .lower = lower_margin_ranking, .samples = "F[4] F[4] F[4] -> F[]; F[4] F[4] F[4] 0.5 0"},
     {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_mse,
-     .decompose = decompositions::mse_loss},
+     .decompose = decompositions::mse_loss,
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[2,3] F[2,3] 2 -> F[]; F[n4,3] F[n4,3] 0"},
     {.schema = "aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll},
+     .lower = lower_nll, .samples = "F[4,5] i64[4]{0..4} -> F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 -> f32[]"},
     {.schema = "aten::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll},
+     .lower = lower_nll, .samples = "F[2,5,3,3] i64[2,3,3]{0..4} -> F[]"},
     {.schema = "aten::nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor "
                "output, Tensor total_weight)",
-     .lower = lower_nll},
+     .lower = lower_nll, .samples = "F[2,5,3,3] i64[2,3,3]{0..4} None 1 -100 -> F[], F[]"},
     {.schema = "aten::nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor "
                "output, Tensor total_weight)",
-     .lower = lower_nll},
+     .lower = lower_nll,
+     .samples = "F[4,5] i64[4]{0..4} None 1 -100 -> F[], F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 1 -> f32[], f32[]"},
     {.schema = "aten::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll},
+     .lower = lower_nll, .samples = "F[4,5] i64[4]{0..4} -> F[]"},
     {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor", .lower = lower_smooth_l1,
-     .decompose = decompositions::smooth_l1_loss},
-    {.schema = "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_soft_margin},
+     .decompose = decompositions::smooth_l1_loss,
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]"},
+    {.schema = "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_soft_margin,
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0"},
 };
 
 }  // namespace

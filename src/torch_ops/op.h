@@ -25,6 +25,8 @@ struct TorchOp {
   std::string_view same_as = {};
   // What ExecuTorch's edge dialect calls it, "aten.convolution.default"; empty when it has the same name there.
   std::string_view edge = {};
+  // Calls of the operator, in the language of samples.h: what its support is found out from, and its tests.
+  std::string_view samples = {};
 };
 
 // Explicit tables, no registration at start-up: one line a family in families.def. One operator is in one table.

@@ -308,32 +308,46 @@ namespace {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True) -> Tensor",
-     .lower = lower_avg_pool<1>, .decompose = decompositions::avg_pool1d},
+     .lower = lower_avg_pool<1>, .decompose = decompositions::avg_pool1d,
+     .samples = "F[1,3,8] 2 -> F[1,3,4]; F[1,3,9] 3 2 1 True -> F[1,3,5]; F[3,8] 2 -> F[3,4]; "
+                "F[1,3,9] 3 2 1 False False -> F[1,3,5]; F[b2,3,8] 2 -> F[b2,3,4]"},
     {.schema = "aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True, int? divisor_override=None) -> Tensor",
-     .lower = lower_avg_pool<2>},
+     .lower = lower_avg_pool<2>,
+     .samples = "F[1,3,8,8] 2 -> F[1,3,4,4]; F[1,3,9,9] [3,2] 2 1 True -> F[1,3,5,5]; F[3,8,8] 2 -> F[3,4,4]; "
+                "F[1,3,9,9] 3 2 1 False False -> F[1,3,5,5]; F[1,3,8,8] 2 2 0 False True 3 -> F[1,3,4,4]; "
+                "F[b2,3,8,8] 2 -> F[b2,3,4,4]"},
     {.schema = "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True, int? divisor_override=None) -> Tensor",
-     .lower = lower_avg_pool<3>, .decompose = decompositions::avg_pool3d},
+     .lower = lower_avg_pool<3>, .decompose = decompositions::avg_pool3d,
+     .samples = "f32[1,3,4,8,8] 2 -> f32[1,3,2,4,4]; f32[1,3,5,9,9] 3 2 1 False False -> f32[1,3,3,5,5]"},
     {.schema = "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
-     .lower = lower_max_pool<1>, .decompose = decompositions::max_pool1d},
+     .lower = lower_max_pool<1>, .decompose = decompositions::max_pool1d,
+     .samples = "F[1,3,8] 2 -> F[1,3,4]; F[1,3,9] 3 2 1 -> F[1,3,5]; F[3,8] 2 -> F[3,4]; F[1,3,9] 3 1 1 2 -> F[1,3,7]"},
     {.schema = "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
-     .lower = lower_max_pool_with_indices<1>, .decompose = decompositions::max_pool1d},
+     .lower = lower_max_pool_with_indices<1>, .decompose = decompositions::max_pool1d,
+     .samples = "F[1,3,8] 2 -> F[1,3,4], _; F[1,3,8] 2 -> F[1,3,4], i64[1,3,4]"},
     {.schema = "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
      .lower = lower_max_pool<2>,
-     .decompose = decompositions::max_pool2d, .edge = "aten.max_pool2d_with_indices.default"},
+     .decompose = decompositions::max_pool2d, .edge = "aten.max_pool2d_with_indices.default",
+     .samples = "F[1,3,8,8] 2 -> F[1,3,4,4]; F[1,3,9,9] [3,2] 2 1 1 True -> F[1,3,5,5]; F[3,8,8] 2 -> F[3,4,4]; "
+                "F[1,3,9,9] 3 1 1 2 -> F[1,3,7,7]; F[b2,3,8,8] 2 -> F[b2,3,4,4]"},
     {.schema = "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
-     .lower = lower_max_pool_with_indices<2>},
+     .lower = lower_max_pool_with_indices<2>,
+     .samples = "F[1,3,8,8] 2 -> F[1,3,4,4], _; F[1,3,8,8] 2 -> F[1,3,4,4], i64[1,3,4,4]"},
     {.schema = "aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
-     .lower = lower_max_pool<3>, .decompose = decompositions::max_pool3d},
+     .lower = lower_max_pool<3>, .decompose = decompositions::max_pool3d,
+     .edge = "aten.max_pool3d_with_indices.default",
+     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4]; F[1,3,5,9,9] 3 2 1 -> F[1,3,3,5,5]"},
     {.schema = "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
-     .lower = lower_max_pool_with_indices<3>, .decompose = decompositions::max_pool3d},
+     .lower = lower_max_pool_with_indices<3>, .decompose = decompositions::max_pool3d,
+     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4], _; F[1,3,4,8,8] 2 -> F[1,3,2,4,4], i64[1,3,2,4,4]"},
 };
 
 }  // namespace

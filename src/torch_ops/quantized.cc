@@ -192,49 +192,64 @@ Lowered embedded(Lowering& in, int bits) {
 constexpr TorchOp kTable[] = {
     {.schema = "quantized_decomposed::quantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int quant_max, "
                "ScalarType dtype) -> Tensor",
-     .lower = quantized_tensor},
+     .lower = quantized_tensor,
+     .samples = "f32[2,3] 0.1 3 -128 127 i8 -> i8[2,3]; f32[2,3] 0.05 128 0 255 u8 -> u8[2,3]"},
     {.schema = "quantized_decomposed::quantize_per_tensor.tensor(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int "
                "quant_max, ScalarType dtype) -> Tensor",
-     .lower = quantized_tensor},
+     .lower = quantized_tensor, .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} -128 127 i8 -> i8[2,3]"},
     {.schema = "quantized_decomposed::quantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor quant_min, Tensor "
                "quant_max, ScalarType dtype) -> Tensor",
-     .lower = quantized_tensor},
+     .lower = quantized_tensor,
+     .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} const i64[1]{-128} const i64[1]{127} i8 -> i8[2,3]"},
     {.schema = "quantized_decomposed::quantize_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
                "quant_max, ScalarType dtype) -> Tensor",
-     .lower = quantized_channel},
+     .lower = quantized_channel,
+     .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[2,3]"},
     {.schema = "quantized_decomposed::quantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
                "ScalarType dtype) -> Tensor",
-     .lower = quantized_token},
+     .lower = quantized_token,
+     .samples = "f32[2,3] const f32[2,1]{0.05..0.1} const i64[2,1]{-3..3} -128 127 i8 -> i8[2,3]"},
     {.schema = "quantized_decomposed::quantize_per_channel_group(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int "
                "quant_max, ScalarType dtype, int group_size) -> Tensor",
-     .lower = quantized_group},
+     .lower = quantized_group,
+     .samples = "f32[2,8] const f32[2,2]{0.05..0.1} const i64[2,2]{-3..3} -128 127 i8 4 -> i8[2,8]"},
     {.schema = "quantized_decomposed::dequantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int quant_max" TYPED,
-     .lower = dequantized_tensor},
+     .lower = dequantized_tensor, .samples = "const i8[4,3]{-128..127} 0.1 3 -128 127 i8 -> f32[4,3]"},
     {.schema = "quantized_decomposed::dequantize_per_tensor.tensor(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int "
                "quant_max" TYPED,
-     .lower = dequantized_tensor},
+     .lower = dequantized_tensor,
+     .samples = "const i8[4,3]{-128..127} const f32[1]{0.1} const i64[1]{3} -128 127 i8 -> f32[4,3]"},
     {.schema = "quantized_decomposed::dequantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor quant_min, "
                "Tensor quant_max" TYPED,
-     .lower = dequantized_tensor},
+     .lower = dequantized_tensor,
+     .samples = "const i8[4,3]{-128..127} const f32[1]{0.1} const i64[1]{3} const i64[1]{-128} const i64[1]{127} i8 -> f32[4,3]"},
     {.schema = "quantized_decomposed::dequantize_per_channel(Tensor input, Tensor scales, Tensor? zero_points, int axis, int quant_min, "
                "int quant_max" TYPED,
-     .lower = dequantized_channel},
+     .lower = dequantized_channel,
+     .samples = "const i8[4,3]{-128..127} const f32[4]{0.05..0.1} const i64[4]{-3..3} 0 -128 127 i8 -> f32[4,3]; "
+                "const i8[4,3]{-128..127} const f32[4]{0.05..0.1} None 0 -128 127 i8 -> f32[4,3]"},
     {.schema = "quantized_decomposed::dequantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
                "ScalarType dtype, ScalarType output_dtype) -> Tensor",
-     .lower = dequantized_token},
+     .lower = dequantized_token,
+     .samples = "const i8[4,3]{-128..127} const f32[4,1]{0.05..0.1} const i64[4,1]{-3..3} -128 127 i8 f32 -> f32[4,3]"},
     {.schema = "quantized_decomposed::dequantize_per_channel_group(Tensor input, Tensor scales, Tensor? zero_points, int quant_min, int "
                "quant_max, ScalarType dtype, int group_size, ScalarType output_dtype) -> Tensor",
-     .lower = dequantized_group},
+     .lower = dequantized_group,
+     .samples = "const i8[4,8]{-128..127} const f32[4,2]{0.05..0.1} const i64[4,2]{-3..3} -128 127 i8 4 f32 -> f32[4,8]"},
     {.schema = "quantized_decomposed::fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
                "quant_max) -> Tensor",
-     .lower = fake_quantized_channel},
-    {.schema = "quantized_decomposed::embedding_byte" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 8); }},
+     .lower = fake_quantized_channel, .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127"},
+    {.schema = "quantized_decomposed::embedding_byte" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 8); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} const f32[10]{100..140} 0 255 i64[3]{0..9} -> f32[3,4]"},
     {.schema = "quantized_decomposed::embedding_byte.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
-     .lower = [](Lowering& in) { return embedded(in, 8); }},
-    {.schema = "quantized_decomposed::embedding_4bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 4); }},
+     .lower = [](Lowering& in) { return embedded(in, 8); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} const f32[10]{100..140} 0 255 i64[3]{0..9} dtype=f16 -> f16[3,4]"},
+    {.schema = "quantized_decomposed::embedding_4bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 4); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -8 7 i64[3]{0..9} -> f32[3,8]"},
     {.schema = "quantized_decomposed::embedding_4bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
      .lower = [](Lowering& in) { return embedded(in, 4); }},
-    {.schema = "quantized_decomposed::embedding_2bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 2); }},
+    {.schema = "quantized_decomposed::embedding_2bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 2); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -2 1 i64[3]{0..9} -> f32[3,16]"},
     {.schema = "quantized_decomposed::embedding_2bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
      .lower = [](Lowering& in) { return embedded(in, 2); }},
     {.schema = "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "

@@ -85,15 +85,16 @@ Lowered rolled(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::flip(Tensor self, int[] dims) -> Tensor", .lower = flipped},
+    {.schema = "aten::flip(Tensor self, int[] dims) -> Tensor", .lower = flipped,
+     .samples = "T[2,3] [0]; F[2,3,4] [0,2]; F[n4,3] [0]"},
     {.schema = "aten::fliplr(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 1); },
-     .decompose = decompositions::fliplr},
+     .decompose = decompositions::fliplr, .edge = "aten.flip.default", .samples = "T[2,3]"},
     {.schema = "aten::flipud(Tensor self) -> Tensor", .lower = [](Lowering& in) { return flipped_axis(in, 0); },
-     .decompose = decompositions::flipud},
+     .decompose = decompositions::flipud, .edge = "aten.flip.default", .samples = "T[2,3]"},
     {.schema = "aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor", .lower = rotated,
-     .decompose = decompositions::rot90},
+     .decompose = decompositions::rot90, .samples = "T[2,3] -> T[3,2]; F[2,3] 2; F[2,3] -1 -> F[3,2]"},
     {.schema = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", .lower = rolled,
-     .decompose = decompositions::roll},
+     .decompose = decompositions::roll, .samples = "T[4,3] [1] [0]; F[4,3] [1,-1] [0,1]; F[4,3] [2]; F[n4,3] [1] [0]"},
 };
 
 }  // namespace

@@ -61,17 +61,22 @@ Lowered lower_log_softmax(Lowering& in) {
 }
 
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_log_softmax},
-    {.schema = "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_safe_softmax},
-    {.schema = "aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_softmax},
+    {.schema = "aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_log_softmax,
+     .samples = "F[*,4] -1 False; F[4,3] 0 False"},
+    {.schema = "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_safe_softmax,
+     .samples = "F[*,4] -1"},
+    {.schema = "aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", .lower = lower_softmax,
+     .samples = "F[*,4] -1 False; F[4,3] 0 False"},
     {.schema = "aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax,
-     .decompose = decompositions::log_softmax_int, .edge = "aten._log_softmax.default"},
+     .decompose = decompositions::log_softmax_int, .edge = "aten._log_softmax.default",
+     .samples = "F[*,4] -1; F[4,3] 0; i64[2,3] 1 f32 -> f32[2,3]"},
     {.schema = "aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax,
-     .decompose = decompositions::softmax_int, .edge = "aten._softmax.default"},
+     .decompose = decompositions::softmax_int, .edge = "aten._softmax.default",
+     .samples = "F[*,4] -1; F[4,3] 0; i64[2,3] 1 f32 -> f32[2,3]; F[3,n4] 1"},
     {.schema = "aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_log_softmax,
-     .decompose = decompositions::log_softmax_int},
+     .decompose = decompositions::log_softmax_int, .edge = "aten._log_softmax.default", .samples = "F[*,4] -1"},
     {.schema = "aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", .lower = lower_softmax,
-     .decompose = decompositions::softmax_int},
+     .decompose = decompositions::softmax_int, .edge = "aten._softmax.default", .samples = "F[*,4] -1"},
 };
 
 }  // namespace

@@ -237,42 +237,56 @@ Lowered bucketized(Lowering& in) { return search(in, "boundaries", "self", in.bo
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
-     .lower = topk},
+     .lower = topk,
+     .samples = "F[2,5] 3 -> F[2,3], i64[2,3]; F[2,5] 2 0 -> F[2,5], i64[2,5]; "
+                "F[2,5] 3 -1 False -> F[2,3], i64[2,3]; F[n4,5] 3 -> F[n4,3], i64[n4,3]; "
+                "I[5]{-99..99} 3 -> I[3], i64[3]"},
     {.schema = "aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)", .lower = sorted_pair,
-     .decompose = decompositions::sort},
+     .decompose = decompositions::sort,
+     .samples = "F[2,5] -> F[2,5], i64[2,5]; F[4,3] 0 True -> F[4,3], i64[4,3]; I[5]{-99..99} -> I[5], i64[5]; "
+                "F[n4,5] -> F[n4,5], i64[n4,5]"},
     {.schema = "aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-     .lower = sorted_pair, .decompose = decompositions::sort},
+     .lower = sorted_pair, .decompose = decompositions::sort, .samples = "F[2,5] stable=True -> F[2,5], i64[2,5]"},
     {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
-     .decompose = decompositions::argsort},
+     .decompose = decompositions::argsort, .edge = "aten.sort.default",
+     .samples = "F[2,5] -> i64[2,5]; F[4,3] 0 True -> i64[4,3]"},
     {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
-     .decompose = decompositions::argsort},
-    {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows, .decompose = decompositions::msort},
+     .decompose = decompositions::argsort, .edge = "aten.sort.stable", .samples = "F[2,5] stable=True -> i64[2,5]"},
+    {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows, .decompose = decompositions::msort,
+     .edge = "aten.sort.default", .samples = "F[4,3]"},
     {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .lower = kth_value, .decompose = decompositions::kthvalue},
+     .lower = kth_value, .decompose = decompositions::kthvalue,
+     .samples = "F[2,5] 2 -> F[2], i64[2]; F[2,5] 2 1 True -> F[2,1], i64[2,1]"},
     {.schema = "aten::median(Tensor self) -> Tensor", .lower = [](Lowering& in) { return median(in, false); },
-     .decompose = decompositions::median},
+     .decompose = decompositions::median, .samples = "F[5] -> F[]; F[2,3] -> F[]; I[5]{-99..99} -> I[]"},
     {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .lower = [](Lowering& in) { return median(in, true); }, .decompose = decompositions::median},
-    {.schema = "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", .lower = no_mode},
+     .lower = [](Lowering& in) { return median(in, true); }, .decompose = decompositions::median,
+     .samples = "F[2,5] 1 -> F[2], i64[2]; F[2,5] 1 True -> F[2,1], i64[2,1]"},
+    {.schema = "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", .lower = no_mode,
+     .samples = "I[2,7]{0..2} 1 -> I[2], i64[2] !unsupported-op"},
     {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
-     .lower = searched, .decompose = decompositions::searchsorted},
+     .lower = searched, .decompose = decompositions::searchsorted,
+     .samples = "f32[5]{0,1,2,3,4} f32[2,3]{0..4} -> i64[2,3]; f32[5]{0,1,2,3,4} f32[3]{0..4} right=True -> i64[3]; "
+                "i64[5]{0,1,2,3,4} i64[3]{0..4} out_int32=True -> i32[3]"},
     {.schema = "aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
-     .lower = searched},
+     .lower = searched, .samples = "f32[5]{0,1,2,3,4} 2.5 -> i64[]"},
     {.schema = "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-     .lower = bucketized, .decompose = decompositions::bucketize},
+     .lower = bucketized, .decompose = decompositions::bucketize,
+     .samples = "f32[2,3]{0..4} f32[5]{0,1,2,3,4} -> i64[2,3]; "
+                "f32[3]{0..4} const f32[5]{0,1,2,3,4} right=True -> i64[3]"},
     {.schema = "aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-     .lower = bucketized},
+     .lower = bucketized, .samples = "2.5 f32[5]{0,1,2,3,4} -> i64[]"},
     {.schema = "aten::_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, "
                "Tensor)",
-     .lower = data_dependent},
+     .lower = data_dependent, .samples = "f32[3]{1,2,1} -> f32[2], i64[0], i64[0] !unsupported-shape"},
     {.schema = "aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, "
                "Tensor, Tensor)",
-     .lower = data_dependent},
+     .lower = data_dependent, .samples = "f32[3,1]{1,2,1} 0 -> f32[2,1], i64[3], i64[2] !unsupported-shape"},
     {.schema = "aten::unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> (Tensor, "
                "Tensor, Tensor)",
-     .lower = data_dependent},
+     .lower = data_dependent, .samples = "f32[3]{1,1,2} -> f32[2], i64[0], i64[0] !unsupported-shape"},
 };
 
 }  // namespace
