@@ -86,7 +86,7 @@ Status hann_window(Decomposition& d) {
   const int64_t period = periodic ? *length : *length - 1;
   std::vector<double> values;
   for (int64_t i = 0; i < *length; ++i)
-    values.push_back(period == 0 ? 1 : 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(period)));
+    values.push_back(*length == 1 ? 1 : 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(period)));
   return s.give(d.constant(Weight::of<double>(DType::F64, {*length}, values).cast(d.result_type().dtype), "window"));
 }
 
