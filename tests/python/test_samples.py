@@ -35,7 +35,7 @@ class Call:
         """Symbolic sizes are `stretch` larger than in the example."""
         self.sample = sample
         self.stretch = stretch
-        self.random = np.random.default_rng(seed)
+        self.seed = seed
         self.inputs, self.constants = [], []
         self.dynamic = []  # for each input, whether a dimension is symbolic
         self.arguments = {name: self.value(v) for name, v in sample["args"].items()}
@@ -48,16 +48,18 @@ class Call:
         return float(v["float"]) if isinstance(v, dict) else v
 
     def tensor(self, t):
+        # Of its own, so that weights are the same whatever the inputs' sizes.
+        random = np.random.default_rng([self.seed, len(self.inputs), len(self.constants)])
         dtype = getattr(torch, t["dtype"])
         shape = [self.size(s) for s in t["shape"]]
         if "values" in t:
             data = torch.tensor([self.number(v) for v in t["values"]], dtype=torch.float64).reshape(shape)
         elif dtype == torch.bool:
-            data = torch.from_numpy(self.random.integers(0, 2, shape))
+            data = torch.from_numpy(random.integers(0, 2, shape))
         elif dtype.is_floating_point:
-            data = torch.from_numpy(np.asarray(self.random.uniform(t["low"], t["high"], shape)))
+            data = torch.from_numpy(np.asarray(random.uniform(t["low"], t["high"], shape)))
         else:
-            data = torch.from_numpy(np.asarray(self.random.integers(int(t["low"]), int(t["high"]) + 1, shape)))
+            data = torch.from_numpy(np.asarray(random.integers(int(t["low"]), int(t["high"]) + 1, shape)))
         data = data.to(dtype)
         where = self.constants if t["constant"] else self.inputs
         where.append(data)
