@@ -170,8 +170,11 @@ bool reads_only_values(const torch::Graph& graph, const std::vector<NodeId>& nod
 
 // Another spelling becomes what it spells.
 Status respell(Decomposition& d, std::string_view target) {
-  if (d.node().results.size() != 1) return d.reject("has not one result");
-  d.replace(0, d.op(std::string(target), d.node().args, d.result_type()));
+  std::vector<TensorType> types;
+  for (size_t i = 0; i < d.node().results.size(); ++i) types.push_back(d.result_type(i));
+  const std::vector<ValueId> results = d.multi(std::string(target), d.node().args, types);
+  d.graph().nodes[d.added.back()].returns_list = d.node().returns_list;
+  for (size_t i = 0; i < results.size(); ++i) d.replace(i, results[i]);
   return {};
 }
 

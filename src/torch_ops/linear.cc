@@ -314,7 +314,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::inner, .samples = "F[2,3] F[4,3] -> F[2,4]; F[3] F[3] -> F[]"},
     {.schema = "aten::kron(Tensor self, Tensor other) -> Tensor", .lower = lower_kron,
      .decompose = decompositions::kron, .samples = "F[2,3] F[2,2] -> F[4,6]"},
-    {.schema = "aten::linalg_matmul(Tensor self, Tensor other) -> Tensor", .lower = lower_matmul,
+    {.schema = "aten::linalg_matmul(Tensor self, Tensor other) -> Tensor", .same_as = "aten.matmul.default",
      .samples = "F[2,3,4] F[4,5] -> F[2,3,5]"},
     {.schema = "aten::linalg_multi_dot(Tensor[] tensors) -> Tensor", .lower = lower_chain,
      .samples = "[F[2,3], F[3,4], F[4,5]] -> F[2,5]"},
