@@ -7,11 +7,9 @@ the weights and the outputs against the uncompressed package, and sizes; with --
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,15 +79,22 @@ class Stack(torch.nn.Module):
         return x
 
 
+# A small process between: a child's peak begins with that of the process it came from, and this one holds torch and a model.
+MEASURE = """
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+print(json.dumps([code, time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
+"""
+
+
 def measured(command):
     """Seconds and peak megabytes of a process."""
-    start = time.monotonic()
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    result = subprocess.run([sys.executable, "-c", MEASURE, *map(str, command)], capture_output=True, text=True, check=True)
+    code, seconds, megabytes = json.loads(result.stdout)
+    if code != 0:
         raise SystemExit(f"{command[0]} failed")
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    return seconds, megabytes
 
 
 def timing(folder):

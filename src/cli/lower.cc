@@ -49,7 +49,7 @@ void print_compression(const LowerReport& report) {
   for (const auto& method : report.methods) {
     if (!method.compression) continue;
     const auto& c = *method.compression;
-    fmt::print("{}{} weights compressed, {:.1f} MB to {:.1f} MB\n", report.methods.size() > 1 ? method.name + ": " : "", c.weights,
+    fmt::print("{}{} weights compressed, {:.2f} MB to {:.2f} MB\n", report.methods.size() > 1 ? method.name + ": " : "", c.weights,
                static_cast<double>(c.bytes_before) / 1e6, static_cast<double>(c.bytes_after) / 1e6);
   }
 }
