@@ -57,6 +57,21 @@ float norm_of_rank(const Weight& weight, int64_t axis, int64_t run, int64_t rank
   return std::sqrt(norms[at].squares);
 }
 
+// What a share of the elements does not exceed, as numpy interpolates percentiles: between two elements, and rounded to
+// their type, which may be the upper one.
+float percentile(const Weight& weight, const Pruning& pruning, double share) {
+  const double position = static_cast<double>(weight.elements() - 1) * share, below = std::floor(position);
+  const auto element = [&](double rank) {
+    const auto r = static_cast<int64_t>(rank);
+    return pruning.rule == Pruning::Rule::Norm ? norm_of_rank(weight, pruning.axis, pruning.run, r)
+                                               : magnitude_of_rank(weight, r);
+  };
+  const double low = element(below), high = position > below ? element(below + 1) : low;
+  const auto value = static_cast<float>(low + (high - low) * (position - below));
+  const bool half = weight.dtype() == DType::F16 && pruning.rule == Pruning::Rule::Magnitude;
+  return half ? f16_to_f32(f32_to_f16(value)) : value;
+}
+
 }  // namespace
 
 Pruning choose_pruning(const Weight& weight, const OpThresholdPrunerConfig& config) {
@@ -79,15 +94,7 @@ std::optional<Pruning> choose_pruning(const Weight& weight, const OpMagnitudePru
     pruning.axis = config.dim;
     pruning.run = *config.block_size;
   }
-  // The percentile as numpy interpolates it: an element and what is between it and the next.
-  const double sparsity = *config.target_sparsity;
-  const auto rank = static_cast<int64_t>(std::floor(static_cast<double>(weight.elements() - 1) * sparsity));
-  if (sparsity <= 0)
-    pruning.threshold = -1;
-  else if (config.block_size)
-    pruning.threshold = norm_of_rank(weight, pruning.axis, pruning.run, rank);
-  else
-    pruning.threshold = magnitude_of_rank(weight, rank);
+  pruning.threshold = *config.target_sparsity <= 0 ? -1.0f : percentile(weight, pruning, *config.target_sparsity);
   return pruning;
 }
 
