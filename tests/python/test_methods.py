@@ -296,6 +296,18 @@ def test_one_package_with_a_function_for_each_method(decoder, folder):
     assert refused.returncode == 1 and "iOS18" in refused.stderr and not (folder / "old.mlpackage").exists()
 
 
+def test_compressed_weights_are_shared_too(decoder, folder):
+    config = folder / "config.json"
+    config.write_text(json.dumps({"config_type": "OpLinearQuantizerConfig",
+                                  "global_config": {"mode": "linear_symmetric", "dtype": "int8", "weight_threshold": 1000}}))
+    pte, report, _ = lower_methods(decoder, folder, "--compress", config)
+    assert functions(report) == {"prefill": ["prefill"], "decode": ["decode"]}
+    assert pte.stat().st_size < 0.75 * decoder.weight_bytes
+    for name, inputs in decoder.inputs.items():
+        for have, want in zip(run(pte, inputs, folder, name), decoder.expected[name]):
+            assert np.abs(have - want.numpy()).max() < 0.05
+
+
 @pytest.fixture(scope="module")
 def stateful():
     torch.manual_seed(0)
