@@ -30,6 +30,8 @@ function(add_layer name)
   if(CORTLAND_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE cortland_${name} GTest::gtest_main GTest::gmock)
+    # Optimising the tests themselves costs more than it saves.
+    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O0>)
     target_compile_definitions(${name}_test PRIVATE CORTLAND_TEST_DATA="tests/data")
     # From the root: an absolute path in the define would keep checkouts from sharing a compiler cache.
     add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})

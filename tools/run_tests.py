@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every part of the tests and adds up. The last line of the output is 'N passed, N failed, N skipped'.
 
-    tools/run_tests.py [part...]     parts: layers cpp cli python upstream corpus
+    tools/run_tests.py [part...]     parts: layers cpp cli fuzz python upstream corpus
 """
 
 import os
@@ -109,6 +109,14 @@ def cli():
     return run_unittest(ROOT / "tests" / "cli_test.py")
 
 
+def fuzz():
+    """Damaged files and programs that lie, the same ones every time: one test a fuzz target."""
+    result = subprocess.run([sys.executable, str(ROOT / "tools" / "fuzz.py"), "--build", str(BUILD)], stdout=subprocess.PIPE, text=True)
+    print(result.stdout, end="")
+    passed = sum("mutations" in line for line in result.stdout.splitlines())
+    return Count(passed, int(result.returncode != 0))
+
+
 def have_venv():
     return subprocess.run([str(ROOT / "tools" / "venv.sh")], stdout=sys.stdout, stderr=subprocess.STDOUT).returncode == 0
 
@@ -154,7 +162,7 @@ def corpus():
     return Count(passed=1) if code == 0 else Count(failed=1)
 
 
-PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "python": python, "upstream": upstream, "corpus": corpus}
+PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "fuzz": fuzz, "python": python, "upstream": upstream, "corpus": corpus}
 
 
 def main():

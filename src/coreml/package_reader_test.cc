@@ -5,6 +5,9 @@
 #include <random>
 
 #include "coreml/test_programs.h"
+#include "mil/parse.h"
+#include "mil/text.h"
+#include "mil_ops/ops.h"
 
 namespace cortland::coreml {
 namespace {
@@ -50,6 +53,15 @@ class Theirs : public testing::TestWithParam<const char*> {};
 
 // What coremltools wrote reads, and what we write of it keeps every rule and does not change any more.
 TEST_P(Theirs, RoundTrips) { expect_round_trip(fixture(GetParam())); }
+TEST_P(Theirs, PrintsAndParses) {
+  const Program program = fixture(GetParam());
+  const mil::PrintOptions whole{.max_elements = INT64_MAX};
+  const std::string text = mil::print(program, whole);
+  const auto again = mil::parse(text, mil_ops::find);
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(mil::print(*again, whole), text);
+}
+
 INSTANTIATE_TEST_SUITE_P(Packages, Theirs,
                          testing::Values("classifier", "dynamic", "compressed_ios16", "compressed_ios18", "control",
                                          "functions"));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device_rules/rules.h"
 #include "torch/schema.h"
 #include "torch_ops/lowering_state.h"
 #include "torch_ops/op.h"
@@ -116,6 +117,7 @@ void name_result(LoweringState& state, const torch::Value& value, Operand result
 Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId id, const TorchOp& op, DType compute) {
   const torch::Node& node = graph.nodes[id];
   Lowering lowering(state, graph, id, find_schema(node.target), compute);
+  const int32_t first_op = state.program.ops.size();
   TRY(Results results, op.lower(lowering));
   if (results.operands.size() > node.results.size())
     return diag(DiagKind::BadMil, fmt::format("lowers to {} results where torch has {}", results.operands.size(), node.results.size()));
@@ -128,6 +130,11 @@ Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId 
     } else if (state.is_used(graph, v)) {
       return diag(DiagKind::UnsupportedArgument, fmt::format("result {} has no Core ML form and is used", i));
     }
+  }
+  for (int32_t i = first_op; i < state.program.ops.size(); ++i) {
+    const mil::Op& made = state.program.ops[mil::OpId{i}];
+    if (!made.def) continue;
+    if (const auto status = device_rules::check_op(state.program, made); !status.ok()) return at_node(status.error(), node);
   }
   for (size_t i = 0; i < results.operands.size(); ++i)
     if (node.results[i]) state.operands[node.results[i]] = results.operands[i];

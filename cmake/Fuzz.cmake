@@ -1,0 +1,16 @@
+# fuzz_targets(layer...): every fuzz/<name>_fuzz.cc as the program <name>_fuzz. With clang and CORTLAND_FUZZ libFuzzer drives it,
+# with sanitizers; otherwise fuzz/replay.cc, which runs the files it is given and a fixed number of mutations of each.
+function(fuzz_targets)
+  list(TRANSFORM ARGN PREPEND cortland_)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/*_fuzz.cc)
+  foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE ${ARGN} ZLIB::ZLIB)
+    if(CORTLAND_FUZZ)
+      target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    else()
+      target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/fuzz/replay.cc)
+    endif()
+  endforeach()
+endfunction()
