@@ -49,7 +49,7 @@ void add_names(std::set<std::string>& names, const std::string& target) {
 
 std::set<std::string> operator_names(const torch::Graph& graph) {
   std::set<std::string> names;
-  for (torch::NodeId n : graph.order) add_names(names, graph.nodes[n].target);
+  for_each_node(graph, graph.order, [&](torch::NodeId n) { add_names(names, graph.nodes[n].target); });
   return names;
 }
 
