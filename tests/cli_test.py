@@ -208,8 +208,21 @@ class OtherCommands(Case):
         self.assertEqual((nonzero["core_ml"], nonzero["since"], nonzero["refuses"]), (False, None, ["unsupported-shape"]))
         self.assertEqual([name for name, op in ops.items() if not op["checked"] and "since" in op], [])
 
+    def test_bench_and_profile(self):
+        images, package, out = self.folder / "in.npz", self.folder / "m.mlpackage", self.folder / "out.npz"
+        npz.save(images, {"in0": IMAGES})
+        self.ok("convert", DIGITS, "-o", package)
+        for model in (self.lower(), package):
+            with self.subTest(model=model.suffix):
+                measured = json.loads(self.ok("bench", model, "--inputs", images, "--runs", 3, "--json").stdout)
+                self.assertEqual(len(measured["runs_ms"]), 3)
+                self.assertGreater(min(measured["runs_ms"]), 0)
+                self.assertGreater(measured["peak_mb"], 1)
+                self.assertIn("median of 20", self.ok("bench", model, "--inputs", images).stdout)
+                self.assertIn("linear", self.ok("run", model, "--inputs", images, "--outputs", out, "--profile").stderr)
+
     def test_help(self):
-        for command in ("lower", "convert", "run", "inspect", "extract", "ops"):
+        for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops"):
             self.assertIn(command, self.ok("--help").stdout)
             self.assertIn("--help", self.ok(command, "--help").stdout)
 

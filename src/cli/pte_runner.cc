@@ -43,6 +43,18 @@ Result<PteRunner> PteRunner::open(const std::string& path) {
   return PteRunner(api, runner);
 }
 
+void PteRunner::configure(const LoadOptions& options) {
+  CortlandBackendSettings settings{};
+  if (options.trace) {
+    trace_ = std::make_shared<Trace>(options.trace);
+    settings.trace = [](void* context, const char* kind, const char* name, double seconds, bool fast) {
+      (*static_cast<const Trace*>(context))(kind, name, seconds, fast);
+    };
+    settings.trace_context = trace_.get();
+  }
+  api_->configure(&settings);
+}
+
 Status PteRunner::load(const std::string& method) {
   CortlandError error{};
   if (!api_->load(runner_.get(), method.c_str(), &error)) return to_diagnostic(error);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/loaded_model.h"
 #include "executorch/runner_abi.h"
 
 namespace cortland::cli {
@@ -15,6 +16,8 @@ class PteRunner {
  public:
   static Result<PteRunner> open(const std::string& path);
 
+  // Before load().
+  void configure(const LoadOptions& options);
   Status load(const std::string& method);
   Status run(const std::vector<CortlandValue>& inputs);
   size_t output_count() const { return api_->output_count(runner_.get()); }
@@ -29,7 +32,10 @@ class PteRunner {
 
   PteRunner(const CortlandRunnerApi* api, CortlandRunner* runner) : api_(api), runner_(runner, Close{api}) {}
 
+  using Trace = decltype(LoadOptions::trace);
+
   const CortlandRunnerApi* api_;
+  std::shared_ptr<Trace> trace_;  // what the backend calls; outlives the runner
   std::unique_ptr<CortlandRunner, Close> runner_;
 };
 

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "cli/run_pte.h"
+#include "cli/loaded_model.h"
 #include "coreml/package_writer.h"
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_writer.h"
@@ -140,7 +140,10 @@ class PteRunnerTest : public testing::Test {
 
   Result<NamedArrays> run(const PteProgram& program, const NamedArrays& inputs, const std::string& method = {}) {
     const auto path = save(program);
-    return run_pte(path, method, inputs, "in.npz");
+    TRY(const auto model, load_pte(path, {.method = method}));
+    TRY_DO(model->set_inputs(inputs, "in.npz"));
+    TRY_DO(model->run());
+    return model->outputs();
   }
   std::string save(const PteProgram& program) {
     const std::string path = testing::TempDir() + "/runner_" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".pte";

@@ -51,10 +51,11 @@ Result<std::vector<size_t>> positions(const std::vector<std::string>& names, con
 
 }  // namespace
 
-Result<std::unique_ptr<Delegate>> Delegate::load(Bytes blob, const char* method, const ::executorch::runtime::NamedDataMap* named_data) {
+Result<std::unique_ptr<Delegate>> Delegate::load(Bytes blob, const char* method, const ::executorch::runtime::NamedDataMap* named_data,
+                                                 const CortlandBackendSettings& settings) {
   auto delegate = std::unique_ptr<Delegate>(new Delegate);
   if (!executorch::is_multifunction_reference(blob)) {
-    TRY_DO(delegate->init(blob, method, {}));
+    TRY_DO(delegate->init(blob, method, {}, settings));
     return delegate;
   }
   TRY(const auto reference, executorch::parse_multifunction_reference(blob));
@@ -62,11 +63,11 @@ Result<std::unique_ptr<Delegate>> Delegate::load(Bytes blob, const char* method,
   auto data = named_data->get_data(reference.key);
   if (!data.ok()) return diag(DiagKind::BadPte, fmt::format("the program has no named data '{}'", reference.key));
   delegate->shared_.emplace(std::move(data.get()));
-  TRY_DO(delegate->init(bytes_of(*delegate->shared_), method, reference.function));
+  TRY_DO(delegate->init(bytes_of(*delegate->shared_), method, reference.function, settings));
   return delegate;
 }
 
-Status Delegate::init(Bytes directory, const char* method, const std::string& function) {
+Status Delegate::init(Bytes directory, const char* method, const std::string& function, const CortlandBackendSettings& settings) {
   TRY(const auto files, executorch::unflatten_directory(directory));
   TRY(const auto metadata, read_metadata(files));
   const executorch::MethodNames* names = &metadata.names;
@@ -80,6 +81,10 @@ Status Delegate::init(Bytes directory, const char* method, const std::string& fu
   TRY(const auto program, read_model(files));
   if (program.functions.empty()) return diag(DiagKind::BadPackage, "the delegate's model has no function");
   TRY(auto engine, engine::Engine::compile(program, function.empty() ? program.functions[0].name : function));
+  if (settings.trace)
+    engine.set_hook([settings](const engine::StepTrace& t) {
+      settings.trace(settings.trace_context, std::string(t.op.name).c_str(), std::string(t.name).c_str(), t.seconds, t.fast);
+    });
   TRY(inputs_, positions(names->inputs, engine.inputs()));
   TRY(outputs_, positions(names->outputs, engine.outputs()));
   std::vector<bool> given(engine.inputs().size(), false);

@@ -10,19 +10,21 @@
 
 #include "engine/engine.h"
 #include "executorch/delegate_blob.h"
+#include "executorch/runner_abi.h"
 
 namespace cortland::et_plugin {
 
 class Delegate {
  public:
   // `blob` is the delegate's bytes: a flattened directory, or a reference to one in `named_data`.
-  static Result<std::unique_ptr<Delegate>> load(Bytes blob, const char* method, const ::executorch::runtime::NamedDataMap* named_data);
+  static Result<std::unique_ptr<Delegate>> load(Bytes blob, const char* method, const ::executorch::runtime::NamedDataMap* named_data,
+                                                const CortlandBackendSettings& settings);
 
   Status execute(::executorch::runtime::Span<::executorch::runtime::EValue*> args);
 
  private:
   Delegate() = default;
-  Status init(Bytes directory, const char* method, const std::string& function);
+  Status init(Bytes directory, const char* method, const std::string& function, const CortlandBackendSettings& settings);
 
   std::optional<::executorch::runtime::FreeableBuffer> shared_;  // the directory, when it is named data
   std::optional<engine::Engine> engine_;

@@ -16,6 +16,7 @@ namespace et = ::executorch::runtime;
 thread_local Diagnostic last_error;
 thread_local CortlandError last_error_view;
 thread_local bool has_last_error = false;
+CortlandBackendSettings settings{};
 
 // The runtime cuts messages off at 255 characters.
 void log_text(std::string_view text) {
@@ -58,7 +59,7 @@ class Backend final : public et::BackendInterface {
     const et::Error code = guarded(et::Error::InvalidProgram, [&]() -> Status {
       const Bytes blob{static_cast<const std::byte*>(processed->data()), processed->size()};
       const char* method = context.get_method_name();
-      TRY(delegate, Delegate::load(blob, method ? method : "", context.get_named_data_map()));
+      TRY(delegate, Delegate::load(blob, method ? method : "", context.get_named_data_map(), settings));
       return {};
     });
     if (code != et::Error::Ok) return code;
@@ -89,4 +90,8 @@ extern "C" __attribute__((visibility("default"))) const CortlandError* cortland_
   const auto& e = last_error;
   last_error_view = {static_cast<int32_t>(e.kind), e.what.c_str(), e.op.c_str(), e.node.c_str(), e.source.c_str(), e.help.c_str()};
   return &last_error_view;
+}
+
+extern "C" __attribute__((visibility("default"))) void cortland_backend_configure(const CortlandBackendSettings* given) {
+  cortland::et_plugin::settings = *given;
 }

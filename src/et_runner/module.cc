@@ -21,6 +21,7 @@ constexpr const char* kBackend = "libcortland_executorch.so";
 
 thread_local Diagnostic last_error;
 CortlandLastErrorEntry backend_last_error = nullptr;
+CortlandConfigureEntry backend_configure = nullptr;
 
 CortlandError view(const Diagnostic& e) {
   return {static_cast<int32_t>(e.kind), e.what.c_str(), e.op.c_str(), e.node.c_str(), e.source.c_str(), e.help.c_str()};
@@ -58,7 +59,8 @@ Status load_backend() {
   void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (!module) return diag(DiagKind::RuntimeMissing, fmt::format("cannot load the Core ML backend: {}", dlerror()));
   backend_last_error = reinterpret_cast<CortlandLastErrorEntry>(dlsym(module, kCortlandLastErrorEntry));
-  if (!backend_last_error) return diag(DiagKind::RuntimeMissing, fmt::format("{} is another version", path.string()));
+  backend_configure = reinterpret_cast<CortlandConfigureEntry>(dlsym(module, kCortlandConfigureEntry));
+  if (!backend_last_error || !backend_configure) return diag(DiagKind::RuntimeMissing, fmt::format("{} is another version", path.string()));
   return {};
 }
 
@@ -91,6 +93,7 @@ bool output(CortlandRunner* runner, size_t index, CortlandValue* value, Cortland
 
 constexpr CortlandRunnerApi kApi{
     .version = kCortlandRunnerVersion,
+    .configure = [](const CortlandBackendSettings* settings) { backend_configure(settings); },
     .open = open,
     .close = [](CortlandRunner* runner) { delete runner; },
     .load = load,

@@ -26,11 +26,19 @@ struct CortlandValue {
   uint64_t bytes;
 };
 
+// How the backend runs what is loaded from now on.
+struct CortlandBackendSettings {
+  // Called after each step of a delegate; may be null. The texts live until it returns.
+  void (*trace)(void* context, const char* kind, const char* name, double seconds, bool fast);
+  void* trace_context;
+};
+
 struct CortlandRunner;
 
 // Calls that can fail return false, or null, and fill in the error.
 struct CortlandRunnerApi {
   uint32_t version;
+  void (*configure)(const CortlandBackendSettings* settings);  // after the first open()
   CortlandRunner* (*open)(const char* path, CortlandError* error);
   void (*close)(CortlandRunner* runner);
   // Makes `method` the one that the next calls are about. It keeps its state until another one is loaded.
@@ -41,12 +49,15 @@ struct CortlandRunnerApi {
   bool (*output)(CortlandRunner* runner, size_t index, CortlandValue* value, CortlandError* error);
 };
 
-inline constexpr uint32_t kCortlandRunnerVersion = 1;
+inline constexpr uint32_t kCortlandRunnerVersion = 2;
 inline constexpr const char* kCortlandRunnerEntry = "cortland_runner_api";
 typedef const CortlandRunnerApi* (*CortlandRunnerEntry)();
 
 // Of the backend: what it refused on this thread since the last call, or null.
 inline constexpr const char* kCortlandLastErrorEntry = "cortland_backend_last_error";
 typedef const CortlandError* (*CortlandLastErrorEntry)();
+// Of the backend: takes the settings over.
+inline constexpr const char* kCortlandConfigureEntry = "cortland_backend_configure";
+typedef void (*CortlandConfigureEntry)(const CortlandBackendSettings*);
 
 }  // extern "C"

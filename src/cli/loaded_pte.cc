@@ -1,9 +1,8 @@
-#include "cli/run_pte.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "cli/arrays.h"
+#include "cli/loaded_model.h"
 #include "cli/pte_names.h"
 #include "cli/pte_runner.h"
 #include "engine/inputs.h"
@@ -109,25 +108,48 @@ Result<archive::Array> output_array(const CortlandValue& value, size_t index) {
   }
 }
 
+class LoadedPte final : public LoadedModel {
+ public:
+  LoadedPte(executorch::PteProgram program, const Plan* plan, PteRunner runner)
+      : program_(std::move(program)), plan_(plan), runner_(std::move(runner)) {}
+
+  Status set_inputs(const archive::NamedArrays& arrays, const std::string& file) override {
+    TRY(inputs_, gather_inputs(program_, *plan_, arrays, file));
+    return {};
+  }
+
+  Status run() override { return runner_.run(inputs_.values); }
+
+  Result<archive::NamedArrays> outputs() override {
+    archive::NamedArrays outputs;
+    for (size_t i = 0; i < runner_.output_count(); ++i) {
+      TRY(const CortlandValue value, runner_.output(i));
+      if (value.kind == kCortlandNone) continue;
+      TRY(auto array, output_array(value, i));
+      outputs.emplace_back(fmt::format("out{}", i), std::move(array));
+    }
+    return outputs;
+  }
+
+ private:
+  executorch::PteProgram program_;
+  const Plan* plan_;  // in program_, whose vectors keep their elements in place when it moves
+  PteRunner runner_;
+  Inputs inputs_;
+};
+
 }  // namespace
 
-Result<archive::NamedArrays> run_pte(const std::string& path, const std::string& method, const archive::NamedArrays& arrays,
-                                     const std::string& file) {
+Result<std::unique_ptr<LoadedModel>> load_pte(const std::string& path, const LoadOptions& options) {
+  if (options.reference)
+    return diag(DiagKind::BadOption, "--reference is for packages", "write the delegates' packages with `cortland extract`, and run one of them");
   TRY(auto mapped, MappedFile::open(path));
-  TRY(const auto program, executorch::read_pte(mapped));
-  TRY(const Plan* plan, find_plan(program, method));
-  TRY(const Inputs inputs, gather_inputs(program, *plan, arrays, file));
+  TRY(auto program, executorch::read_pte(mapped));
+  TRY(const Plan* plan, find_plan(program, options.method));
   TRY(PteRunner runner, PteRunner::open(path));
+  runner.configure(options);
   TRY_DO(runner.load(plan->name));
-  TRY_DO(runner.run(inputs.values));
-  archive::NamedArrays outputs;
-  for (size_t i = 0; i < runner.output_count(); ++i) {
-    TRY(const CortlandValue value, runner.output(i));
-    if (value.kind == kCortlandNone) continue;
-    TRY(auto array, output_array(value, i));
-    outputs.emplace_back(fmt::format("out{}", i), std::move(array));
-  }
-  return outputs;
+  return std::unique_ptr<LoadedModel>(std::make_unique<LoadedPte>(std::move(program), plan, std::move(runner)));
 }
 
 }  // namespace cortland::cli

@@ -1,0 +1,65 @@
+#include "cli/loaded_model.h"
+
+#include <fmt/format.h>
+
+#include "cli/arrays.h"
+#include "cli/model_file.h"
+#include "coreml/package_reader.h"
+
+namespace cortland::cli {
+namespace {
+
+class LoadedPackage final : public LoadedModel {
+ public:
+  explicit LoadedPackage(engine::Engine engine) : engine_(std::move(engine)) {}
+
+  Status set_inputs(const archive::NamedArrays& arrays, const std::string& file) override {
+    inputs_.clear();
+    for (size_t i = 0; i < engine_.inputs().size(); ++i) {
+      TRY(const archive::Array* array, find_array(arrays, i, engine_.inputs()[i].name, file));
+      inputs_.push_back(to_tensor(*array));
+    }
+    return {};
+  }
+
+  Status run() override {
+    TRY(results_, engine_.run(inputs_));
+    return {};
+  }
+
+  Result<archive::NamedArrays> outputs() override {
+    archive::NamedArrays outputs;
+    for (size_t i = 0; i < results_.size(); ++i) outputs.emplace_back(fmt::format("out{}", i), to_array(results_[i]));
+    return outputs;
+  }
+
+ private:
+  engine::Engine engine_;
+  std::vector<mil::Tensor> inputs_, results_;
+};
+
+Result<std::unique_ptr<LoadedModel>> load_package(const std::string& path, const LoadOptions& options) {
+  TRY(const mil::Program program, coreml::read_package(path));
+  if (program.functions.empty()) return diag(DiagKind::BadPackage, fmt::format("{} has no function", path));
+  const std::string function = options.method.empty() ? program.functions[0].name : options.method;
+  TRY(auto engine, engine::Engine::compile(program, function, {options.threads, !options.reference}));
+  if (options.trace)
+    engine.set_hook([trace = options.trace](const engine::StepTrace& t) { trace(t.op.name, t.name, t.seconds, t.fast); });
+  return std::unique_ptr<LoadedModel>(std::make_unique<LoadedPackage>(std::move(engine)));
+}
+
+}  // namespace
+
+void add_load_options(CLI::App& app, LoadOptions& options) {
+  app.add_option("--method", options.method, "method of a .pte, function of an .mlpackage");
+  app.add_option("--threads", options.threads, "threads for Core ML parts; as many as the machine has unless given")->check(CLI::NonNegativeNumber);
+  app.add_flag("--reference", options.reference, "use the reference kernels only: slow, but each is the definition of its op (.mlpackage)");
+}
+
+Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options) {
+  TRY(const ModelKind kind, model_kind(path));
+  if (kind == ModelKind::Pt2) return diag(DiagKind::BadOption, fmt::format("{} is not lowered yet", path), "first run `cortland lower`");
+  return kind == ModelKind::Pte ? load_pte(path, options) : load_package(path, options);
+}
+
+}  // namespace cortland::cli
