@@ -65,7 +65,8 @@ void run(Sample sample, partition::PartitionOptions options) {
           {torch_ops::sample_data(sample.graph.type(input.value), sample.contents.at(input.value), 1), input.value});
   std::vector<TensorType> want;
   for (const auto& output : sample.graph.outputs) want.push_back(sample.graph.type(*output.value.as<torch::ValueId>()));
-  const auto program = partition::convert_graph(std::move(sample.graph), options);
+  std::vector<Diagnostic> warnings;
+  const auto program = partition::convert_graph(std::move(sample.graph), options, &warnings);
   ASSERT_TRUE(program.ok()) << render(program.error());
   const auto verified = mil::verify(*program);
   ASSERT_TRUE(verified.ok()) << verified.error().what;
