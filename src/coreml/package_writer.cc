@@ -4,7 +4,6 @@
 
 #include "coreml/manifest.h"
 #include "coreml/model_writer.h"
-#include "device_rules/rules.h"
 
 namespace cortland::coreml {
 
@@ -22,7 +21,6 @@ Result<PackagePlan> plan_package(const mil::Program& program, const WriteOptions
 }
 
 Result<PackagePlan> plan_package(std::span<const PackageFunction> functions, const WriteOptions& options) {
-  for (const PackageFunction& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   PackagePlan plan;
   TRY(plan.model, write_model(functions, options, plan.weights, plan.functions));
   plan.manifest = write_manifest(plan.model, plan.weight_bytes() > 0);

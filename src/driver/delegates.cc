@@ -6,6 +6,7 @@
 #include <set>
 
 #include "coreml/package_writer.h"
+#include "device_rules/rules.h"
 #include "driver/coreml_compiler.h"
 #include "executorch/delegate_blob.h"
 #include "mil/names.h"
@@ -77,6 +78,7 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
   for (const auto& m : methods) {
     auto& made = result.methods.emplace_back();
     for (const auto& delegate : m.delegates) {
+      TRY_DO(device_rules::check(delegate.program));
       TRY(auto planned, coreml::plan_package(delegate.program));
       if (!why.empty()) repetition.add(result.methods.size(), planned.weights.weights());
       TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m));
@@ -104,6 +106,7 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
   for (const auto& m : methods)
     if (!m.delegates.empty())
       functions.push_back({function[functions.size()], &m.delegates[at].program, &m.delegates[at].program.functions[0]});
+  for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(auto planned, coreml::plan_package(functions));
   const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
   TRY(const std::string identifier, plan->fingerprint());

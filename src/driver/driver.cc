@@ -8,6 +8,7 @@
 #include <set>
 
 #include "coreml/package_writer.h"
+#include "device_rules/rules.h"
 #include "driver/buffer_use.h"
 #include "driver/compress.h"
 #include "driver/coreml_compiler.h"
@@ -310,6 +311,7 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   }
   std::vector<coreml::PackageFunction> functions;
   for (size_t i = 0; i < programs.size(); ++i) functions.push_back({names[i], &programs[i], &programs[i].functions[0]});
+  for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(const auto plan, coreml::plan_package(functions));
   if (methods[0].options.model_type == executorch::ModelType::CompiledModel) {
     TRY_DO(write_compiled_model(plan, destination));

@@ -85,7 +85,7 @@ TEST(Parse, SaysWhereAndWhy) {
     return program.ok() ? std::string() : program.error().what;
   };
   EXPECT_EQ(why(""), "");
-  EXPECT_EQ(why("fp32 y = nonsense(x = x)[name = string(\"y\")];"), "line 4, column 23: there is no op 'nonsense' at iOS15");
+  EXPECT_EQ(why("fp32 y = nonsense(x = x)[name = string(\"y\")];"), "line 4, column 22: there is no op 'nonsense' at iOS15");
   EXPECT_NE(why("fp32 y = leaky_relu(z = x)[name = string(\"y\")];").find("has no input 'z'"), std::string::npos);
   EXPECT_NE(why("fp32 y = leaky_relu(alpha = fp32(1), x = x)[name = string(\"y\")];").find("order"), std::string::npos);
   EXPECT_NE(why("fp32 y = leaky_relu(x = w)[name = string(\"y\")];").find("'w' is not defined"), std::string::npos);

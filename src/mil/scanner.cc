@@ -12,7 +12,8 @@ namespace {
 constexpr int kMostNested = 32;
 constexpr int64_t kMostElements = int64_t{1} << 24;
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+// '?' begins the names of sizes that a file leaves open.
+bool is_letter(char c) { return c == '?' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
