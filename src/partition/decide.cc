@@ -51,6 +51,7 @@ class Decider {
         if (!fold(id)) order.push_back(id);
         continue;
       }
+      TRY_DO(torch_ops::check_signature(graph_, id));  // a program that lies has no CPU form either
       // Operators with an ExecuTorch kernel have a decomposition only for what the kernel cannot do.
       std::string why;
       TRY(auto parts, torch_ops::decompose_node(graph_, id, &why));

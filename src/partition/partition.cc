@@ -40,21 +40,28 @@ std::unordered_set<NodeId> live_symbolic_nodes(const torch::Graph& graph, const 
   return live;
 }
 
-Dag make_dag(const torch::Graph& graph, const std::vector<NodeId>& order, const Decision& decision) {
+Result<Dag> make_dag(const torch::Graph& graph, const std::vector<NodeId>& order, const Decision& decision) {
   std::unordered_map<NodeId, int32_t> position;
   for (size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<int32_t>(i);
   Dag dag{std::vector<std::vector<int32_t>>(order.size()), std::vector<bool>(order.size())};
+  ValueId lost;
   for (size_t i = 0; i < order.size(); ++i) {
     const torch::Node& node = graph.nodes[order[i]];
     dag.supported[i] = !decision.refused.count(order[i]) && !is_symbolic_node(graph, node);
     auto edge = [&](ValueId v) {
       if (!v || !graph.values[v].producer) return;
       if (dag.supported[i] && graph.values[v].kind != torch::Value::Kind::Tensor) return;
-      auto& users = dag.users[static_cast<size_t>(position.at(graph.values[v].producer))];
+      const auto producer = position.find(graph.values[v].producer);
+      if (producer == position.end()) {  // types that lie let a producer be folded or taken apart without this result
+        lost = v;
+        return;
+      }
+      auto& users = dag.users[static_cast<size_t>(producer->second)];
       if (users.empty() || users.back() != static_cast<int32_t>(i)) users.push_back(static_cast<int32_t>(i));
     };
     for (const auto& a : node.args) for_each_value(a.arg, edge);
   }
+  if (lost) return diag(DiagKind::BadProgram, fmt::format("'{}' is read but not computed", graph.values[lost].name));
   return dag;
 }
 
@@ -237,7 +244,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]) && !live.count(n); });
   const std::vector<NodeId>& order = graph.order;
   std::vector<Part> parts;
-  for (const auto& positions : capability_partitions(make_dag(graph, order, decision))) {
+  TRY(const Dag dag, make_dag(graph, order, decision));
+  for (const auto& positions : capability_partitions(dag)) {
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     part.read_in_float16 = decision.read_in_float16;

@@ -57,8 +57,7 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
   return {};
 }
 
-// Arguments and results as the schema has them, so that lowerings need not ask.
-Status check_signature(const torch::Graph& graph, const torch::Node& node, const torch::Schema& schema) {
+Status check_arguments(const torch::Graph& graph, const torch::Node& node, const torch::Schema& schema) {
   const auto is_tensor = [&](const torch::Arg& a) {
     const auto* v = a.as<torch::ValueId>();
     const bool number = a.as<int64_t>() || a.as<double>() || a.as<bool>();
@@ -155,13 +154,21 @@ bool reads_only_constants(const LoweringState& state, const torch::Graph& graph,
 
 }  // namespace
 
+Status check_signature(const torch::Graph& graph, torch::NodeId id) {
+  const torch::Node& node = graph.nodes[id];
+  const torch::Schema* schema = find_schema(node.target);
+  if (!schema) return {};
+  const Status status = check_arguments(graph, node, *schema);
+  return status.ok() ? status : Status(at_node(status.error(), node));
+}
+
 Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId id) {
   const torch::Node& node = graph.nodes[id];
   const TorchOp* op = find_op(node.target);
   if (!op)
     return at_node(diag(DiagKind::UnknownOp, "Cortland does not know this operator", "it stays on the CPU if ExecuTorch has a kernel for it"), node);
   if (!op->lower) return at_node(diag(DiagKind::UnsupportedOp, "there is no Core ML form of this operator"), node);
-  if (auto status = check_signature(graph, node, *find_schema(node.target)); !status.ok()) return at_node(status.error(), node);
+  TRY_DO(check_signature(graph, id));
   const bool constant = reads_only_constants(state, graph, node);
   if (auto status = check_types(state, graph, node, constant); !status.ok()) return at_node(status.error(), node);
   DType compute = state.options.float_type;

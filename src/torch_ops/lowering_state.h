@@ -73,6 +73,10 @@ class LoweringState {
   std::vector<bool> used_;                              // by torch value
 };
 
+// Arguments and results as the operator's schema has them, so that lowerings and decompositions need not ask. BadProgram; unknown
+// operators pass.
+Status check_signature(const torch::Graph& graph, torch::NodeId node);
+
 // Lowers one node, all or nothing: on failure the program is as it was and the Diagnostic names the node.
 Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId node);
 
