@@ -184,13 +184,15 @@ constexpr TorchOp kTable[] = {
                 "F[2,3,4] [2,3,4,5,6] False -> F[2,4,5,6,3]"},
     {.schema = "aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler, .decompose = decompositions::grid_sampler, .edge = "aten.grid_sampler_2d.default",
-     .samples = "F[1,2,5,6] F[1,3,4,2]{-1..1} 0 0 False -> F[1,2,3,4]; "
-                "F[1,2,5,6] F[1,3,4,2]{-1..1} 1 1 True -> F[1,2,3,4]"},
+     .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
+                "F[1,2,5,6] F[1,1,2,2]{-0.5,0.25,0.5,-0.25} 0 0 False -> F[1,2,1,2]; "
+                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 1 True -> f32[1,2,3,4]"},
     {.schema = "aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler,
-     .samples = "F[1,2,5,6] F[1,3,4,2]{-1..1} 0 0 False -> F[1,2,3,4]; "
-                "F[1,2,5,6] F[1,3,4,2]{-1..1} 0 1 True -> F[1,2,3,4]; "
-                "F[1,2,5,6] F[1,3,4,2]{-1..1} 1 2 False -> F[1,2,3,4]"},
+     .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
+                "F[1,2,5,6] F[1,1,2,2]{-0.5,0.25,0.5,-0.25} 0 0 False -> F[1,2,1,2]; "
+                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 1 True -> f32[1,2,3,4]; "
+                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 2 False -> f32[1,2,3,4]"},
     {.schema = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler,
      .samples = "F[1,2,4,5,6] F[1,2,3,4,3]{-1..1} 0 0 False -> F[1,2,2,3,4] !unsupported-rank"},

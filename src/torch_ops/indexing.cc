@@ -105,7 +105,8 @@ constexpr TorchOp kTable[] = {
      .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]; "
                 "F[4,5,6] [i64[3]{0..3}, i64[3]{0..4}] -> F[3,6]; F[n4,5] [i64[3]{0..3}] -> F[3,5]; "
                 "F[4,5] [i32[3]{0..3}] -> F[3,5]; F[4] [const bool[4]{1,0,1,1}] -> F[3]"},
-    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", .same_as = "aten.index.Tensor",
+    {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor",
+     .same_as = "aten.index.Tensor", .edge = "aten.index.Tensor",
      .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]"},
     {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered,
      .samples = "T[4,5] 1 i64[4,2]{0..4} -> T[4,2]; F[4,5] 0 i64[2,5]{0..3} -> F[2,5]; F[2,3,4] -1 i64[2,3,4]{0..3}"},

@@ -251,7 +251,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::vstack(Tensor[] tensors) -> Tensor", .lower = stacked_vertically,
      .decompose = decompositions::vstack, .edge = "aten.cat.default",
      .samples = "[T[2,3], T[1,3]] -> T[3,3]; [F[3], F[3]] -> F[2,3]"},
-    {.schema = "aten::row_stack(Tensor[] tensors) -> Tensor", .same_as = "aten.vstack.default",
+    {.schema = "aten::row_stack(Tensor[] tensors) -> Tensor", .same_as = "aten.vstack.default", .edge = "aten.cat.default",
      .samples = "[T[2,3], T[1,3]] -> T[3,3]"},
     {.schema = "aten::dstack(Tensor[] tensors) -> Tensor", .lower = stacked_in_depth,
      .decompose = decompositions::dstack, .samples = "[T[2,3], T[2,3]] -> T[2,3,2]; [F[3], F[3]] -> F[1,3,2]"},

@@ -87,9 +87,7 @@ std::vector<const TorchOp*> all_ops() { return registry().ops; }
 
 std::string edge_name(const std::string& target) {
   const TorchOp* op = find_op(target);
-  if (!op) return target;
-  if (!op->same_as.empty()) return edge_name(std::string(op->same_as));
-  return op->edge.empty() ? target : std::string(op->edge);
+  return op && !op->edge.empty() ? std::string(op->edge) : target;
 }
 
 }  // namespace cortland::torch_ops

@@ -420,7 +420,7 @@ constexpr TorchOp kTable[] = {
      .samples = "T[4,5] [i64[2]{0,3}] T[2,5]; F[4,5] [i64[2]{0,3}, i64[2]{1,2}] F[2]; "
                 "F[4,5] [i64[3]{0,3,0}] F[3,5] True; F[4,5] [None, i64[2]{0,3}] F[4,2]; F[n4,5] [i64[2]{0,1}] F[2,5]"},
     {.schema = "aten::_unsafe_index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-     .same_as = "aten.index_put.default", .samples = "F[4,5] [i64[2]{0,3}] F[2,5]"},
+     .same_as = "aten.index_put.default", .edge = "aten.index_put.default", .samples = "F[4,5] [i64[2]{0,3}] F[2,5]"},
     {.schema = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", .lower = index_copied,
      .decompose = decompositions::index_copy, .edge = "aten.index_put.default",
      .samples = "F[4,5] 0 i64[2]{0,3} F[2,5]; I[4,5] 1 i64[2]{0,3} I[4,2]"},
