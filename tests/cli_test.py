@@ -221,6 +221,10 @@ class OtherCommands(Case):
                 self.assertIn("median of 20", self.ok("bench", model, "--inputs", images).stdout)
                 self.assertIn("linear", self.ok("run", model, "--inputs", images, "--outputs", out, "--profile").stderr)
 
+    def test_the_table_of_operators_is_what_ops_says(self):
+        tool = subprocess.run([sys.executable, str(ROOT / "tools" / "operators.py"), "--program", str(CORTLAND)], capture_output=True, text=True)
+        self.assertEqual((tool.returncode, tool.stderr), (0, ""))
+
     def test_help(self):
         for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops"):
             self.assertIn(command, self.ok("--help").stdout)

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Compares docs/operators.md with what `cortland ops` says of this build; --update writes it anew.
+
+    tools/operators.py [--update]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "build" / "release" / "cortland"
+PAGE = ROOT / "docs" / "operators.md"
+
+HEAD = """# Operators
+
+What each torch operator becomes, as `cortland ops` prints it: found out by lowering the samples that stand beside the operator in
+`src/torch_ops`, the way a model's nodes are lowered. `tools/operators.py --update` writes this page.
+
+- **Core ML** is the first deployment target that has it; a target in the other columns is one that is needed beyond that.
+- **Types** and **ranks** are those of the first tensor argument for which some call is delegated.
+- **Dynamic** says whether symbolic sizes are taken; empty where no sample has them.
+- **Refused for** names the reasons why some calls, or all, stay outside Core ML.
+- **CPU** is what runs the operator there: an ExecuTorch kernel, simpler operators, or nothing.
+
+"""
+
+SHORT = {"bool": "bool", "float16": "f16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+         "uint8": "u8", "complex64": "c64"}
+
+
+def beyond(name, target, since):
+    return name if target == since else f"{name} ({target})"
+
+
+def ranks(entry):
+    """Runs of ranks that need the same target."""
+    runs = []
+    for rank, target in sorted((int(r), t) for r, t in entry.get("ranks", {}).items()):
+        if runs and runs[-1][1] == rank - 1 and runs[-1][2] == target:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank, target])
+    return ", ".join(beyond(f"{a}" if a == b else f"{a}–{b}", t, entry["since"]) for a, b, t in runs)
+
+
+def row(entry):
+    if not entry["checked"]:
+        return [entry["name"], "unchecked", "", "", "", "", entry["cpu"]]
+    types = ", ".join(beyond(SHORT.get(t, t), target, entry["since"]) for t, target in entry.get("types", {}).items())
+    dynamic = {True: "yes", False: "no", None: ""}[entry["dynamic"]]
+    return [entry["name"], entry["since"] or "no", types, ranks(entry), dynamic, ", ".join(entry["refuses"]), entry["cpu"]]
+
+
+def page(operators):
+    delegated = sum(1 for o in operators if o["core_ml"])
+    unchecked = sum(1 for o in operators if not o["checked"])
+    lines = [["Operator", "Core ML", "Types", "Ranks", "Dynamic", "Refused for", "CPU"], ["---"] * 7] + [row(o) for o in operators]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return HEAD + f"{len(operators)} operators, {delegated} of them for Core ML; {unchecked} have no samples.\n\n{table}\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="write the page")
+    parser.add_argument("--program", type=Path, default=PROGRAM, help="the program to ask")
+    args = parser.parse_args()
+    listing = json.loads(subprocess.run([str(args.program), "ops", "--json"], check=True, capture_output=True, text=True).stdout)
+    text = page(listing["torch"])
+    if args.update:
+        PAGE.write_text(text)
+        return 0
+    if not PAGE.exists() or PAGE.read_text() != text:
+        print(f"{PAGE.relative_to(ROOT)} is not what `cortland ops` says: run tools/operators.py --update", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
