@@ -106,8 +106,9 @@ Status Rewriter::infer(mil::OpId id) {
 
 bool Rewriter::replace(mil::OpId id, Operand by) {
   const mil::ValueId old = op(id).results[0];
-  // An output must stay a value of its own when what it would become is an input, a constant or another output.
-  const bool own = by.is_value() && program.values[by.value()].producer && !program.is_output(by.value());
+  // An output must stay a value of its own when what it would become is an input, a constant (a compressed one too) or another output.
+  const mil::OpId maker = by.is_value() ? program.values[by.value()].producer : mil::OpId{};
+  const bool own = maker && !op(maker).def->constexpr_op && !program.is_output(by.value());
   if (program.is_output(old) && !own) return false;
   // What torch knew of the shape stays known.
   if (by.is_value() && program.values[by.value()].producer)

@@ -206,8 +206,10 @@ class Builder {
     }
     TRY(operand, state_.cast(operand, want, -1));
     const bool taken = std::any_of(function_.outputs.begin(), function_.outputs.end(), [&](const mil::Output& o) { return o.operand == operand; });
-    const bool is_input = operand.is_value() && !program_.values[operand.value()].producer;
-    if (operand.is_const() || is_input || taken) {
+    const mil::OpId producer = operand.is_value() ? program_.values[operand.value()].producer : mil::OpId{};
+    const bool is_input = operand.is_value() && !producer;
+    const bool compressed = producer && program_.ops[producer].def->constexpr_op;
+    if (operand.is_const() || is_input || taken || compressed) {
       TRY(operand, emit("identity", {{"x", operand}}));
     }
     const std::string name = unique_name(i < part_.output_names.size() ? part_.output_names[i] : value.name);

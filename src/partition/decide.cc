@@ -180,9 +180,14 @@ class Decider {
   Status border_ok(const torch::Node& node) const {
     Status status;
     auto look = [&](torch::ValueId v) {
-      if (!v || !outside_.count(v) || graph_.values[v].type.dtype != DType::I8) return;
-      Diagnostic d = diag(DiagKind::UnsupportedDtype, fmt::format("input '{}' is int8, which Core ML cannot be passed", graph_.values[v].name),
-                          "pass int32 or float tensors");
+      if (!v || !outside_.count(v)) return;
+      const torch::Value& value = graph_.values[v];
+      const bool empty = std::find(value.type.shape.begin(), value.type.shape.end(), Dim(0)) != value.type.shape.end();
+      if (value.type.dtype != DType::I8 && !empty) return;
+      Diagnostic d = empty ? diag(DiagKind::UnsupportedShape, fmt::format("input '{}' has no elements, which Core ML cannot be passed", value.name),
+                                  "leave it out")
+                           : diag(DiagKind::UnsupportedDtype, fmt::format("input '{}' is int8, which Core ML cannot be passed", value.name),
+                                  "pass int32 or float tensors");
       d.op = node.target;
       d.node = node.name;
       d.source = node.source.str();

@@ -237,7 +237,8 @@ Lowered mesh(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::cat(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated,
      .samples = "[T[2,3], T[2,3]] -> T[4,3]; [F[2,3], F[4,3]] 0 -> F[6,3]; [F[2,3], F[2,1], F[2,2]] 1 -> F[2,6]; "
-                "[F[n4,3], F[2,3]] -> F[n4+2,3]; [F[0], F[2]] -> F[2]; [i64[2], f32[3]] -> f32[5]"},
+                "[F[n4,3], F[2,3]] -> F[n4+2,3]; [const F[0], F[2]] -> F[2]; "
+                "[F[0], F[2]] -> F[2] !unsupported-shape; [i64[2], f32[3]] -> f32[5]"},
     {.schema = "aten::concat(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated,
      .decompose = decompositions::cat, .edge = "aten.cat.default", .samples = "[T[2,3], T[2,3]] 1 -> T[2,6]"},
     {.schema = "aten::concatenate(Tensor[] tensors, int dim=0) -> Tensor", .lower = concatenated,

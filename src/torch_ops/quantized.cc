@@ -254,10 +254,12 @@ constexpr TorchOp kTable[] = {
      .lower = [](Lowering& in) { return embedded(in, 2); }},
     {.schema = "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "
                "Scalar? quant_min=None, Scalar? quant_max=None, ScalarType output_dtype=6) -> Tensor",
-     .lower = dequantized_affine, .decompose = decompositions::dequantize_affine},
+     .lower = dequantized_affine, .decompose = decompositions::dequantize_affine,
+     .samples = "const i8[4,8]{-128..127} [1,4] const f32[4,2]{0.05..0.1} const i64[4,2]{-3..3} i8 -128 127 -> f32[4,8]"},
     {.schema = "torchao::quantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType output_dtype, "
                "Scalar? quant_min=None, Scalar? quant_max=None) -> Tensor",
-     .lower = quantized_affine, .decompose = decompositions::quantize_affine},
+     .lower = quantized_affine, .decompose = decompositions::quantize_affine,
+     .samples = "f32[4,8] [1,4] const f32[4,2]{0.05..0.1} const i64[4,2]{-3..3} i8 -128 127 -> i8[4,8]"},
     {.schema = "aten::_int_mm(Tensor self, Tensor mat2) -> Tensor", .lower = integer_product, .decompose = decompositions::int_mm},
     {.schema = "torchao::choose_qparams_affine(Tensor? input, str mapping_type, SymInt[] block_size, ScalarType target_dtype, Scalar? "
                "quant_min=None, Scalar? quant_max=None, float? eps=None, ScalarType? scale_dtype=None, ScalarType? zero_point_dtype=None, "
