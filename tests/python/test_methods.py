@@ -351,7 +351,7 @@ def test_wrong_methods_are_refused(decoder, folder):
     assert "nowhere.pt2" in refused("--method", "decode=nowhere.pt2")
     refused(folder / "decode.pt2", "--method", decode, code=2)
     broken = folder / "broken.pt2"
-    torch.export.save(export(Unsupported(), (torch.randn(2, 2),)), broken)
+    torch.export.save(export(Unsupported(), (torch.randn(4, 4),)), broken)
     message = refused("--method", decode, "--method", f"broken={broken}")
     assert "method 'broken'" in message and "det" in message
 

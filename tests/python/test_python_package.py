@@ -304,7 +304,7 @@ def test_choices_are_enum_members(options):
 
 
 def test_full_graph_lists_every_operator_it_cannot_lower():
-    program = export(Unsupported(), torch.randn(3, 3))
+    program = export(Unsupported(), torch.randn(4, 4))
     with pytest.raises(ct.NotDelegatedError) as caught:
         lower(program, lower_full_graph=True)
     error = caught.value
