@@ -411,9 +411,9 @@ def test_constant_data_lies_in_the_delegate_or_is_passed_in(surface, folder):
 
 class TwoUnsupported(torch.nn.Module):
     def forward(self, x):
-        y = torch.bitwise_and(x, 3)
+        y = torch.bitwise_and(x, 5)
         z = torch.relu(y) + 1
-        return torch.bitwise_or(z, 1), torch.bitwise_and(z, 2)
+        return torch.bitwise_or(z, 6), torch.bitwise_and(z, 10)
 
 
 INTS = torch.arange(6, dtype=torch.int32).reshape(2, 3)
