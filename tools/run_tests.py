@@ -18,7 +18,6 @@ BUILD = ROOT / "build" / "release"
 RESULTS = ROOT / "build" / "test-results"
 VENV_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
 CORPUS = Path(os.environ.get("CORTLAND_CORPUS", ROOT.parent / "shared" / "corpus"))
-CORPUS_SAMPLE = 150
 
 # Many short programs run side by side here; threads that spin while they wait would take the cores from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -152,12 +151,12 @@ def upstream():
 
 
 def corpus():
-    """A fixed sample of the recorded programs: one test, which fails on a wrong number or a crash, not on a refusal."""
+    """All recorded programs for every target and precision: one test, which fails on a wrong number or a crash, not on a refusal."""
     if not list(CORPUS.glob("*.tar.xz")):
         return skip(f"the corpus: no archive in {CORPUS}; set CORTLAND_CORPUS")
     if not have_venv():
         return skip("the corpus: it needs numpy from the virtual environment")
-    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "corpus.py"), "--corpus", str(CORPUS), "--sample", str(CORPUS_SAMPLE),
+    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "corpus.py"), "--corpus", str(CORPUS),
                            "--json", str(RESULTS / "corpus.json")]).returncode
     return Count(passed=1) if code == 0 else Count(failed=1)
 
