@@ -2,17 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "mil/test_ops.h"
+
 namespace cortland::mil {
 namespace {
 
-constexpr Input kLeakyInputs[] = {value("x", kFloats), constant("alpha", kFloats)};
-constexpr MilOp kLeaky{.name = "leaky_relu", .inputs = kLeakyInputs};
-constexpr Input kConcatInputs[] = {variadic("values", kFloats), constant("axis", kInt32)};
-constexpr MilOp kConcat{.name = "concat", .inputs = kConcatInputs};
-constexpr Input kWriteInputs[] = {value("input", kFloats, 0), value("data", kFloats, 0)};
-constexpr MilOp kWrite{.name = "write_state", .inputs = kWriteInputs, .pure = false};
-constexpr Input kCondInputs[] = {value("pred", kBools, 0)};
-constexpr MilOp kCond{.name = "cond", .inputs = kCondInputs};
+using namespace test;
 
 TEST(Text, ReadsLikeCoreML) {
   Program program(Target::iOS18);
