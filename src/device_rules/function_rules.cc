@@ -34,14 +34,6 @@ bool has_other_feature_types(const Program& p, const Function& f) {
   return false;
 }
 
-bool may_be_empty(const Program& p, const Function& f) {
-  return any_input(p, f, Type::Kind::Tensor, [&](const Type& t) {
-    for (Dim d : t.shape())
-      if (!d.is_constant() && p.dims->range(d).low < 1) return true;
-    return false;
-  });
-}
-
 bool has_empty_input(const Program& p, const Function& f) {
   return any_input(p, f, Type::Kind::Tensor, [](const Type& t) {
     for (Dim d : t.shape())
@@ -85,7 +77,6 @@ constexpr FunctionRule kRules[] = {
     {"feature-type", "inputs and outputs are float32, int32 or, from iOS16 on, float16", "cast inside the model", Documented, "#2495, #2409",
      has_other_feature_types},
     {"empty-input", "a model cannot be given a tensor without elements", "leave it out", CoremltoolsSource, "rdar://112418424", has_empty_input},
-    {"range-from-0", "an input whose size may be 0 fails at run time", "export with a least size of 1", SeveralReports, "#2516", may_be_empty},
     {"value-given-twice", "one value under two output names is returned once", "copy it with identity", Documented, "#1887", gives_a_value_twice},
     {"compressed-output", "a compressed constant cannot be an output", "copy it with identity", CoremltoolsSource, "rdar://108274019",
      gives_a_compressed_constant},

@@ -686,6 +686,15 @@ def test_operators_on_the_cpu_between_delegates_keep_working_with_dynamic_shapes
         assert np.array_equal(have, module(x).numpy())
 
 
+def test_a_delegate_takes_tensors_whose_size_the_data_decides(surface, folder):
+    module = of(lambda x, mask: x * 2 + torch.nonzero(mask).to(torch.float32).sum())
+    x, mask = torch.randn(3, 4), torch.tensor([1, 0, 2])
+    lowered = surface.lower(export(module, x, mask), folder)
+    assert lowered.cpu_ops == ["aten.nonzero.default"]
+    for given in (mask, torch.tensor([0, 1, 0]), torch.ones(3, dtype=torch.int64)):
+        check_outputs(lowered.run(x, given), [module(x, given)], "float16")
+
+
 # --- enumerated shapes
 
 
