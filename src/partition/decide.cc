@@ -183,11 +183,13 @@ class Decider {
       if (!v || !outside_.count(v)) return;
       const torch::Value& value = graph_.values[v];
       const bool empty = std::find(value.type.shape.begin(), value.type.shape.end(), Dim(0)) != value.type.shape.end();
-      if (value.type.dtype != DType::I8 && !empty) return;
+      const bool deep = value.type.rank() > 5;
+      if (value.type.dtype != DType::I8 && !empty && !deep) return;
       Diagnostic d = empty ? diag(DiagKind::UnsupportedShape, fmt::format("input '{}' has no elements, which Core ML cannot be passed", value.name),
                                   "leave it out")
-                           : diag(DiagKind::UnsupportedDtype, fmt::format("input '{}' is int8, which Core ML cannot be passed", value.name),
-                                  "pass int32 or float tensors");
+                   : deep ? diag(DiagKind::UnsupportedRank, fmt::format("input '{}' has rank {}, Core ML allows 5", value.name, value.type.rank()))
+                          : diag(DiagKind::UnsupportedDtype, fmt::format("input '{}' is int8, which Core ML cannot be passed", value.name),
+                                 "pass int32 or float tensors");
       d.op = node.target;
       d.node = node.name;
       d.source = node.source.str();

@@ -686,6 +686,14 @@ def test_operators_on_the_cpu_between_delegates_keep_working_with_dynamic_shapes
         assert np.array_equal(have, module(x).numpy())
 
 
+def test_tensors_of_rank_6_never_reach_a_delegate(surface, folder):
+    module = of(lambda x: torch.relu(x.unfold(2, 3, 2).unfold(3, 3, 2).reshape(1, 2, 9, 9)) * 2)
+    x = torch.randn(1, 2, 7, 7)
+    lowered = surface.lower(export(module, x), folder)
+    assert "aten.unfold.default" in lowered.cpu_ops and len(lowered.report["delegates"]) >= 1
+    check_outputs(lowered.run(x), [module(x)], "float16")
+
+
 def test_a_delegate_takes_tensors_whose_size_the_data_decides(surface, folder):
     module = of(lambda x, mask: x * 2 + torch.nonzero(mask).to(torch.float32).sum())
     x, mask = torch.randn(3, 4), torch.tensor([1, 0, 2])
