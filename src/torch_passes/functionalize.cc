@@ -206,21 +206,29 @@ class Functionalizer {
   std::unordered_map<ValueId, ValueId> origins_;  // regenerated content -> the value it stands for
 };
 
+// wrap_with_autocast(device_type, dtype, enabled, cache_enabled, body, operands...) that turns autocast off: its body computes in
+// the types it was recorded with.
+bool is_autocast_off(const Node& node) {
+  if (node.target != "higher_order.wrap_with_autocast" || node.args.size() < 3) return false;
+  const auto* enabled = node.args[2].arg.as<bool>();
+  return enabled && !*enabled;
+}
+
 Status inline_wrappers(Graph& graph) {
   for (bool again = true; again;) {
     again = false;
     std::vector<NodeId> order;
     for (NodeId id : graph.order) {
       const Node node = graph.nodes[id];
-      const bool grad = node.target == "higher_order.wrap_with_set_grad_enabled";
-      if (!grad) {
+      if (node.target != "higher_order.wrap_with_set_grad_enabled" && !is_autocast_off(node)) {
         order.push_back(id);
         continue;
       }
-      const auto* body = node.args.size() > 1 ? node.args[1].arg.as<torch::GraphId>() : nullptr;
-      if (!body) return diag(DiagKind::BadProgram, fmt::format("'{}' has no subgraph", node.name));
+      const auto body_at = std::find_if(node.args.begin(), node.args.end(), [](const auto& a) { return a.arg.template as<torch::GraphId>(); });
+      if (body_at == node.args.end()) return diag(DiagKind::BadProgram, fmt::format("'{}' has no subgraph", node.name));
+      const auto* body = body_at->arg.as<torch::GraphId>();
       std::vector<Arg> operands;
-      for (size_t i = 2; i < node.args.size(); ++i) operands.push_back(node.args[i].arg);
+      for (auto i = static_cast<size_t>(body_at - node.args.begin()) + 1; i < node.args.size(); ++i) operands.push_back(node.args[i].arg);
       TRY(const auto contents, copy_nodes(graph, *graph.subgraphs[*body], operands, {}, order));
       for (size_t i = 0; i < node.results.size() && i < contents.size(); ++i)
         if (node.results[i]) add_alias(graph, node.results[i], contents[i], node.source, order);
@@ -236,7 +244,7 @@ Status refuse_wrappers(const Graph& graph) {
   for (const NodeId n : graph.order) {
     const Node& node = graph.nodes[n];
     const bool vmap = node.target.starts_with("torch._functorch.predispatch."),
-               autocast = node.target == "higher_order.wrap_with_autocast";
+               autocast = node.target == "higher_order.wrap_with_autocast" && !is_autocast_off(node);
     if (!vmap && !autocast) continue;
     Diagnostic d = diag(DiagKind::UnsupportedOp,
                         vmap ? "the program holds the traces of torch.vmap, or of associative_scan"

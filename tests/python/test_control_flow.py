@@ -217,3 +217,27 @@ def test_associative_scan_is_plain_operators_once_decomposed(folder):
     pte, report = lower(pt2, folder, "float32")
     assert report["cpu_ops"] == []
     check_outputs(run(pte, (given,), folder), [model(given)], "float32")
+
+
+class Autocast(torch.nn.Module):
+    def __init__(self, enabled):
+        super().__init__()
+        self.enabled, self.linear = enabled, torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.enabled):
+            y = self.linear(x.float())
+        return y.float().relu()
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_a_region_without_autocast_is_what_it_holds(enabled, folder):
+    model, pt2 = Autocast(enabled), folder / "model.pt2"
+    torch.export.save(torch.export.export(model, (X,)), pt2)
+    if enabled:
+        refusal = cortland("lower", pt2, "-o", folder / "model.pte", check=False)
+        assert refusal.returncode != 0 and "torch.autocast" in refusal.stderr
+        return
+    pte, report = lower(pt2, folder, "float32")
+    assert report["cpu_ops"] == []
+    check_outputs(run(pte, (X,), folder), [model(X).detach()], "float32")
