@@ -42,11 +42,10 @@ bool has_empty_input(const Program& p, const Function& f) {
   });
 }
 
-bool gives_a_value_twice(const Program& p, const Function& f) {
+bool gives_a_value_twice(const Program&, const Function& f) {
   std::set<int32_t> given;
   for (const mil::Output& o : f.outputs)
     if (o.operand.is_value() && !given.insert(o.operand.value().index).second) return true;
-  (void)p;
   return false;
 }
 

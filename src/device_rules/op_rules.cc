@@ -13,6 +13,12 @@ using mil::Program;
 using mil::Target;
 using enum Evidence;
 
+// Whether a constant has an entry that is not 0.
+bool is_set(const Program& p, const Op& op, std::string_view input) {
+  const auto values = small_ints(p, op, input);
+  return values && std::any_of(values->begin(), values->end(), [](int64_t v) { return v != 0; });
+}
+
 // ---- indexing and movement
 
 // An index that is a constant with a negative entry.
@@ -27,10 +33,7 @@ bool has_scalar_index_off_axis_0(const Program& p, const Op& op) {
   return indices && indices->rank() == 0 && axis && !axis->empty() && axis->front() != 0;
 }
 
-bool squeezes_while_slicing(const Program& p, const Op& op) {
-  const auto mask = small_ints(p, op, "squeeze_mask");
-  return mask && std::any_of(mask->begin(), mask->end(), [](int64_t m) { return m != 0; });
-}
+bool squeezes_while_slicing(const Program& p, const Op& op) { return is_set(p, op, "squeeze_mask"); }
 
 bool slices_nothing(const Program& p, const Op& op) {
   const auto& shape = p.type(op.results[0]).shape();
@@ -60,7 +63,7 @@ bool pads_an_inner_axis(const Program& p, const Op& op) {
   return false;
 }
 
-constexpr std::string_view kScatters = "gather gather_along_axis gather_nd scatter scatter_along_axis scatter_nd";
+constexpr std::string_view kIndexing = "gather gather_along_axis gather_nd scatter scatter_along_axis scatter_nd";
 
 // ---- matrices and convolutions
 
@@ -87,10 +90,7 @@ bool has_dynamic_mask(const Program& p, const Op& op) {
 
 // ---- pooling, resizing, recurrence
 
-bool has_ceil_mode(const Program& p, const Op& op) {
-  const auto ceil = small_ints(p, op, "ceil_mode");
-  return ceil && !ceil->empty() && ceil->front() != 0;
-}
+bool has_ceil_mode(const Program& p, const Op& op) { return is_set(p, op, "ceil_mode"); }
 
 bool is_1d_same_lower(const Program& p, const Op& op) {
   const auto* x = type_of(p, op, "x");
@@ -127,7 +127,7 @@ bool has_table_of_8_entries(const Program& p, const Op& op) {
 }
 
 constexpr OpRule kRules[] = {
-    {"negative-index", kScatters, "negative constant indices are not counted from the end on every device", "add the size of the axis to them",
+    {"negative-index", kIndexing, "negative constant indices are not counted from the end on every device", "add the size of the axis to them",
      CoremltoolsSource, "rdar://128089254, rdar://133476254", has_negative_indices},
     {"scalar-index", "gather", "a scalar index is right along axis 0 only", "gather with an index of shape [1], then squeeze", CoremltoolsSource,
      "rdar://73160449", has_scalar_index_off_axis_0},
