@@ -94,6 +94,11 @@ void Engine::reset() {
 Result<std::vector<mil::Tensor>> Engine::run(std::span<const mil::Tensor> inputs) {
   const ThreadLimit limit(threads_);
   TRY(auto tensors, check_inputs(inputs_, inputs, *dims_));
+  std::vector<std::vector<int64_t>> shapes;
+  for (const mil::Tensor& t : tensors) shapes.push_back(t.shape);
+  if (shapes != shapes_) buffers_.trim();  // what other sizes needed
+  shapes_ = std::move(shapes);
+  const mil::BufferPool::Use use(buffers_);
   const ClearOnExit clear{registers_};
   for (size_t i = 0; i < tensors.size(); ++i) {
     const bool widen = plan_->wide && tensors[i].dtype == DType::F16;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/inputs.h"
+#include "mil/buffer_pool.h"
 #include "mil/program.h"
 
 namespace cortland::engine {
@@ -70,6 +71,8 @@ class Engine {
   std::shared_ptr<DimTable> dims_;
   std::vector<Feature> inputs_, outputs_;
   Values registers_, states_;
+  mil::BufferPool buffers_;
+  std::vector<std::vector<int64_t>> shapes_;  // of the inputs of the last run
   std::function<void(const StepTrace&)> hook_;
   int threads_ = 0;
 };
