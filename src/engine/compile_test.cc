@@ -202,7 +202,7 @@ TEST(Compile, BlocksReadWhatLiesOutside) {
       "bool positive = greater(x = most, y = fp16(0));"
       "tensor<fp16, [1, 4, 3, 3]> chosen = cond(pred = positive) {"
       "  tensor<fp16, [1, 4, 3, 3]> b = conv(x = a, weight = " + weights("fp16", {4, 4, 1, 1}, 2) + ");"
-      "} -> (b), { } -> (a);"
+      "} -> (b), { } -> (a) ;"
       "} -> (chosen); }";
   expect_agreement(text, 1e-3);
 }
