@@ -1,4 +1,5 @@
 #include "engine/kernel.h"
+#include "engine/kernels/kernels.h"
 
 #ifdef CORTLAND_ONEDNN
 #include "engine/onednn/kernels.h"
@@ -11,6 +12,8 @@ std::vector<std::span<const KernelRow>> kernel_tables() {
 #ifdef CORTLAND_ONEDNN
       onednn::kKernels,
 #endif
+      kernels::kElementwise,
+      kernels::kKernels,
   };
 }
 
