@@ -15,7 +15,7 @@ class UnaryKernel final : public Kernel {
  public:
   UnaryKernel(simd::Unary function, float a, float b) : function_(function), a_(a), b_(b) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
     Tensor out = Tensor::make(DType::F32, x.shape);
     unary(function_, x.data<float>(), out.mutable_data<float>(), x.elements(), a_, b_);
@@ -57,13 +57,13 @@ class BinaryKernel final : public Kernel {
  public:
   explicit BinaryKernel(simd::Binary function) : function_(function) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x"), y = floats(c, "y");
     auto shape = mil::broadcast(x.shape, y.shape);
-    if (!shape.ok()) return c.def.eval(c);
+    if (!shape.ok()) return run_reference(c, {});
     TRY_DO(mil_ops::check_sizes(c, *shape));
     Broadcast both;
-    if (!make_broadcast(x.shape, y.shape, *shape, both)) return c.def.eval(c);
+    if (!make_broadcast(x.shape, y.shape, *shape, both)) return run_reference(c, {});
     Tensor out = Tensor::make(DType::F32, std::move(*shape));
     binary(function_, x.data<float>(), y.data<float>(), out.mutable_data<float>(), both);
     return finish(c, std::move(out));

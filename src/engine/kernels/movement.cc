@@ -17,14 +17,14 @@ class TransposeKernel final : public Kernel {
  public:
   explicit TransposeKernel(std::vector<size_t> perm) : perm_(std::move(perm)) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor& x = c.tensor("x");
-    if (x.shape.size() != perm_.size()) return c.def.eval(c);
+    if (x.shape.size() != perm_.size()) return run_reference(c, {});
     Shape shape;
     shape.reserve(perm_.size());
     for (size_t axis : perm_) shape.push_back(x.shape[axis]);
     Tensor out = Tensor::make(x.dtype, std::move(shape));
-    if (!transpose(x.data(), out.mutable_data(), x.shape, perm_, byte_size(x.dtype, 1))) return c.def.eval(c);
+    if (!transpose(x.data(), out.mutable_data(), x.shape, perm_, byte_size(x.dtype, 1))) return run_reference(c, {});
     c.set_output(0, std::move(out));
     return {};
   }
@@ -37,15 +37,15 @@ class ConcatKernel final : public Kernel {
  public:
   explicit ConcatKernel(size_t axis) : axis_(axis) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const std::vector<Tensor> values = c.tensors("values");
     Shape shape = values[0].shape;
-    if (shape.size() <= axis_) return c.def.eval(c);
+    if (shape.size() <= axis_) return run_reference(c, {});
     shape[axis_] = 0;
     for (const Tensor& v : values) {
-      if (v.dtype != values[0].dtype || v.shape.size() != shape.size()) return c.def.eval(c);
+      if (v.dtype != values[0].dtype || v.shape.size() != shape.size()) return run_reference(c, {});
       for (size_t i = 0; i < shape.size(); ++i)
-        if (i != axis_ && v.shape[i] != shape[i]) return c.def.eval(c);
+        if (i != axis_ && v.shape[i] != shape[i]) return run_reference(c, {});
       shape[axis_] += v.shape[axis_];
     }
     Tensor out = Tensor::make(values[0].dtype, shape);
@@ -70,13 +70,13 @@ class SplitKernel final : public Kernel {
   // Equal parts when `sizes` is empty.
   SplitKernel(size_t axis, Shape sizes) : axis_(axis), sizes_(std::move(sizes)) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor& x = c.tensor("x");
     const auto parts = static_cast<int64_t>(c.result_types.size());
-    if (x.shape.size() <= axis_) return c.def.eval(c);
+    if (x.shape.size() <= axis_) return run_reference(c, {});
     int64_t sum = 0;
     for (int64_t s : sizes_) sum += s;
-    if (sizes_.empty() ? x.shape[axis_] % parts != 0 : sum != x.shape[axis_]) return c.def.eval(c);
+    if (sizes_.empty() ? x.shape[axis_] % parts != 0 : sum != x.shape[axis_]) return run_reference(c, {});
     const Split all = split_at(x.shape, axis_, axis_ + 1);
     const int64_t element = byte_size(x.dtype, 1), step = all.size * all.inner * element;
     const std::byte* from = x.data();

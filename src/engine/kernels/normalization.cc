@@ -16,9 +16,9 @@ class SoftmaxKernel final : public Kernel {
  public:
   explicit SoftmaxKernel(size_t axis) : axis_(axis) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
-    if (x.shape.size() <= axis_) return c.def.eval(c);
+    if (x.shape.size() <= axis_) return run_reference(c, {});
     Tensor out = Tensor::make(DType::F32, x.shape);
     softmax(x.data<float>(), out.mutable_data<float>(), split_at(x.shape, axis_, axis_ + 1));
     return finish(c, std::move(out));
@@ -33,11 +33,11 @@ class LayerNormKernel final : public Kernel {
   LayerNormKernel(size_t first_axis, std::vector<float> gamma, std::vector<float> beta, double epsilon)
       : first_axis_(first_axis), gamma_(std::move(gamma)), beta_(std::move(beta)), epsilon_(epsilon) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
     const Split s = split_at(x.shape, first_axis_, x.shape.size());
     const auto n = static_cast<size_t>(s.size);
-    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n)) return c.def.eval(c);
+    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n)) return run_reference(c, {});
     if (gamma_.empty()) gamma_.assign(n, 1);
     if (beta_.empty()) beta_.assign(n, 0);
     Tensor out = Tensor::make(DType::F32, x.shape);
@@ -71,9 +71,9 @@ class ChannelNormKernel final : public Kernel {
                     std::optional<double> epsilon)
       : mean_(std::move(mean)), scale_(std::move(scale)), shift_(std::move(shift)), epsilon_(epsilon) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
-    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(scale_.size())) return c.def.eval(c);
+    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(scale_.size())) return run_reference(c, {});
     const Split s = split_at(x.shape, 1, 2);
     Tensor out = Tensor::make(DType::F32, x.shape);
     const float* from = x.data<float>();
