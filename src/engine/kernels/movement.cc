@@ -3,6 +3,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/loops.h"
+#include "mil_ops/slices.h"
 
 namespace cortland::engine::kernels {
 namespace {
@@ -97,7 +98,44 @@ class SplitKernel final : public Kernel {
   Shape sizes_;
 };
 
-}  // namespace
+// Slices with constant bounds: what they come to is worked out once for each shape.
+class SliceKernel final : public Kernel {
+ public:
+  using Read = Result<mil_ops::Sliced> (*)(const EvalContext&, const Tensor&);
+  explicit SliceKernel(Read read) : read_(read) {}
+
+  Status run(EvalContext& c) override {
+    const Tensor& x = c.tensor("x");
+    if (!known_ || x.shape != shape_) {
+      known_ = false;
+      TRY(slice_, read_(c, x));
+      dense_ = {0, mil_ops::dense_strides(slice_.shape)};
+      shape_ = x.shape;
+      known_ = true;
+    }
+    Tensor out = Tensor::make(x.dtype, slice_.squeezed);
+    mil_ops::copy_strided(slice_.shape, byte_size(x.dtype, 1), x.data(), slice_.view, out.mutable_data(), dense_);
+    c.set_output(0, std::move(out));
+    return {};
+  }
+
+ private:
+  Read read_;
+  bool known_ = false;
+  Shape shape_;
+  mil_ops::Sliced slice_;
+  mil_ops::View dense_;
+};
+
+std::unique_ptr<Kernel> make_slice(const Site& site, SliceKernel::Read read) {
+  if (!has_whole_bytes(site.type("x").dtype())) return nullptr;
+  for (const mil::Input& input : site.op.inputs)
+    if (input.name != "x" && site.has(input.name) && !site.is_constant(input.name)) return nullptr;
+  return std::make_unique<SliceKernel>(read);
+}
+
+std::unique_ptr<Kernel> make_slice_by_index(const Site& site) { return make_slice(site, mil_ops::slice_by_index_view); }
+std::unique_ptr<Kernel> make_slice_by_size(const Site& site) { return make_slice(site, mil_ops::slice_by_size_view); }
 
 std::unique_ptr<Kernel> make_transpose(const Site& site) {
   const int64_t rank = site.type("x").rank();
@@ -132,5 +170,14 @@ std::unique_ptr<Kernel> make_split(const Site& site) {
   if (sizes.size() != site.result_types.size()) return nullptr;
   return std::make_unique<SplitKernel>(*at, std::move(sizes));
 }
+
+constexpr KernelRow kRows[] = {
+    {"concat", make_concat}, {"slice_by_index", make_slice_by_index}, {"slice_by_size", make_slice_by_size},
+    {"split", make_split},   {"transpose", make_transpose},
+};
+
+}  // namespace
+
+constinit const std::span<const KernelRow> kMovement = kRows;
 
 }  // namespace cortland::engine::kernels

@@ -91,8 +91,6 @@ class ChannelNormKernel final : public Kernel {
   std::optional<double> epsilon_;
 };
 
-}  // namespace
-
 std::unique_ptr<Kernel> make_softmax(const Site& site) {
   const auto at = axis(site, "axis", site.type("x").rank());
   return has_floats(site, "x") && at ? std::make_unique<SoftmaxKernel>(*at) : nullptr;
@@ -129,5 +127,16 @@ std::unique_ptr<Kernel> make_instance_norm(const Site& site) {
   if (!scale || !shift || !epsilon || scale->size() != shift->size()) return nullptr;
   return std::make_unique<ChannelNormKernel>(std::vector<float>(), std::move(*scale), std::move(*shift), epsilon);
 }
+
+constexpr KernelRow kRows[] = {
+    {"batch_norm", make_batch_norm},
+    {"instance_norm", make_instance_norm},
+    {"layer_norm", make_layer_norm},
+    {"softmax", make_softmax},
+};
+
+}  // namespace
+
+constinit const std::span<const KernelRow> kNormalizations = kRows;
 
 }  // namespace cortland::engine::kernels
