@@ -2,6 +2,12 @@
 
 namespace cortland::engine {
 
+const mil::Tensor* Expression::tensor(std::string_view input) const {
+  const int slot = op->slot(input);
+  if (slot < 0 || arguments[static_cast<size_t>(slot)].empty()) return nullptr;
+  return &arguments[static_cast<size_t>(slot)].front().tensor;
+}
+
 bool Site::boolean(std::string_view input) const {
   if (is_constant(input)) return tensor(input).ints()[0] != 0;
   return op.inputs[slot(input)].fallback.number != 0;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <unordered_set>
 
 #include "engine/constants.h"
 
@@ -62,6 +64,7 @@ class Planner {
     for (const mil::Output& o : function_outputs) outputs.push_back(o.operand);
     for (Operand o : outputs) {
       TRY(const Source from, read(o));
+      if (from.kind == Source::Kind::Constant) TRY_DO(expand(from.index));
       built.outputs.push_back(from);
     }
     const int32_t index = static_cast<int32_t>(plan_.blocks.size());
@@ -116,7 +119,10 @@ class Planner {
       TRY(const int32_t index, this->block(nested, {}));
       step.blocks.push_back(index);
     }
-    if (step.kind == Step::Kind::Kernel && fast_kernels_) step.kernel = fast_kernel(op, step);
+    if (step.kind == Step::Kind::Kernel && fast_kernels_) {
+      TRY(step.kernel, fast_kernel(op, step));
+    }
+    TRY_DO(expand_operands(step));
     for (ValueId v : op.results) step.results.push_back(new_register(v, kUnclaimed));
     block.steps.push_back(std::move(step));
     return {};
@@ -151,10 +157,18 @@ class Planner {
     for (const auto& slot : step.inputs)
       for (Source from : slot)
         if (from.kind != Source::Kind::Constant) return bad(op, "an operand is not a constant");
-    mil::EvalContext context(*op.def, step.arguments, step.result_types);
-    TRY_DO(context.check_operands());
-    TRY_DO(op.def->eval(context));
-    auto results = context.take_results();
+    TRY_DO(expand_operands(step));
+    Expression expression{op.def, step.arguments, step.result_types};
+    if (op.results.size() == 1 && step.result_types[0].tensor.is_static()) {
+      const mil::Type& type = step.result_types[0];
+      static const std::shared_ptr<std::byte> no_elements = std::make_shared<std::byte>();
+      const int32_t index = folded_[op.results[0]] = static_cast<int32_t>(plan_.constants.size());
+      plan_.constants.push_back({{type.dtype(), sizes(type.shape()), no_elements}, {}, {}});
+      expressions_[index] = std::make_shared<Expression>(std::move(expression));
+      pending_.insert(index);
+      return {};
+    }
+    TRY(auto results, evaluate(expression));
     for (size_t i = 0; i < op.results.size(); ++i) {
       folded_[op.results[i]] = static_cast<int32_t>(plan_.constants.size());
       plan_.constants.push_back(std::move(results[i]));
@@ -162,16 +176,65 @@ class Planner {
     return {};
   }
 
-  std::unique_ptr<Kernel> fast_kernel(const Op& op, const Step& step) const {
+  static Result<std::vector<mil::RuntimeValue>> evaluate(const Expression& e) {
+    mil::EvalContext context(*e.op, e.arguments, e.result_types);
+    TRY_DO(context.check_operands());
+    TRY_DO(e.op->eval(context));
+    return context.take_results();
+  }
+
+  // Computes a constant that is still an expression.
+  Status expand(int32_t index) {
+    if (!pending_.contains(index)) return {};
+    TRY(auto results, evaluate(*expressions_.at(index)));
+    plan_.constants[static_cast<size_t>(index)] = std::move(results[0]);
+    pending_.erase(index);
+    return {};
+  }
+
+  // Computes what the step reads at run time.
+  Status expand_operands(Step& step) {
+    for (size_t slot = 0; slot < step.inputs.size(); ++slot)
+      for (size_t i = 0; i < step.inputs[slot].size(); ++i) {
+        const Source from = step.inputs[slot][i];
+        if (from.kind != Source::Kind::Constant || (step.kernel && !step.kernel->reads(step.op->inputs[slot].name))) continue;
+        TRY_DO(expand(from.index));
+        step.arguments[slot][i] = plan_.constants[static_cast<size_t>(from.index)];
+      }
+    return {};
+  }
+
+  Result<std::unique_ptr<Kernel>> fast_kernel(const Op& op, const Step& step) {
     std::vector<std::vector<mil::Type>> types(step.inputs.size());
     for (const mil::Binding& b : op.operands) types[b.slot].push_back(program_.type(b.operand));
     std::vector<std::vector<mil::RuntimeValue>> constants(step.inputs.size());
+    std::vector<std::shared_ptr<const Expression>> expressions(step.inputs.size());
     for (size_t slot = 0; slot < step.inputs.size(); ++slot) {
-      bool all = true;
-      for (Source from : step.inputs[slot]) all = all && from.kind == Source::Kind::Constant;
-      if (all) constants[slot] = step.arguments[slot];
+      const auto& from = step.inputs[slot];
+      if (!std::all_of(from.begin(), from.end(), [](Source s) { return s.kind == Source::Kind::Constant; })) continue;
+      if (from.size() == 1 && pending_.contains(from[0].index)) expressions[slot] = expressions_.at(from[0].index);
+      for (size_t i = 0; i < from.size(); ++i) {
+        if (from.size() > 1) TRY_DO(expand(from[i].index));
+        constants[slot].push_back(plan_.constants[static_cast<size_t>(from[i].index)]);
+      }
     }
-    return make_kernel(Site{*op.def, constants, types, step.result_types});
+    Status status;
+    auto kernel = make_kernel(Site{*op.def, constants, types, step.result_types, expressions, [&](size_t slot) {
+                                     const int32_t index = step.inputs[slot][0].index;
+                                     if (status.ok()) status = expand(index);
+                                     auto& constant = constants[slot][0];
+                                     constant = plan_.constants[static_cast<size_t>(index)];
+                                     // The kernel is not used after an error, but it may look at the elements.
+                                     if (!status.ok()) constant.tensor = zeros(constant.tensor);
+                                   }});
+    TRY_DO(std::move(status));
+    return kernel;
+  }
+
+  static mil::Tensor zeros(const mil::Tensor& like) {
+    mil::Tensor t = mil::Tensor::make(like.dtype, like.shape);
+    std::memset(t.mutable_data(), 0, t.bytes());
+    return t;
   }
 
   // Walks the steps backwards. Gives the registers that the block reads and does not own.
@@ -225,6 +288,8 @@ class Planner {
   Plan plan_;
   std::unordered_map<ValueId, int32_t> registers_, folded_, states_;
   std::unordered_map<ConstId, int32_t> constants_;
+  std::unordered_map<int32_t, std::shared_ptr<const Expression>> expressions_;  // by constant
+  std::unordered_set<int32_t> pending_;  // constants that are still expressions
   std::vector<int32_t> owner_;  // by register: the block that computes it
   std::vector<bool> read_;      // by register: a later reader is known
 };
