@@ -83,13 +83,13 @@ void check_op(const std::string& name, const std::string& operand, bool transpos
     for (const RuntimeValue& v : run[i]) types[i].push_back(Type(v.tensor.dtype, shape_of(v.tensor.shape)));
   std::vector<std::shared_ptr<const Expression>> expressions(op.inputs.size());
   expressions[slot] = std::make_shared<Expression>(Expression{&maker, maker_arguments, weight_type});
-  const Site site{op, constants, types, result, expressions, [&](size_t) { FAIL() << "the constant was expanded"; }};
+  const Site site{op, constants, types, result, {}, expressions, [&](size_t) { FAIL() << "the constant was expanded"; }};
   const auto kernel = name == "linear" ? make_linear(site) : make_matmul(site);
   ASSERT_TRUE(kernel);
   EXPECT_FALSE(kernel->reads(operand));
   EXPECT_TRUE(kernel->reads("x"));
 
-  mil::EvalContext context(op, run, result);
+  KernelContext context(op, run, result, {});
   const Status status = kernel->run(context);
   ASSERT_TRUE(status.ok()) << status.error().what;
   const Tensor ours = context.take_results()[0].tensor, reference = evaluate(op, by_slot(op, expanded), result).tensor;

@@ -7,7 +7,6 @@
 namespace cortland::engine::gemm {
 namespace {
 
-using mil::EvalContext;
 using mil::Tensor;
 
 class ProductKernel final : public Kernel {
@@ -15,7 +14,7 @@ class ProductKernel final : public Kernel {
   ProductKernel(PackedMatrix matrix, std::string_view operand, std::vector<float> bias)
       : matrix_(std::move(matrix)), operand_(operand), bias_(std::move(bias)) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = c.tensor("x").cast(DType::F32);
     if (x.rank() == 0 || x.dim(-1) != matrix_.k())
       return c.error(fmt::format("x has {} features, '{}' takes {}", x.rank() ? x.dim(-1) : 0, operand_, matrix_.k()));
