@@ -1,5 +1,6 @@
 #include "engine/gemm/kernels.h"
 #include "engine/kernel.h"
+#include "engine/kernels/kernels.h"
 
 #ifdef CORTLAND_ONEDNN
 #include "engine/onednn/kernels.h"
@@ -13,6 +14,8 @@ std::vector<std::span<const KernelRow>> kernel_tables() {
 #ifdef CORTLAND_ONEDNN
       onednn::kKernels,
 #endif
+      kernels::kElementwise,
+      kernels::kKernels,
   };
 }
 
