@@ -2,9 +2,6 @@
 #include "engine/gemm/micro_kernels.h"
 
 #if defined(__x86_64__)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 sees its own intrinsics read nothing (bug 105593)
-#endif
 #include <immintrin.h>
 
 #include "engine/gemm/panel_templates.h"
@@ -17,6 +14,10 @@ namespace {
 using Lanes16 = float __attribute__((vector_size(64)));
 
 AVX512 void multiply(const PanelProduct& p) { multiply_panel<Lanes16, 12>(p); }
+
+AVX512 void dots(const float* x, const float* y, int64_t y_row, int64_t count, int64_t width, float* out) {
+  dots_of_rows<Lanes16>(x, y, y_row, count, width, out);
+}
 
 AVX512 inline __m512 widen(const void* half) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
@@ -142,7 +143,7 @@ AVX512 void row_table(const CodedPanel& p, const float* x, const float* sums, in
 
 }  // namespace
 
-const MicroKernels kAvx512{"avx512", multiply, decode_int8, decode_table, row_half, row_int8, row_table};
+const MicroKernels kAvx512{"avx512", multiply, dots, decode_int8, decode_table, row_half, row_int8, row_table};
 
 }  // namespace cortland::engine::gemm
 #endif

@@ -21,8 +21,8 @@ class ProductKernel final : public Kernel {
     std::vector<int64_t> shape = x.shape;
     shape.back() = matrix_.n();
     Tensor out = Tensor::make(DType::F32, std::move(shape));
-    matrix_.multiply(x.data<float>(), matrix_.k(), x.elements() / matrix_.k(), bias_.empty() ? nullptr : bias_.data(),
-                     out.mutable_data<float>(), matrix_.n());
+    matrix_.multiply({x.data<float>(), matrix_.k(), x.elements() / matrix_.k()},
+                     {out.mutable_data<float>(), matrix_.n(), bias_.empty() ? nullptr : bias_.data()});
     c.set_output(0, out.cast(c.result_types[0].dtype()));
     return {};
   }

@@ -10,11 +10,12 @@ namespace cortland::engine::gemm {
 inline constexpr int64_t kPanel = 32;  // columns side by side in memory
 inline constexpr int64_t kGroup = 8;   // 4-bit codes of one column in one 32-bit word
 
-// c[rows, 32] += a[rows, k] * b[k, 32]. Rows of `a` and `c` are that many floats apart.
+// c[rows, 32] += a[rows, k] * b[k, 32]. Rows are that many floats apart.
 struct PanelProduct {
   const float* a;
   int64_t a_row;
   const float* b;
+  int64_t b_row;
   float* c;
   int64_t c_row;
   int64_t rows, k;
@@ -39,6 +40,8 @@ using CodedRow = void (*)(const CodedPanel& panel, const float* x, const float* 
 struct MicroKernels {
   const char* name;
   void (*multiply)(const PanelProduct&);
+  // out[i] = x[width] . y[i, width] for `count` rows of y.
+  void (*dots)(const float* x, const float* y, int64_t y_row, int64_t count, int64_t width, float* out);
   Decode decode_int8, decode_table;
   // For one row of x; null: decode and multiply.
   void (*row_half)(const uint16_t* panel, const float* x, int64_t k, float* y);

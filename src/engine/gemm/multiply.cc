@@ -16,35 +16,32 @@ constexpr int64_t kGrain = 1 << 18;    // products below which a thread costs mo
 }  // namespace
 
 struct PackedMatrix::Call {
-  const float* x;
-  int64_t x_row;
-  const float* bias;
-  float* y;
-  int64_t y_row;
+  Rows x;
+  Target to;
   const Epilogue& epilogue;
   const MicroKernels& kernels;
   bool few;                     // rows, in the whole product
   const float* sums = nullptr;  // of the blocks of each row
 };
 
-void PackedMatrix::multiply(const float* x, int64_t x_row, int64_t rows, const float* bias, float* y, int64_t y_row,
-                            const Epilogue& epilogue, const MicroKernels& kernels) const {
+void PackedMatrix::multiply(const Rows& x, const Target& to, const Epilogue& epilogue, const MicroKernels& kernels) const {
+  const int64_t rows = x.count;
   if (rows == 0 || n_ == 0) return;
   const bool few = rows <= kFewRows;
-  Call call{x, x_row, bias, y, y_row, epilogue, kernels, few};
+  Call call{x, to, epilogue, kernels, few};
   std::vector<float> padded, sums;
   // The row kernels read whole groups.
   if (few && form_ == Form::Table && k_ % kGroup != 0) {
-    call.x_row = (k_ + kGroup - 1) / kGroup * kGroup;
-    padded.assign(static_cast<size_t>(rows * call.x_row), 0.0f);
-    for (int64_t r = 0; r < rows; ++r) std::copy_n(x + r * x_row, k_, padded.begin() + r * call.x_row);
-    call.x = padded.data();
+    call.x.step = (k_ + kGroup - 1) / kGroup * kGroup;
+    padded.assign(static_cast<size_t>(rows * call.x.step), 0.0f);
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(x.data + r * x.step, k_, padded.begin() + r * call.x.step);
+    call.x.data = padded.data();
   }
   if (few && !zero_.empty()) {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t first = 0; first < k_; first += block_) {
         float sum = 0;
-        for (int64_t k = first; k < first + block_; ++k) sum += x[r * x_row + k];
+        for (int64_t k = first; k < first + block_; ++k) sum += x.data[r * x.step + k];
         sums.push_back(sum);
       }
     call.sums = sums.data();
@@ -82,18 +79,22 @@ const float* PackedMatrix::decode(const Call& call, int64_t index, int64_t first
 void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row, int64_t rows) const {
   const int64_t column = index * kPanel, columns = std::min(kPanel, n_ - column);
   thread_local std::vector<float> scratch, edge;
-  float* y = call.y + first_row * call.y_row + column;
-  int64_t y_row = call.y_row;
+  float* y = call.to.data + first_row * call.to.step + column;
+  int64_t y_row = call.to.step;
   if (columns < kPanel) {  // the kernels store whole panels
     edge.resize(static_cast<size_t>(rows * kPanel));
     y = edge.data();
     y_row = kPanel;
   }
+  const float* bias = call.to.bias;
   for (int64_t r = 0; r < rows; ++r) {
     float* row = y + r * y_row;
-    std::fill(call.bias ? std::copy_n(call.bias + column, columns, row) : row, row + kPanel, 0.0f);
+    const float* start = call.to.add ? call.to.data + (first_row + r) * call.to.step + column
+                         : bias      ? bias + column
+                                     : nullptr;
+    if (start != row) std::fill(start ? std::copy_n(start, columns, row) : row, row + kPanel, 0.0f);
   }
-  const float* x = call.x + first_row * call.x_row;
+  const float* x = call.x.data + first_row * call.x.step;
   const bool own_form =
       call.few && ((form_ == Form::Half && call.kernels.row_half) || (form_ == Form::Int8 && call.kernels.row_int8) ||
                    (form_ == Form::Table && call.kernels.row_table));
@@ -101,7 +102,7 @@ void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row,
     for (int64_t r = 0; r < rows; ++r) {
       Call one = call;
       if (call.sums) one.sums = call.sums + (first_row + r) * (k_ / block_);
-      run_row(one, index, x + r * call.x_row, y + r * y_row);
+      run_row(one, index, x + r * call.x.step, y + r * y_row);
     }
   } else {
     const int64_t step = form_ == Form::Float ? k_ : call.few ? kShallow : kDeep;
@@ -109,13 +110,13 @@ void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row,
     for (int64_t k = 0; k < k_; k += step) {
       const int64_t depth = std::min(step, k_ - k);
       const float* b = decode(call, index, k, depth, scratch.data());
-      call.kernels.multiply({x + k, call.x_row, b, y, y_row, rows, depth});
+      call.kernels.multiply({x + k, call.x.step, b, kPanel, y, y_row, rows, depth});
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
     float* row = y + r * y_row;
-    if (call.epilogue) call.epilogue(row, column, columns);
-    if (columns < kPanel) std::copy_n(row, columns, call.y + (first_row + r) * call.y_row + column);
+    if (call.epilogue) call.epilogue(row, first_row + r, column, columns);
+    if (columns < kPanel) std::copy_n(row, columns, call.to.data + (first_row + r) * call.to.step + column);
   }
 }
 

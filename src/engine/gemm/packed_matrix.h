@@ -26,9 +26,22 @@ struct BlockQuantization {
   MatrixLayout layout{};    // of the scales: k and n divide those of the matrix
 };
 
-// Called with values[count], the final values of one row from `column` on, while they are in the L1 cache. From several
+// Called with values[count], final values of row `row` from `column` on, while they are in the L1 cache. From several
 // threads.
-using Epilogue = std::function<void(float* values, int64_t column, int64_t count)>;
+using Epilogue = std::function<void(float* values, int64_t row, int64_t column, int64_t count)>;
+
+// Rows of floats, that many apart.
+struct Rows {
+  const float* data;
+  int64_t step, count;
+};
+// Where a product goes: it is added to what the rows hold, or else to bias[n], or to nothing.
+struct Target {
+  float* data;
+  int64_t step;
+  const float* bias = nullptr;
+  bool add = false;
+};
 
 class PackedMatrix {
  public:
@@ -46,9 +59,9 @@ class PackedMatrix {
   int64_t n() const { return n_; }
   size_t bytes() const { return codes_.bytes() + scale_.bytes() + zero_.size() * sizeof(float); }
 
-  // y[rows, n] = x[rows, k] * this + bias[n]; rows are that many floats apart, no bias where it is null.
-  void multiply(const float* x, int64_t x_row, int64_t rows, const float* bias, float* y, int64_t y_row,
-                const Epilogue& epilogue = {}, const MicroKernels& kernels = micro_kernels().front()) const;
+  // to[rows, n] (+)= x[rows, k] * this
+  void multiply(const Rows& x, const Target& to, const Epilogue& epilogue = {},
+                const MicroKernels& kernels = micro_kernels().front()) const;
 
  private:
   enum class Form : uint8_t { Float, Half, Int8, Table };

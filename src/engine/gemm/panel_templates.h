@@ -18,10 +18,10 @@ template <class Lanes, int kRows>
   const float* b = p.b + column;
   float* c = p.c + row * p.c_row + column;
   for (int64_t r = 0; r < kRows; ++r) std::memcpy(sum[r], c + r * p.c_row, sizeof sum[r]);
-  for (int64_t k = 0; k < p.k; ++k) {
+  for (int64_t k = 0; k < p.k; ++k, b += p.b_row) {
     Lanes left, right;
-    std::memcpy(&left, b + k * kPanel, sizeof left);
-    std::memcpy(&right, b + k * kPanel + kLanes, sizeof right);
+    std::memcpy(&left, b, sizeof left);
+    std::memcpy(&right, b + kLanes, sizeof right);
     for (int64_t r = 0; r < kRows; ++r) {
       const float x = a[r * p.a_row + k];
       sum[r][0] += x * left;
@@ -42,6 +42,41 @@ template <class Lanes, int kMost>
     for (; p.rows - row >= 4; row += 4) multiply_rows<Lanes, 4>(p, row, column);
     for (; p.rows - row >= 2; row += 2) multiply_rows<Lanes, 2>(p, row, column);
     if (row < p.rows) multiply_rows<Lanes, 1>(p, row, column);
+  }
+}
+
+template <class Lanes>
+[[gnu::always_inline]] inline float sum_of(const Lanes& lanes) {
+  constexpr int64_t kLanes = sizeof(Lanes) / sizeof(float);
+  float values[kLanes];
+  std::memcpy(values, &lanes, sizeof lanes);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+    for (int64_t i = 0; i < half; ++i) values[i] += values[i + half];
+  return values[0];
+}
+
+template <class Lanes>
+[[gnu::always_inline]] inline void dots_of_rows(const float* x, const float* y, int64_t y_row, int64_t count, int64_t width,
+                                                float* out) {
+  constexpr int64_t kLanes = sizeof(Lanes) / sizeof(float), kAtATime = 4;
+  for (int64_t first = 0; first < count; first += kAtATime) {
+    const float* rows[kAtATime];
+    for (int64_t r = 0; r < kAtATime; ++r) rows[r] = y + std::min(first + r, count - 1) * y_row;
+    Lanes sums[kAtATime] = {};
+    int64_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      Lanes a, b;
+      std::memcpy(&a, x + i, sizeof a);
+      for (int64_t r = 0; r < kAtATime; ++r) {
+        std::memcpy(&b, rows[r] + i, sizeof b);
+        sums[r] += a * b;
+      }
+    }
+    for (int64_t r = 0; r < std::min(kAtATime, count - first); ++r) {
+      float sum = sum_of(sums[r]);
+      for (int64_t j = i; j < width; ++j) sum += x[j] * rows[r][j];
+      out[first + r] = sum;
+    }
   }
 }
 
