@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <unordered_map>
 
@@ -86,6 +87,8 @@ class Compiler {
     for (int32_t r : plan.inputs) computed_[at(r)] = true;
   }
 
+  const Status& status() const { return status_; }
+
   void block(int32_t index) {
     std::vector<Step> steps = std::move(plan_.blocks[at(index)].steps);
     plan_.blocks[at(index)].steps.clear();
@@ -110,7 +113,19 @@ class Compiler {
   };
 
   const Type& type(int32_t r) const { return plan_.types[at(r)]; }
-  const RuntimeValue& constant(Source s) const { return plan_.constants[at(s.index)]; }
+
+  // With its elements, so computed when it is pending.
+  const RuntimeValue& constant(Source s) {
+    RuntimeValue& value = plan_.constants[at(s.index)];
+    if (Status expanded = plan_.expand(s.index); !expanded.ok()) {
+      if (status_.ok()) status_ = std::move(expanded);
+      // The plan will not run, but whoever asked may look at the elements.
+      value.tensor = mil::Tensor::make(value.tensor.dtype, value.tensor.shape);
+      std::memset(value.tensor.mutable_data(), 0, value.tensor.bytes());
+      plan_.pending.erase(s.index);
+    }
+    return value;
+  }
 
   int32_t add_register(const Type& type, int32_t block, bool last) {
     const int32_t r = plan_.new_register(type, block);
@@ -299,10 +314,11 @@ class Compiler {
   // --- kernels
 
   // The kernel that runs `step` in this form with the first `count` followers in it; null when none does.
-  std::unique_ptr<Kernel> find_kernel(const Step& step, const Form& form, const Followers& followers, size_t count) const {
+  std::unique_ptr<Kernel> find_kernel(const Step& step, const Form& form, const Followers& followers, size_t count) {
     if (form.same) return count == 0 ? std::make_unique<Same>() : nullptr;
     std::vector<std::vector<RuntimeValue>> constants(step.op->inputs.size());
     std::vector<std::vector<Type>> types(step.op->inputs.size());
+    std::vector<std::shared_ptr<const Expression>> expressions(step.op->inputs.size());
     for (size_t i = 0; i < types.size(); ++i) {
       bool all = true;
       for (const auto& [source, last] : form.inputs[i]) {
@@ -310,11 +326,16 @@ class Compiler {
         types[i].push_back(source.is_register() ? register_type(source.index, last) : constant_type(source));
       }
       if (!all) continue;
-      for (const auto& operand : form.inputs[i]) constants[i].push_back(constant(operand.source));
+      const auto pending = form.inputs[i].size() == 1 ? plan_.pending.find(form.inputs[i][0].source.index) : plan_.pending.end();
+      if (pending != plan_.pending.end()) expressions[i] = pending->second;
+      for (const auto& operand : form.inputs[i])
+        constants[i].push_back(expressions[i] ? plan_.constants[at(operand.source.index)] : constant(operand.source));
     }
     std::vector<Type> results;
     for (size_t i = 0; i < step.results.size(); ++i) results.push_back(register_type(step.results[i], form.results_last[i]));
-    Site site{*step.op, constants, types, results, {form.native, {}}};
+    Site site{*step.op, constants, types, results, {form.native, {}}, expressions, [&](size_t i) {
+                constants[i][0] = constant(form.inputs[i][0].source);
+              }};
     for (size_t i = 0; i < count; ++i) site.manner.post.push_back(followers.followers[i].op);
     return make_kernel(site);
   }
@@ -322,8 +343,8 @@ class Compiler {
   Type register_type(int32_t r, bool last) const { return last ? with_channels_last(widened(type(r))) : widened(type(r)); }
 
   Type constant_type(Source s) const {
-    const RuntimeValue& value = constant(s);
-    return value.tensor.storage ? Type(value.tensor.dtype, shape_of(value.tensor.shape)) : Type(DType::String, {});
+    const RuntimeValue& value = plan_.constants[at(s.index)];
+    return value.strings.empty() ? Type(value.tensor.dtype, shape_of(value.tensor.shape)) : Type(DType::String, {});
   }
 
   void place(Scope& scope, std::vector<Step>& steps, size_t i, const Readers& readers, std::vector<bool>& done) {
@@ -367,8 +388,9 @@ class Compiler {
       step.arguments[i].clear();
       for (const auto& [source, last] : form.inputs[i]) {
         const Source s = source.is_register() ? in_layout(scope, source, last) : widen ? wide_constant(source) : source;
+        const bool reads = !step.kernel || step.kernel->reads(step.op->inputs[i].name);
         step.inputs[i].push_back(s);
-        step.arguments[i].push_back(s.is_register() ? RuntimeValue{} : constant(s));
+        step.arguments[i].push_back(s.is_register() ? RuntimeValue{} : reads ? constant(s) : plan_.constants[at(s.index)]);
       }
     }
     step.result_types.clear();
@@ -393,6 +415,7 @@ class Compiler {
 
   Plan& plan_;
   const bool exact_;
+  Status status_;
   std::vector<bool> last_, computed_;  // by register: lies with channels last; has a value
   std::unordered_map<int32_t, int32_t> wide_;
   std::unordered_map<MovedKey, int32_t, MovedHash> moved_;
@@ -400,11 +423,14 @@ class Compiler {
 
 }  // namespace
 
-void compile(Plan& plan, Precision precision) {
+Status compile(Plan& plan, Precision precision) {
   plan.wide = true;
   for (StatePlan& state : plan.states)
     if (state.dtype == DType::F16) state.dtype = DType::F32;
-  Compiler(plan, precision).block(static_cast<int32_t>(plan.blocks.size()) - 1);
+  Compiler compiler(plan, precision);
+  compiler.block(static_cast<int32_t>(plan.blocks.size()) - 1);
+  plan.pending.clear();  // what is left is read by nobody
+  return compiler.status();
 }
 
 }  // namespace cortland::engine

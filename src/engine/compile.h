@@ -7,6 +7,6 @@
 
 namespace cortland::engine {
 
-void compile(Plan& plan, Precision precision);
+Status compile(Plan& plan, Precision precision);
 
 }  // namespace cortland::engine

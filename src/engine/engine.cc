@@ -62,8 +62,8 @@ Result<Engine> Engine::compile(const mil::Program& program, std::string_view nam
     engine.outputs_.push_back({out.name, type.tensor, {}});
   }
   const ThreadLimit limit(options.threads);
-  TRY(Plan plan, make_plan(program, *function));
-  if (options.fast_kernels) engine::compile(plan, options.precision);
+  TRY(Plan plan, make_plan(program, *function, options.fast_kernels));
+  if (options.fast_kernels) TRY_DO(engine::compile(plan, options.precision));
   plan_lifetimes(plan);
   engine.plan_ = std::make_unique<Plan>(std::move(plan));
   engine.registers_.resize(engine.plan_->owner.size());

@@ -98,6 +98,19 @@ Status run_reference(KernelContext& context, const Manner& manner) {
   return {};
 }
 
+const mil::Tensor* Expression::tensor(std::string_view input) const {
+  const int slot = op->slot(input);
+  if (slot < 0 || arguments[static_cast<size_t>(slot)].empty()) return nullptr;
+  return &arguments[static_cast<size_t>(slot)].front().tensor;
+}
+
+Result<std::vector<mil::RuntimeValue>> Expression::evaluate() const {
+  mil::EvalContext context(*op, arguments, result_types);
+  TRY_DO(context.check_operands());
+  TRY_DO(op->eval(context));
+  return context.take_results();
+}
+
 bool Site::boolean(std::string_view input) const {
   if (is_constant(input)) return tensor(input).ints()[0] != 0;
   return op.inputs[slot(input)].fallback.number != 0;

@@ -4,6 +4,7 @@
 // Each row is tested against the op's `eval`.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -12,6 +13,16 @@
 #include "mil/runtime.h"
 
 namespace cortland::engine {
+
+// A constexpr_* op whose result, a constant, is not computed until somebody needs it.
+struct Expression {
+  const mil::MilOp* op;
+  std::vector<std::vector<mil::RuntimeValue>> arguments;  // by slot
+  std::vector<mil::Type> result_types;
+
+  const mil::Tensor* tensor(std::string_view input) const;  // null when it is absent
+  Result<std::vector<mil::RuntimeValue>> evaluate() const;
+};
 
 // An element-wise op that a kernel applies to what it computed before it writes it, in place of a step of its own.
 struct PostOp {
@@ -35,12 +46,19 @@ struct Site {
   std::span<const std::vector<mil::Type>> types;              // of the operands, by slot; empty where absent
   std::span<const mil::Type> result_types;
   Manner manner = {};
+  // By slot, or empty: what computes the constant, for kernels that hold its compressed form; see Kernel::reads.
+  std::span<const std::shared_ptr<const Expression>> expressions = {};
+  std::function<void(size_t)> expand = {};  // computes the constant of a slot
 
   bool has(std::string_view input) const { return !types[slot(input)].empty(); }
   bool is_constant(std::string_view input) const { return !constants[slot(input)].empty(); }
   const mil::Type& type(std::string_view input) const { return types[slot(input)].front(); }
   // Constant operands; absent ones yield the descriptor's default.
-  const mil::Tensor& tensor(std::string_view input) const { return constants[slot(input)].front().tensor; }
+  const mil::Tensor& tensor(std::string_view input) const {
+    if (expression(input)) expand(slot(input));
+    return constants[slot(input)].front().tensor;
+  }
+  const Expression* expression(std::string_view input) const { return expressions.empty() ? nullptr : expressions[slot(input)].get(); }
   std::vector<int64_t> ints(std::string_view input) const { return tensor(input).ints(); }
   bool boolean(std::string_view input) const;
   std::string str(std::string_view input) const;
@@ -69,6 +87,8 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
   virtual Status run(KernelContext& context) = 0;
+  // False for a constant that the kernel holds in a form of its own: if it is an expression, it may have no elements at run time.
+  virtual bool reads(std::string_view) const { return true; }
 };
 
 // The reference kernel, on float32 and with the manner's additions: for what a fast kernel cannot do at run time.

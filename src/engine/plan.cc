@@ -17,7 +17,7 @@ using mil::ValueId;
 
 class Planner {
  public:
-  explicit Planner(const mil::Program& program) : program_(program) {}
+  Planner(const mil::Program& program, bool keep_expressions) : program_(program), keep_expressions_(keep_expressions) {}
 
   Result<Plan> function(const mil::Function& f) {
     for (ValueId v : f.inputs) TRY_DO(add_input(v));
@@ -143,12 +143,28 @@ class Planner {
     for (const auto& slot : step.inputs)
       for (Source from : slot)
         if (from.kind != Source::Kind::Constant) return bad(op, "an operand is not a constant");
-    mil::EvalContext context(*op.def, step.arguments, step.result_types);
-    TRY_DO(context.check_operands());
-    TRY_DO(op.def->eval(context));
-    auto results = context.take_results();
+    for (size_t slot = 0; slot < step.inputs.size(); ++slot)
+      for (size_t i = 0; i < step.inputs[slot].size(); ++i) {
+        TRY_DO(plan_.expand(step.inputs[slot][i].index));
+        step.arguments[slot][i] = plan_.constants[static_cast<size_t>(step.inputs[slot][i].index)];
+      }
+    const Expression expression{op.def, std::move(step.arguments), step.result_types};
+    if (keeps_expression(op, step)) {
+      const mil::Type& type = step.result_types[0];
+      const int32_t index = folded_[op.results[0]] = plan_.new_constant({{type.dtype(), sizes(type.shape()), nullptr}, {}, nullptr});
+      plan_.pending.emplace(index, std::make_shared<const Expression>(expression));
+      return {};
+    }
+    TRY(auto results, expression.evaluate());
     for (size_t i = 0; i < op.results.size(); ++i) folded_[op.results[i]] = plan_.new_constant(std::move(results[i]));
     return {};
+  }
+
+  // Matrices: vectors and numbers are small, and kernels look at their values.
+  bool keeps_expression(const Op& op, const Step& step) const {
+    if (!keep_expressions_ || op.results.size() != 1) return false;
+    const mil::Type& type = step.result_types[0];
+    return type.kind == mil::Type::Kind::Tensor && type.rank() >= 2 && type.tensor.is_static();
   }
 
   static Diagnostic bad(const Op& op, std::string_view why) {
@@ -160,6 +176,7 @@ class Planner {
   static constexpr int32_t kUnclaimed = -2;
 
   const mil::Program& program_;
+  const bool keep_expressions_;
   Plan plan_;
   std::unordered_map<ValueId, int32_t> registers_, folded_, states_;
   std::unordered_map<ConstId, int32_t> constants_;
@@ -178,6 +195,17 @@ int32_t Plan::new_constant(mil::RuntimeValue value) {
   return static_cast<int32_t>(constants.size()) - 1;
 }
 
-Result<Plan> make_plan(const mil::Program& program, const mil::Function& function) { return Planner(program).function(function); }
+Status Plan::expand(int32_t constant) {
+  const auto it = pending.find(constant);
+  if (it == pending.end()) return {};
+  TRY(auto results, it->second->evaluate());
+  constants[static_cast<size_t>(constant)] = std::move(results[0]);
+  pending.erase(it);
+  return {};
+}
+
+Result<Plan> make_plan(const mil::Program& program, const mil::Function& function, bool keep_expressions) {
+  return Planner(program, keep_expressions).function(function);
+}
 
 }  // namespace cortland::engine

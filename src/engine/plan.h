@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/kernel.h"
@@ -53,6 +54,8 @@ struct StatePlan {
 struct Plan {
   std::vector<BlockPlan> blocks;  // the function's body is the last one
   std::vector<mil::RuntimeValue> constants;
+  // Constants that are not computed yet: they have a type and a shape, but no elements.
+  std::unordered_map<int32_t, std::shared_ptr<const Expression>> pending;
   std::vector<mil::Type> types;  // by register, as the program says
   std::vector<int32_t> owner;    // by register: the block that computes it
   std::vector<StatePlan> states;
@@ -61,10 +64,11 @@ struct Plan {
 
   int32_t new_register(mil::Type type, int32_t block);
   int32_t new_constant(mil::RuntimeValue value);
+  Status expand(int32_t constant);  // computes it if it is pending
 };
 
-// constexpr_* ops are evaluated here.
-Result<Plan> make_plan(const mil::Program& program, const mil::Function& function);
+// constexpr_* ops are evaluated here, or with `keep_expressions` some of them become pending constants.
+Result<Plan> make_plan(const mil::Program& program, const mil::Function& function, bool keep_expressions);
 // Fills in what is released and moved. Once, at the end.
 void plan_lifetimes(Plan& plan);
 

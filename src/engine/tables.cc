@@ -1,3 +1,4 @@
+#include "engine/gemm/kernels.h"
 #include "engine/kernel.h"
 #include "engine/kernels/kernels.h"
 
@@ -9,6 +10,7 @@ namespace cortland::engine {
 
 std::vector<std::span<const KernelRow>> kernel_tables() {
   return {
+      gemm::kKernels,
 #ifdef CORTLAND_ONEDNN
       onednn::kKernels,
 #endif

@@ -8,7 +8,6 @@
 namespace cortland::engine::kernels {
 namespace {
 
-using mil::EvalContext;
 using mil::Tensor;
 
 class UnaryKernel final : public Kernel {

@@ -8,7 +8,6 @@
 namespace cortland::engine::kernels {
 namespace {
 
-using mil::EvalContext;
 using mil::Tensor;
 using Shape = std::vector<int64_t>;
 
@@ -104,7 +103,7 @@ class SliceKernel final : public Kernel {
   using Read = Result<mil_ops::Sliced> (*)(const EvalContext&, const Tensor&);
   explicit SliceKernel(Read read) : read_(read) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor& x = c.tensor("x");
     if (!known_ || x.shape != shape_) {
       known_ = false;

@@ -9,7 +9,6 @@
 namespace cortland::engine::kernels {
 namespace {
 
-using mil::EvalContext;
 using mil::Tensor;
 
 class SoftmaxKernel final : public Kernel {

@@ -18,10 +18,10 @@ class ReductionKernel final : public Kernel {
   ReductionKernel(simd::Fold fold, Finish finish, std::vector<bool> reduced, bool keep_dims)
       : fold_(fold), finish_(finish), reduced_(std::move(reduced)), keep_dims_(keep_dims) {}
 
-  Status run(EvalContext& c) override {
+  Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
     const auto s = x.shape.size() == reduced_.size() ? split(x.shape) : std::nullopt;
-    if (!s || x.elements() == 0) return c.def.eval(c);
+    if (!s || x.elements() == 0) return run_reference(c, {});
     std::vector<int64_t> shape;
     for (size_t i = 0; i < reduced_.size(); ++i) {
       if (!reduced_[i])
