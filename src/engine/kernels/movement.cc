@@ -100,7 +100,7 @@ class SplitKernel final : public Kernel {
 // Slices with constant bounds: what they come to is worked out once for each shape.
 class SliceKernel final : public Kernel {
  public:
-  using Read = Result<mil_ops::Sliced> (*)(const EvalContext&, const Tensor&);
+  using Read = Result<mil_ops::Sliced> (*)(const mil::EvalContext&, const Tensor&);
   explicit SliceKernel(Read read) : read_(read) {}
 
   Status run(KernelContext& c) override {
