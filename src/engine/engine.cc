@@ -7,8 +7,8 @@
 
 #include "engine/compile.h"
 #include "engine/plan.h"
+#include "engine/simd/functions.h"
 #include "engine/threads.h"
-#include "tensor/dtype.h"
 
 namespace cortland::engine {
 namespace {
@@ -30,17 +30,6 @@ Result<bool> truth(const std::vector<mil::RuntimeValue>& values, const std::stri
   if (values.size() != 1 || values[0].tensor.dtype != DType::Bool || values[0].tensor.elements() != 1)
     return diag(DiagKind::BadMil, fmt::format("the condition of '{}' is not one bool", op));
   return *values[0].tensor.data<uint8_t>() != 0;
-}
-
-// To float16 and back, in place.
-void round_to_f16(float* values, int64_t count) {
-  constexpr int64_t kTile = 1024;
-  uint16_t tile[kTile];
-  for (int64_t i = 0; i < count; i += kTile) {
-    const int64_t n = std::min(kTile, count - i);
-    f32_to_f16(values + i, tile, n);
-    f16_to_f32(tile, values + i, n);
-  }
 }
 
 // Registers keep no values between runs, whatever way a run ends.
@@ -190,7 +179,7 @@ void Engine::settle(const Step& step, Values& results) {
         tensor = std::move(own);
       }
       float* values = tensor.mutable_data<float>();
-      parallel_for(tensor.elements(), 1 << 15, [&](int64_t first, int64_t last) { round_to_f16(values + first, last - first); });
+      parallel_for(tensor.elements(), 1 << 15, [&](int64_t first, int64_t last) { simd::functions().round_to_f16(values + first, last - first); });
     }
   }
 }

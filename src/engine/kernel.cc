@@ -3,38 +3,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/threads.h"
+#include "engine/kernels/loops.h"
 
 namespace cortland::engine {
 namespace {
 
-// [outer, rows, columns] -> [outer, columns, rows], in blocks that fit a few cache lines.
-template <class T>
-void swap_axes(const T* from, T* to, int64_t outer, int64_t rows, int64_t columns) {
-  constexpr int64_t kBlock = 16;
-  const int64_t blocks = (columns + kBlock - 1) / kBlock;
-  parallel_for(outer * blocks, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, rows * kBlock)), [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b) {
-      const T* source = from + b / blocks * rows * columns;
-      T* target = to + b / blocks * rows * columns;
-      const int64_t begin = b % blocks * kBlock, end = std::min(columns, begin + kBlock);
-      for (int64_t r0 = 0; r0 < rows; r0 += kBlock)
-        for (int64_t c = begin; c < end; ++c)
-          for (int64_t r = r0; r < std::min(rows, r0 + kBlock); ++r) target[c * rows + r] = source[r * columns + c];
-    }
-  });
-}
-
-mil::Tensor swapped(const mil::Tensor& tensor, std::vector<int64_t> shape, int64_t rows, int64_t columns) {
+// Swaps the last two axes of [batch, rows, columns], `batch` being the first axis.
+mil::Tensor swapped(const mil::Tensor& tensor, std::vector<int64_t> shape, int64_t rows) {
+  const int64_t columns = rows == 1 ? 1 : tensor.elements() / tensor.dim(0) / rows;
   if (rows == 1 || columns == 1) return tensor.reshaped(std::move(shape));
+  constexpr size_t kSwap[] = {0, 2, 1};
+  const int64_t sizes[] = {tensor.dim(0), rows, columns};
   mil::Tensor out = mil::Tensor::make(tensor.dtype, std::move(shape));
-  const int64_t outer = tensor.dim(0);
-  switch (bit_width(tensor.dtype)) {
-    case 8: swap_axes(tensor.data<uint8_t>(), out.mutable_data<uint8_t>(), outer, rows, columns); break;
-    case 16: swap_axes(tensor.data<uint16_t>(), out.mutable_data<uint16_t>(), outer, rows, columns); break;
-    case 32: swap_axes(tensor.data<uint32_t>(), out.mutable_data<uint32_t>(), outer, rows, columns); break;
-    default: CHECK(false, "an element type that no op computes with");
-  }
+  CHECK(kernels::transpose(tensor.data(), out.mutable_data(), sizes, kSwap, bit_width(tensor.dtype) / 8));
   return out;
 }
 
@@ -85,13 +66,13 @@ std::vector<int64_t> channels_first(std::vector<int64_t> shape) {
 }
 
 mil::Tensor to_channels_last(const mil::Tensor& t) {
-  if (t.rank() < 3 || t.elements() == 0) return t.reshaped(channels_last(t.shape));
-  return swapped(t, channels_last(t.shape), t.dim(1), t.elements() / t.dim(0) / t.dim(1));
+  if (t.elements() == 0) return t.reshaped(channels_last(t.shape));
+  return swapped(t, channels_last(t.shape), t.rank() < 3 ? 1 : t.dim(1));
 }
 
 mil::Tensor to_channels_first(const mil::Tensor& t) {
-  if (t.rank() < 3 || t.elements() == 0) return t.reshaped(channels_first(t.shape));
-  return swapped(t, channels_first(t.shape), t.elements() / t.dim(0) / t.dim(-1), t.dim(-1));
+  if (t.elements() == 0) return t.reshaped(channels_first(t.shape));
+  return swapped(t, channels_first(t.shape), t.rank() < 3 ? 1 : t.elements() / t.dim(0) / t.dim(-1));
 }
 
 Status run_reference(KernelContext& context, const Manner& manner) {

@@ -73,6 +73,12 @@ struct KernelContext : mil::EvalContext {
                 std::span<const mil::RuntimeValue> addends)
       : EvalContext(def, inputs, result_types), arguments(inputs), addends(addends) {}
 
+  // Whether nobody else holds the operand's elements and nobody reads them later: a result of its size may take their place.
+  bool may_overwrite(std::string_view input) const {
+    const mil::Tensor& t = tensor(input);
+    return t.dtype == DType::F32 && t.storage.use_count() == 1;
+  }
+
   std::span<const std::vector<mil::RuntimeValue>> arguments;  // by slot of the op
   std::span<const mil::RuntimeValue> addends;                 // of PostOp::Add, shaped and laid out like the result
 };

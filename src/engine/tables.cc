@@ -15,7 +15,9 @@ std::vector<std::span<const KernelRow>> kernel_tables() {
       onednn::kKernels,
 #endif
       kernels::kElementwise,
-      kernels::kKernels,
+      kernels::kMovement,
+      kernels::kNormalizations,
+      kernels::kReductions,
   };
 }
 

@@ -15,8 +15,9 @@ class UnaryKernel final : public Kernel {
   UnaryKernel(simd::Unary function, float a, float b) : function_(function), a_(a), b_(b) {}
 
   Status run(KernelContext& c) override {
+    const bool in_place = c.may_overwrite("x");
     const Tensor x = floats(c, "x");
-    Tensor out = Tensor::make(DType::F32, x.shape);
+    Tensor out = in_place ? x : Tensor::make(DType::F32, x.shape);
     unary(function_, x.data<float>(), out.mutable_data<float>(), x.elements(), a_, b_);
     return finish(c, std::move(out));
   }
@@ -57,13 +58,14 @@ class BinaryKernel final : public Kernel {
   explicit BinaryKernel(simd::Binary function) : function_(function) {}
 
   Status run(KernelContext& c) override {
+    const bool into_x = c.may_overwrite("x"), into_y = c.may_overwrite("y");
     const Tensor x = floats(c, "x"), y = floats(c, "y");
     auto shape = mil::broadcast(x.shape, y.shape);
-    if (!shape.ok()) return c.def.eval(c);
+    if (!shape.ok()) return run_reference(c, {});
     TRY_DO(mil_ops::check_sizes(c, *shape));
     Broadcast both;
-    if (!make_broadcast(x.shape, y.shape, *shape, both)) return c.def.eval(c);
-    Tensor out = Tensor::make(DType::F32, std::move(*shape));
+    if (!make_broadcast(x.shape, y.shape, *shape, both)) return run_reference(c, {});
+    Tensor out = into_x && x.shape == *shape ? x : into_y && y.shape == *shape ? y : Tensor::make(DType::F32, std::move(*shape));
     binary(function_, x.data<float>(), y.data<float>(), out.mutable_data<float>(), both);
     return finish(c, std::move(out));
   }

@@ -8,21 +8,7 @@
 
 namespace cortland::engine::kernels {
 
-extern const std::span<const KernelRow> kElementwise;
-
-std::unique_ptr<Kernel> make_batch_norm(const Site& site);
-std::unique_ptr<Kernel> make_concat(const Site& site);
-std::unique_ptr<Kernel> make_instance_norm(const Site& site);
-std::unique_ptr<Kernel> make_layer_norm(const Site& site);
-std::unique_ptr<Kernel> make_softmax(const Site& site);
-std::unique_ptr<Kernel> make_split(const Site& site);
-std::unique_ptr<Kernel> make_transpose(const Site& site);
-
-inline constexpr KernelRow kKernels[] = {
-    {"batch_norm", make_batch_norm}, {"concat", make_concat},   {"instance_norm", make_instance_norm},
-    {"layer_norm", make_layer_norm}, {"softmax", make_softmax}, {"split", make_split},
-    {"transpose", make_transpose},
-};
+extern const std::span<const KernelRow> kElementwise, kMovement, kNormalizations, kReductions;
 
 // --- for the kernels themselves
 

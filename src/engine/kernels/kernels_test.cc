@@ -116,5 +116,30 @@ TEST(Kernels, ConcatAndSplit) {
   check({.op = "split", .computed = {{"x", {300, 700}}}, .integers = {{"axis", 0}}, .ints = {{"split_sizes", {299, 1}}}});
 }
 
+TEST(Kernels, Slices) {
+  check({.op = "slice_by_index", .computed = {{"x", {4, 9, 50}}}, .ints = {{"begin", {1, 2, 0}}, {"end", {3, -1, 50}}}});
+  check({.op = "slice_by_index",
+         .computed = {{"x", {4, 9, 50}}},
+         .ints = {{"begin", {0, 8, 5}}, {"end", {4, 1, 40}}, {"stride", {1, -2, 3}}}});
+  check({.op = "slice_by_size", .computed = {{"x", {4, 9, 50}}}, .ints = {{"begin", {1, -3, 10}}, {"size", {2, 3, -1}}}});
+}
+
+TEST(Kernels, Reductions) {
+  for (const char* op :
+       {"reduce_l1_norm", "reduce_l2_norm", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "reduce_sum_square"}) {
+    for (const std::vector<int32_t>& axes :
+         std::vector<std::vector<int32_t>>{{0}, {1}, {2}, {3}, {-1, -2}, {1, 2}, {3, 1, 2}, {0, 1, 2, 3}})
+      for (bool keep : {false, true})
+        check({.op = op,
+               .computed = {{"x", {3, 4, 5, 70}}},
+               .ints = {{"axes", axes}},
+               .flags = {{"keep_dims", keep}},
+               .low = 0.1f});
+    check({.op = op, .computed = {{"x", {2, 640, 400}}}, .ints = {{"axes", {2}}}, .low = 0.1f});
+    check({.op = op, .computed = {{"x", {2, 640, 400}}}, .ints = {{"axes", {1}}}, .low = 0.1f});
+    check({.op = op, .computed = {{"x", {3, 1, 5, 7}}}, .ints = {{"axes", {0, 2}}}, .low = 0.1f});
+  }
+}
+
 }  // namespace
 }  // namespace cortland::engine

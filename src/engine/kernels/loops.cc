@@ -156,7 +156,7 @@ void reduce(simd::Fold fold, const float* x, float* y, const Split& s) {
 
 void layer_norm(const float* x, float* y, int64_t rows, int64_t n, const float* gamma, const float* beta, double epsilon) {
   const simd::Functions& f = simd::functions();
-  parallel_for(rows, rows_of(kCheapGrain / 2, n), [&](int64_t first, int64_t last) {
+  parallel_for(rows, rows_of(kCheapGrain, n), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       float mean, variance;
       f.moments(x + i * n, n, &mean, &variance);
@@ -169,7 +169,7 @@ void layer_norm(const float* x, float* y, int64_t rows, int64_t n, const float* 
 void instance_norm(const float* x, float* y, int64_t batch, int64_t channels, int64_t inner, const float* gamma,
                    const float* beta, double epsilon) {
   const simd::Functions& f = simd::functions();
-  parallel_for(batch * channels, rows_of(kCheapGrain / 2, inner), [&](int64_t first, int64_t last) {
+  parallel_for(batch * channels, rows_of(kCheapGrain, inner), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       float mean, variance;
       f.moments(x + i * inner, inner, &mean, &variance);

@@ -3,6 +3,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/loops.h"
+#include "mil_ops/slices.h"
 
 namespace cortland::engine::kernels {
 namespace {
@@ -18,12 +19,12 @@ class TransposeKernel final : public Kernel {
 
   Status run(KernelContext& c) override {
     const Tensor& x = c.tensor("x");
-    if (x.shape.size() != perm_.size()) return c.def.eval(c);
+    if (x.shape.size() != perm_.size()) return run_reference(c, {});
     Shape shape;
     shape.reserve(perm_.size());
     for (size_t axis : perm_) shape.push_back(x.shape[axis]);
     Tensor out = Tensor::make(x.dtype, std::move(shape));
-    if (!transpose(x.data(), out.mutable_data(), x.shape, perm_, byte_size(x.dtype, 1))) return c.def.eval(c);
+    if (!transpose(x.data(), out.mutable_data(), x.shape, perm_, byte_size(x.dtype, 1))) return run_reference(c, {});
     c.set_output(0, std::move(out));
     return {};
   }
@@ -39,12 +40,12 @@ class ConcatKernel final : public Kernel {
   Status run(KernelContext& c) override {
     const std::vector<Tensor> values = c.tensors("values");
     Shape shape = values[0].shape;
-    if (shape.size() <= axis_) return c.def.eval(c);
+    if (shape.size() <= axis_) return run_reference(c, {});
     shape[axis_] = 0;
     for (const Tensor& v : values) {
-      if (v.dtype != values[0].dtype || v.shape.size() != shape.size()) return c.def.eval(c);
+      if (v.dtype != values[0].dtype || v.shape.size() != shape.size()) return run_reference(c, {});
       for (size_t i = 0; i < shape.size(); ++i)
-        if (i != axis_ && v.shape[i] != shape[i]) return c.def.eval(c);
+        if (i != axis_ && v.shape[i] != shape[i]) return run_reference(c, {});
       shape[axis_] += v.shape[axis_];
     }
     Tensor out = Tensor::make(values[0].dtype, shape);
@@ -72,10 +73,10 @@ class SplitKernel final : public Kernel {
   Status run(KernelContext& c) override {
     const Tensor& x = c.tensor("x");
     const auto parts = static_cast<int64_t>(c.result_types.size());
-    if (x.shape.size() <= axis_) return c.def.eval(c);
+    if (x.shape.size() <= axis_) return run_reference(c, {});
     int64_t sum = 0;
     for (int64_t s : sizes_) sum += s;
-    if (sizes_.empty() ? x.shape[axis_] % parts != 0 : sum != x.shape[axis_]) return c.def.eval(c);
+    if (sizes_.empty() ? x.shape[axis_] % parts != 0 : sum != x.shape[axis_]) return run_reference(c, {});
     const Split all = split_at(x.shape, axis_, axis_ + 1);
     const int64_t element = byte_size(x.dtype, 1), step = all.size * all.inner * element;
     const std::byte* from = x.data();
@@ -96,7 +97,44 @@ class SplitKernel final : public Kernel {
   Shape sizes_;
 };
 
-}  // namespace
+// Slices with constant bounds: what they come to is worked out once for each shape.
+class SliceKernel final : public Kernel {
+ public:
+  using Read = Result<mil_ops::Sliced> (*)(const mil::EvalContext&, const Tensor&);
+  explicit SliceKernel(Read read) : read_(read) {}
+
+  Status run(KernelContext& c) override {
+    const Tensor& x = c.tensor("x");
+    if (!known_ || x.shape != shape_) {
+      known_ = false;
+      TRY(slice_, read_(c, x));
+      dense_ = {0, mil_ops::dense_strides(slice_.shape)};
+      shape_ = x.shape;
+      known_ = true;
+    }
+    Tensor out = Tensor::make(x.dtype, slice_.squeezed);
+    mil_ops::copy_strided(slice_.shape, byte_size(x.dtype, 1), x.data(), slice_.view, out.mutable_data(), dense_);
+    c.set_output(0, std::move(out));
+    return {};
+  }
+
+ private:
+  Read read_;
+  bool known_ = false;
+  Shape shape_;
+  mil_ops::Sliced slice_;
+  mil_ops::View dense_;
+};
+
+std::unique_ptr<Kernel> make_slice(const Site& site, SliceKernel::Read read) {
+  if (!has_whole_bytes(site.type("x").dtype())) return nullptr;
+  for (const mil::Input& input : site.op.inputs)
+    if (input.name != "x" && site.has(input.name) && !site.is_constant(input.name)) return nullptr;
+  return std::make_unique<SliceKernel>(read);
+}
+
+std::unique_ptr<Kernel> make_slice_by_index(const Site& site) { return make_slice(site, mil_ops::slice_by_index_view); }
+std::unique_ptr<Kernel> make_slice_by_size(const Site& site) { return make_slice(site, mil_ops::slice_by_size_view); }
 
 std::unique_ptr<Kernel> make_transpose(const Site& site) {
   const int64_t rank = site.type("x").rank();
@@ -131,5 +169,14 @@ std::unique_ptr<Kernel> make_split(const Site& site) {
   if (sizes.size() != site.result_types.size()) return nullptr;
   return std::make_unique<SplitKernel>(*at, std::move(sizes));
 }
+
+constexpr KernelRow kRows[] = {
+    {"concat", make_concat}, {"slice_by_index", make_slice_by_index}, {"slice_by_size", make_slice_by_size},
+    {"split", make_split},   {"transpose", make_transpose},
+};
+
+}  // namespace
+
+constinit const std::span<const KernelRow> kMovement = kRows;
 
 }  // namespace cortland::engine::kernels

@@ -17,7 +17,7 @@ class SoftmaxKernel final : public Kernel {
 
   Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
-    if (x.shape.size() <= axis_) return c.def.eval(c);
+    if (x.shape.size() <= axis_) return run_reference(c, {});
     Tensor out = Tensor::make(DType::F32, x.shape);
     softmax(x.data<float>(), out.mutable_data<float>(), split_at(x.shape, axis_, axis_ + 1));
     return finish(c, std::move(out));
@@ -36,7 +36,7 @@ class LayerNormKernel final : public Kernel {
     const Tensor x = floats(c, "x");
     const Split s = split_at(x.shape, first_axis_, x.shape.size());
     const auto n = static_cast<size_t>(s.size);
-    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n)) return c.def.eval(c);
+    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n)) return run_reference(c, {});
     if (gamma_.empty()) gamma_.assign(n, 1);
     if (beta_.empty()) beta_.assign(n, 0);
     Tensor out = Tensor::make(DType::F32, x.shape);
@@ -72,7 +72,7 @@ class ChannelNormKernel final : public Kernel {
 
   Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
-    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(scale_.size())) return c.def.eval(c);
+    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(scale_.size())) return run_reference(c, {});
     const Split s = split_at(x.shape, 1, 2);
     Tensor out = Tensor::make(DType::F32, x.shape);
     const float* from = x.data<float>();
@@ -89,8 +89,6 @@ class ChannelNormKernel final : public Kernel {
   std::vector<float> mean_, scale_, shift_;
   std::optional<double> epsilon_;
 };
-
-}  // namespace
 
 std::unique_ptr<Kernel> make_softmax(const Site& site) {
   const auto at = axis(site, "axis", site.type("x").rank());
@@ -128,5 +126,16 @@ std::unique_ptr<Kernel> make_instance_norm(const Site& site) {
   if (!scale || !shift || !epsilon || scale->size() != shift->size()) return nullptr;
   return std::make_unique<ChannelNormKernel>(std::vector<float>(), std::move(*scale), std::move(*shift), epsilon);
 }
+
+constexpr KernelRow kRows[] = {
+    {"batch_norm", make_batch_norm},
+    {"instance_norm", make_instance_norm},
+    {"layer_norm", make_layer_norm},
+    {"softmax", make_softmax},
+};
+
+}  // namespace
+
+constinit const std::span<const KernelRow> kNormalizations = kRows;
 
 }  // namespace cortland::engine::kernels
