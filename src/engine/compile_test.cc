@@ -133,6 +133,23 @@ TEST_F(CompileConvolutions, ExactRoundsBetweenFusedOps) {
       << "an addition is rounded by itself, relu changes places with rounding";
 }
 
+// A layer of DenseNet, then channels that change places as in ShuffleNet.
+TEST_F(CompileConvolutions, NormalisesBatchesChannelsLastWithTheirFollowers) {
+  const auto norm = [](const std::string& x, int seed) {
+    return "batch_norm(x = " + x + ", mean = " + weights("fp32", {6}, seed) +
+           ", variance = tensor<fp32, [6]>([0.5, 1.5, 2.5, 1.0, 2.0, 3.0]), gamma = " + weights("fp32", {6}, seed + 1) +
+           ", beta = " + weights("fp32", {6}, seed + 2) + ");";
+  };
+  const std::string four = "tensor<fp32, [2, 6, 5, 4]> ", twelve = "tensor<fp32, [2, 12, 5, 4]> ";
+  const auto steps = expect_agreement(
+      "program(1.0) { func main<ios17>(tensor<fp32, [2, 3, 5, 4]> x) {" + four + "a = conv(x = x, weight = " +
+          weights("fp32", {6, 3, 3, 3}, 1) + ", pad_type = string(\"same\"));" + four + "b = " + norm("a", 2) + four + "c = relu(x = b);" +
+          four + "d = " + norm("a", 5) + four + "e = add(x = d, y = c);" + four + "f = silu(x = e);" + twelve +
+          "both = concat(values = (c, f), axis = int32(1), interleave = bool(true));" + "} -> (both); }",
+      2e-6);
+  EXPECT_THAT(steps, ElementsAre("to_channels_last", "conv", "batch_norm", "batch_norm", "concat", "to_channels_first"));
+}
+
 TEST_F(CompileConvolutions, FastIsNearerToFloat32) {
   const Program half = parsed(residual_block("fp16"));
   const Program single = parsed(residual_block("fp32"));
