@@ -41,6 +41,7 @@ size_t WeightSet::add(const Weight& weight) {
   if (!inserted) return known->second.index;
   std::string buffer;
   std::string start(as_text(element_bytes(weight, 0, std::min(weight.elements(), kStartElements), buffer)));
+  weight.forget(0, weight.elements());  // of a turned weight, its first elements lie all over it
   start += fmt::format("{}[{}]", static_cast<int>(weight.dtype()), fmt::join(weight.shape(), ","));
   std::vector<size_t>& alike = by_start_[start];
   const auto same = std::ranges::find_if(alike, [&](size_t i) { return same_contents(weights_[i], weight); });
