@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/parallel.h"
@@ -75,6 +76,8 @@ Status WeightPlan::write_records(OutputFile& out, uint64_t at) const {
 Status WeightPlan::for_each_tile(ContentHash* hash, const TileWork& work) const {
   const std::vector<Tile> all = tiles();
   std::vector<uint64_t> words(hash ? all.size() : 0);
+  std::vector<std::atomic<int64_t>> left(weights_.size());  // elements of each weight
+  for (size_t i = 0; i < left.size(); ++i) left[i] = weights_[i].elements();
   TRY_DO(for_each_parallel(all.size(), [&](size_t i) -> Status {
     thread_local std::string buffer;  // a new one for each tile would have to be cleared
     const Tile& tile = all[i];
@@ -87,6 +90,8 @@ Status WeightPlan::for_each_tile(ContentHash* hash, const TileWork& work) const 
     }
     TRY_DO(work(tile, bytes));
     weight.forget(tile.first, tile.count);
+    // What tiles bring in together, only the last of them can let go of.
+    if ((left[tile.blob] -= tile.count) == 0) weight.forget(0, weight.elements());
     return {};
   }));
   for (uint64_t word : words) hash->add(word);

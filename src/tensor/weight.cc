@@ -310,13 +310,13 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
 
 void Weight::forget(int64_t first, int64_t count) const {
   const Node& n = *node_;
-  const bool last = first + count == elements();
+  const bool whole = first == 0 && count == elements();
   switch (n.kind) {
     case Node::Kind::View:
       if (is_dense(n.shape, n.strides)) {
         n.file->forget(dense_bytes().subspan(static_cast<size_t>(cortland::byte_size(n.dtype, first)),
                                              static_cast<size_t>(cortland::byte_size(n.dtype, count))));
-      } else if (const Bytes extent = n.extent(); last || extent.size() > kLargeExtent) {
+      } else if (const Bytes extent = n.extent(); whole || extent.size() > kLargeExtent) {
         n.file->forget(extent);  // a run of a turned view lies scattered over all of it
       }
       return;
@@ -334,7 +334,7 @@ void Weight::forget(int64_t first, int64_t count) const {
     case Node::Kind::Gather:
     case Node::Kind::Select:
     case Node::Kind::Concat:  // runs of these are scattered over their sources
-      if (!last) return;
+      if (!whole) return;
       for (const Weight& source : n.sources) source.forget(0, source.elements());
       return;
   }

@@ -11,6 +11,11 @@ namespace {
 constexpr int64_t kStartElements = 256, kTileBytes = int64_t{1} << 20;
 
 bool same_contents(const Weight& a, const Weight& b) {
+  const auto done = [&](bool same) {
+    a.forget(0, a.elements());
+    b.forget(0, b.elements());
+    return same;
+  };
   std::string buffer_a, buffer_b;
   const int64_t step = tile_elements(a.dtype());
   for (int64_t first = 0; first < a.elements(); first += step) {
@@ -18,9 +23,9 @@ bool same_contents(const Weight& a, const Weight& b) {
     const bool same = as_text(element_bytes(a, first, count, buffer_a)) == as_text(element_bytes(b, first, count, buffer_b));
     a.forget(first, count);
     b.forget(first, count);
-    if (!same) return false;
+    if (!same) return done(false);
   }
-  return true;
+  return done(true);
 }
 
 }  // namespace
