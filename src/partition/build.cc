@@ -25,6 +25,7 @@ class Builder {
         body_(program_.add_block()),
         state_(program_, body_, {options.target, options.float_type}) {
     state_.float32_ops = options.float32_ops;
+    if (part.float16_range) state_.float16_range = part.float16_range;
     function_.body = body_;
     for (const auto& input : graph.inputs)
       if (input.value && is_constant_input(graph, input, options)) constants_.emplace(input.value, &input);

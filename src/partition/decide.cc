@@ -21,13 +21,14 @@ std::string lower_case(std::string text) {
 
 class Decider {
  public:
-  Decider(torch::Graph& graph, const PartitionOptions& options)
+  Decider(torch::Graph& graph, const PartitionOptions& options, std::shared_ptr<torch_ops::Float16Range> range)
       : graph_(graph),
         options_(options),
         program_(options.target, graph.dims),
         block_(program_.add_block()),
         state_(program_, block_, {options.target, options.float_type}) {
     state_.float32_ops = options.float32_ops;
+    state_.float16_range = std::move(range);
     add_inputs();
   }
 
@@ -75,6 +76,7 @@ class Decider {
     TRY(std::vector<torch::NodeId> order, decide_all(graph_.order));
     graph_.order = std::move(order);
     decision_.weight_bytes = weight_bytes();
+    decision_.float16_range = state_.float16_range;
     if (options_.float_type == DType::F16) find_read_in_float16();
     return std::move(decision_);
   }
@@ -295,6 +297,8 @@ bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input
   return true;
 }
 
-Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options) { return Decider(graph, options).run(); }
+Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options, std::shared_ptr<torch_ops::Float16Range> range) {
+  return Decider(graph, options, std::move(range)).run();
+}
 
 }  // namespace cortland::partition
