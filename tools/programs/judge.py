@@ -85,8 +85,8 @@ class Exported:
         """A number for each symbol, within what the export allows."""
         sizes = {}
         for symbol, allowed in self.program.range_constraints.items():
-            low = max(1, int(allowed.lower))
-            sizes[symbol] = random.randint(low, max(low, min(9, int(allowed.upper))))
+            low = int(max(1, float(allowed.lower)))  # -inf for what is no size
+            sizes[symbol] = random.randint(low, int(max(low, min(9, float(allowed.upper)))))
         return sizes
 
     def inputs(self, sizes=None):
@@ -140,10 +140,11 @@ def compare(program, inputs, have, half):
     return found
 
 
-def lower(pt2, folder, target, precision):
+def lower(pt2, folder, target, precision, options=()):
     """(path of the .pte, report), or a Finding."""
     pte = folder / "m.pte"
-    code, text = cortland("lower", pt2, "-o", pte, "--deployment-target", target, "--precision", precision, "--report", folder / "r.json")
+    code, text = cortland("lower", pt2, "-o", pte, "--deployment-target", target, "--precision", precision, "--report", folder / "r.json",
+                          *options)
     return said("refused", code, text) if code else (pte, json.loads((folder / "r.json").read_text()))
 
 
@@ -176,14 +177,14 @@ def loads(pte, folder):
     return None
 
 
-def check(programs, target, precision, folder, random, load=False, sizes=2):
+def check(programs, target, precision, folder, random, load=False, sizes=2, options=()):
     """A Finding or None for each program, and the report. A Finding instead of the list concerns them all."""
     try:
         exported = Exported(programs)
+        exported.save(folder / "m.pt2")
     except Exception as error:  # torch's: it has many
         return Finding("not exported", str(error).splitlines()[0][:200] if str(error) else type(error).__name__), {}
-    exported.save(folder / "m.pt2")
-    lowered = lower(folder / "m.pt2", folder, target, precision)
+    lowered = lower(folder / "m.pt2", folder, target, precision, options)
     if isinstance(lowered, Finding):
         return lowered, {}
     pte, report = lowered
@@ -202,7 +203,7 @@ def check(programs, target, precision, folder, random, load=False, sizes=2):
             count = len(program.arguments())
             findings[i] = findings[i] or compare(program, inputs[at : at + count], have[out : out + len(program.outputs)], precision == "float16")
             at, out = at + count, out + len(program.outputs)
-    if load and (found := loads(pte, folder)):
+    if load and report["delegates"] and (found := loads(pte, folder)):
         return found, report
     return findings, report
 

@@ -66,7 +66,8 @@ class Noise(TorchDispatchMode):
         noise = (torch.rand(t.shape, generator=self.random) * 2 - 1) * UNITS
         moved = t.float() + (t.float() + of_all) * noise * unit
         if self.digits(t.dtype) == 11:
-            moved = moved + noise * 2.0**-26  # numbers below the least normal one
+            moved = moved + noise * 2.0**-26  # numbers below the least normal one, which may become 0
+            moved = torch.where(moved.abs() < 60000, moved.half().float(), moved)
         return torch.where(self.rounds(t, approximate) & t.isfinite(), moved, t.float()).to(t.dtype)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):

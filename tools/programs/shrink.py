@@ -36,7 +36,7 @@ def with_input_for(program, at):
         (t,) = prefix.run()
     except Exception:
         return None
-    if t.dtype == torch.float64 or t.is_complex() or not bool(t.isfinite().all()) or (t.numel() and float(t.abs().max()) > 1e6):
+    if t.dtype == torch.float64 or t.is_complex() or not bool(t.isfinite().all()) or (t.numel() and float(t.float().abs().max()) > 1e6):
         return None
     floats = t.is_floating_point()
     low, high = (float(t.float().min()), float(t.float().max())) if t.numel() else (0, 1)
@@ -48,10 +48,12 @@ def with_input_for(program, at):
 
 
 def smaller_inputs(program):
+    # torch's CPU kernel takes fewer values than keys and reads past them: its sizes are not to be changed one by one.
+    fixed = any("attention" in line for line in program.steps)
     for i, given in enumerate(program.inputs):
         for changed in ([dict(dynamic=[False] * len(given.shape))] if any(given.dynamic) else []) + [
             dict(shape=[smaller if e == d else t for e, t in enumerate(given.shape)])
-            for d, s in enumerate(given.shape) for smaller in sorted({1, 2, s // 2, s - 1}) if 0 < smaller < s
+            for d, s in enumerate(given.shape) for smaller in sorted({1, 2, s // 2, s - 1}) if 0 < smaller < s and not fixed
         ] + ([dict(step=1.0)] if given.dtype.startswith("float") and given.step != 1 else []):
             yield Program([Input(**{**given.__dict__, **changed}) if j == i else other for j, other in enumerate(program.inputs)],
                           program.steps, program.outputs)
