@@ -7,6 +7,7 @@
 
 #include "torch_passes/complex.h"
 #include "torch_passes/control_flow.h"
+#include "torch_passes/empty_parts.h"
 #include "torch_passes/high_rank.h"
 #include "torch_passes/subgraphs.h"
 #include "torch_passes/views.h"
@@ -30,6 +31,14 @@ bool is_assert(const std::string& target) {
 
 // "aten.add_.Tensor" -> "aten.add.Tensor"; empty for operators that write nothing.
 std::string functional_target(const std::string& target) {
+  static const std::unordered_map<std::string, std::string> other_overloads = {
+      {"aten.floor_divide_.Tensor", "aten.floor_divide.default"},
+      {"aten.pow_.Scalar", "aten.pow.Tensor_Scalar"},
+      {"aten.pow_.Tensor", "aten.pow.Tensor_Tensor"},
+      {"aten.float_power_.Scalar", "aten.float_power.Tensor_Scalar"},
+      {"aten.float_power_.Tensor", "aten.float_power.Tensor_Tensor"},
+      {"aten.bernoulli_.float", "aten.bernoulli.p"}};
+  if (const auto it = other_overloads.find(target); it != other_overloads.end()) return it->second;
   if (!target.starts_with("aten.")) return {};
   const size_t dot = target.find('.', 5);
   if (dot == std::string::npos || target[dot - 1] != '_' || target[dot - 2] == '_') return {};
@@ -297,6 +306,7 @@ Result<Graph> functionalize(Graph graph, int nesting) {
   TRY_DO(inline_wrappers(graph));
   TRY_DO(Functionalizer(graph).run());
   replace_empty_results(graph);
+  drop_empty_parts(graph);
   remove_dead_nodes(graph);
   for (const NodeId n : graph.order) {
     for (const auto& a : graph.nodes[n].args) {

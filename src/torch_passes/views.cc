@@ -135,29 +135,37 @@ Result<Arg> shape_arg(Graph& graph, const Shape& shape) {
 }
 
 struct SliceArgs {
-  int64_t dim, start, end, step;
+  int64_t dim;
+  Arg start, end, step;
 };
 
 Result<SliceArgs> slice_args(const Graph& graph, const View& view) {
   const Node& node = graph.nodes[view.node];
-  SliceArgs s{axis_of(graph, node, view.source), 0, INT64_MAX, 1};
+  SliceArgs s{axis_of(graph, node, view.source), int64_t{0}, INT64_MAX, int64_t{1}};
   auto symbolic = [&] {
-    return diag(DiagKind::UnsupportedShape, "a write through a slice whose bounds are dynamic", "use constant bounds, or index_copy");
+    return diag(DiagKind::UnsupportedShape, "a write through a part whose place is dynamic", "slice with the bounds, or use index_copy");
   };
-  if (node.target == "aten.slice.Tensor" || node.target == "aten.narrow.default") {
-    for (const char* name : {"start", "end", "step", "length"})
-      if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
-    s.start = int_arg(node, "start", 0);
-    s.step = int_arg(node, "step", 1);
-    s.end = node.target == "aten.narrow.default" ? s.start + int_arg(node, "length", 0) : int_arg(node, "end", INT64_MAX);
+  if (node.target == "aten.slice.Tensor") {
+    for (const auto& [name, to] : {std::pair{"start", &s.start}, {"end", &s.end}, {"step", &s.step}})
+      if (const Arg* a = node.find(name); a && (a->as<ValueId>() || a->as<int64_t>())) *to = *a;
     return s;
   }
-  for (int i = 0; i <= view.index; ++i) {
-    const Dim size = graph.type(node.results[static_cast<size_t>(i)]).shape[static_cast<size_t>(s.dim)];
-    if (!size.is_constant()) return symbolic();
-    if (i == view.index) s.end = s.start + size.constant();
-    else s.start += size.constant();
+  int64_t start = 0, length = 0;
+  if (node.target == "aten.narrow.default") {
+    for (const char* name : {"start", "length"})
+      if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
+    start = int_arg(node, "start", 0);
+    length = int_arg(node, "length", 0);
+  } else {
+    for (int i = 0; i <= view.index; ++i) {
+      const Dim size = graph.type(node.results[static_cast<size_t>(i)]).shape[static_cast<size_t>(s.dim)];
+      if (!size.is_constant()) return symbolic();
+      start += length;
+      length = size.constant();
+    }
   }
+  s.start = start;
+  s.end = start + length;
   return s;
 }
 

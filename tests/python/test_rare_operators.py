@@ -137,7 +137,7 @@ def test_torchao_models_agree(config, skip, folder):
     # One layer: behind a second one a last bit that differs may be a whole step.
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU()).eval()
     quantize_(model, QUANTISED[config])
-    given = rows(3, 64)
+    given = rows(6, 64).view(2, 3, 64)  # cut into blocks with an axis for each side, it would have rank 6
     pt2, expected = export(model, [(given,)], None, folder)
     pte, report = lower(pt2, folder, "float32", options=skip)
     assert report["delegates" if skip else "cpu_ops"] == []
