@@ -48,25 +48,37 @@ void add_names(std::set<std::string>& names, const std::string& target) {
   names.insert(lower_case(partition::edge_name(target)));
 }
 
-std::set<std::string> operator_names(const torch::Graph& graph) {
-  std::set<std::string> names;
-  for_each_node(graph, graph.order, [&](torch::NodeId n) { add_names(names, graph.nodes[n].target); });
-  return names;
-}
+// What options can name.
+struct Names {
+  std::set<std::string> operators, nodes;
 
-// Names to skip that no operator of any method has, neither as exported nor once the program was taken apart.
-void report_unknown_skips(std::set<std::string> names, std::span<const Method> methods, LowerReport& report) {
-  for (const auto& method : report.methods) {
-    for (const auto& op : method.cpu_ops) add_names(names, op.op);
-    for (const auto& d : method.delegates)
-      for (const auto& op : d.ops) add_names(names, op);
+  void add(const torch::Graph& graph) {
+    for_each_node(graph, graph.order, [&](torch::NodeId n) {
+      add_names(operators, graph.nodes[n].target);
+      nodes.insert(graph.nodes[n].name);
+    });
   }
-  std::set<std::string> unknown;
-  for (const auto& method : methods)
+};
+
+// Names in options that nothing of any method has, neither as exported nor once the program was taken apart.
+void report_unknown_names(Names names, std::span<const Method> methods, LowerReport& report) {
+  for (const auto& method : report.methods) {
+    for (const auto& op : method.cpu_ops) add_names(names.operators, op.op);
+    for (const auto& d : method.delegates)
+      for (const auto& op : d.ops) add_names(names.operators, op);
+  }
+  std::set<std::string> skips, float32;
+  for (const auto& method : methods) {
     for (const auto& skip : method.options.partition.skip_ops)
-      if (skip != "*" && !names.count(skip)) unknown.insert(skip);
-  for (const auto& skip : unknown)
+      if (skip != "*" && !names.operators.count(skip)) skips.insert(skip);
+    for (const auto& name : method.options.partition.float32_ops)
+      if (!names.operators.count(lower_case(name)) && !names.nodes.count(name)) float32.insert(name);
+  }
+  for (const auto& skip : skips)
     report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+  for (const auto& name : float32)
+    report.warnings.push_back(
+        fmt::format("nothing computes in float32 for '{}': the program has no operator and no node of that name", name));
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {
@@ -149,10 +161,10 @@ struct Lowering {
   MethodReport report;
 };
 
-Result<Lowering> partition_method(const Method& method, torch::Graph graph, WeightSet* shared, std::set<std::string>& operators) {
+Result<Lowering> partition_method(const Method& method, torch::Graph graph, WeightSet* shared, Names& names) {
   Lowering lowering;
   if (shared) torch_passes::share_weights(graph, *shared);
-  operators.merge(operator_names(graph));
+  names.add(graph);
   lowering.buffers = buffer_use(method.name, graph);
   TRY(auto partitioned, partition::partition_graph(std::move(graph), method.options.partition));
   lowering.report = describe_method(method.name, partitioned, method.options.partition);
@@ -167,11 +179,11 @@ Result<Lowering> partition_method(const Method& method, torch::Graph graph, Weig
 }
 
 Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs,
-                                                std::set<std::string>& operators) {
+                                                Names& names) {
   std::vector<Lowering> lowerings;
   WeightSet weights;
   for (size_t i = 0; i < methods.size(); ++i) {
-    auto lowering = partition_method(methods[i], std::move(*graphs[i]), methods.size() > 1 ? &weights : nullptr, operators);
+    auto lowering = partition_method(methods[i], std::move(*graphs[i]), methods.size() > 1 ? &weights : nullptr, names);
     if (!lowering.ok()) return in_method(std::move(lowering).error(), methods[i].name, methods.size());
     lowerings.push_back(std::move(lowering.value()));
   }
@@ -250,8 +262,8 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
   TRY_DO(check_names(methods, constants));
   TRY(const auto graphs, read_graphs(methods));
   TRY(const auto chosen, choose_targets(methods, graphs));
-  std::set<std::string> operators;
-  TRY(auto lowerings, partition_methods(methods, graphs, operators));
+  Names names;
+  TRY(auto lowerings, partition_methods(methods, graphs, names));
   std::vector<MethodDelegates> delegates;
   std::vector<BufferUse> buffers;
   for (const auto& lowering : lowerings) {
@@ -268,7 +280,7 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
     lowered.graphs.push_back(std::move(lowering.graph));
     lowered.report.methods.push_back(std::move(lowering.report));
   }
-  report_unknown_skips(std::move(operators), methods, lowered.report);
+  report_unknown_names(std::move(names), methods, lowered.report);
   if (std::ranges::any_of(delegates, [](const auto& m) { return !m.delegates.empty(); })) report_target(chosen, lowered.report);
   return lowered;
 }
@@ -295,9 +307,11 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   TRY(const auto graphs, read_graphs(methods));
   TRY(const auto chosen, choose_targets(methods, graphs));
   LowerReport report;
+  Names known;
   std::vector<mil::Program> programs;
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& method = methods[i];
+    known.add(*graphs[i]);
     MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
     auto program = convert_method(method, std::move(*graphs[i]), described);
     if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
@@ -318,6 +332,7 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   } else {
     TRY_DO(coreml::write_package(plan, destination));
   }
+  report_unknown_names(std::move(known), methods, report);
   report_target(chosen, report);
   return report;
 }

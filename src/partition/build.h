@@ -18,6 +18,7 @@ struct Part {
   std::vector<std::string> output_names;  // as many; chosen from the values' names when empty
   std::vector<OwnedBuffer> states;
   std::unordered_set<torch::ValueId> read_in_float16;  // of values from outside: see Decision
+  std::unordered_set<torch::NodeId> float32_nodes;     // see Decision
 };
 
 // Lowers the nodes into a function `main`. Inputs are those `required` (even if unused), then what the nodes read from

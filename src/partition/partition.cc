@@ -249,6 +249,7 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     part.read_in_float16 = decision.read_in_float16;
+    part.float32_nodes = decision.float32_nodes;
     parts.push_back(std::move(part));
   }
   if (options.take_over_mutable_buffer)
@@ -287,6 +288,7 @@ Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& option
   Part& part = parts[0];
   part.nodes = graph.order;
   part.read_in_float16 = decision.read_in_float16;
+  part.float32_nodes = decision.float32_nodes;
   std::vector<Diagnostic> none;
   if (options.take_over_mutable_buffer)
     TRY_DO(report_kept(take_over_buffers(graph, parts, options), !kept_outside, kept_outside ? *kept_outside : none));

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "torch_ops/lowering.h"
 
@@ -20,8 +20,8 @@ class LoweringState {
   const LoweringOptions options;
   // Torch values known so far. Float constants keep their stored type until a node reads them.
   std::unordered_map<torch::ValueId, Operand> operands;
-  // What computes in float32 although options.float_type is float16: operators, or single nodes by their names.
-  std::set<std::string> float32_ops;
+  // Nodes that compute in float32 although options.float_type is float16. lower_node() adds those whose constants need it.
+  std::unordered_set<torch::NodeId> float32_nodes;
 
   // Sizes of `input` (a function input whose torch shape is `shape`) become sources for the symbols in them.
   void add_size_source(mil::ValueId input, const Shape& shape);
