@@ -48,25 +48,37 @@ void add_names(std::set<std::string>& names, const std::string& target) {
   names.insert(lower_case(partition::edge_name(target)));
 }
 
-std::set<std::string> operator_names(const torch::Graph& graph) {
-  std::set<std::string> names;
-  for_each_node(graph, graph.order, [&](torch::NodeId n) { add_names(names, graph.nodes[n].target); });
-  return names;
-}
+// What options can name.
+struct Names {
+  std::set<std::string> operators, nodes;
 
-// Names to skip that no operator of any method has, neither as exported nor once the program was taken apart.
-void report_unknown_skips(std::set<std::string> names, std::span<const Method> methods, LowerReport& report) {
-  for (const auto& method : report.methods) {
-    for (const auto& op : method.cpu_ops) add_names(names, op.op);
-    for (const auto& d : method.delegates)
-      for (const auto& op : d.ops) add_names(names, op);
+  void add(const torch::Graph& graph) {
+    for_each_node(graph, graph.order, [&](torch::NodeId n) {
+      add_names(operators, graph.nodes[n].target);
+      nodes.insert(graph.nodes[n].name);
+    });
   }
-  std::set<std::string> unknown;
-  for (const auto& method : methods)
+};
+
+// Names in options that nothing of any method has, neither as exported nor once the program was taken apart.
+void report_unknown_names(Names names, std::span<const Method> methods, LowerReport& report) {
+  for (const auto& method : report.methods) {
+    for (const auto& op : method.cpu_ops) add_names(names.operators, op.op);
+    for (const auto& d : method.delegates)
+      for (const auto& op : d.ops) add_names(names.operators, op);
+  }
+  std::set<std::string> skips, float32;
+  for (const auto& method : methods) {
     for (const auto& skip : method.options.partition.skip_ops)
-      if (skip != "*" && !names.count(skip)) unknown.insert(skip);
-  for (const auto& skip : unknown)
+      if (skip != "*" && !names.operators.count(skip)) skips.insert(skip);
+    for (const auto& name : method.options.partition.float32_ops)
+      if (!names.operators.count(lower_case(name)) && !names.nodes.count(name)) float32.insert(name);
+  }
+  for (const auto& skip : skips)
     report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+  for (const auto& name : float32)
+    report.warnings.push_back(
+        fmt::format("nothing computes in float32 for '{}': the program has no operator and no node of that name", name));
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {
@@ -169,10 +181,9 @@ struct Lowering {
   MethodReport report;
 };
 
-Result<Lowering> partition_method(const Method& method, torch::Graph graph, partition::LowestTarget* known,
-                                  std::set<std::string>& operators) {
+Result<Lowering> partition_method(const Method& method, torch::Graph graph, partition::LowestTarget* known, Names& names) {
   Lowering lowering;
-  operators.merge(operator_names(graph));
+  names.add(graph);
   lowering.buffers = buffer_use(method.name, graph);
   TRY(auto decided, decide(method, std::move(graph), known));
   TRY(auto partitioned, partition::partition_graph(std::move(decided), method.options.partition));
@@ -187,11 +198,10 @@ Result<Lowering> partition_method(const Method& method, torch::Graph graph, part
   return lowering;
 }
 
-Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs, Targets& targets,
-                                                std::set<std::string>& operators) {
+Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs, Targets& targets, Names& names) {
   std::vector<Lowering> lowerings;
   for (size_t i = 0; i < methods.size(); ++i) {
-    auto lowering = partition_method(methods[i], std::move(*graphs[i]), targets.decided[i].get(), operators);
+    auto lowering = partition_method(methods[i], std::move(*graphs[i]), targets.decided[i].get(), names);
     if (!lowering.ok()) return in_method(std::move(lowering).error(), methods[i].name, methods.size());
     lowerings.push_back(std::move(lowering.value()));
   }
@@ -272,8 +282,8 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
   TRY_DO(check_names(methods, constants));
   TRY(const auto graphs, read_graphs(methods, /*shared=*/true));
   TRY(auto targets, choose_targets(methods, graphs));
-  std::set<std::string> operators;
-  TRY(auto lowerings, partition_methods(methods, graphs, targets, operators));
+  Names names;
+  TRY(auto lowerings, partition_methods(methods, graphs, targets, names));
   std::vector<MethodDelegates> delegates;
   std::vector<BufferUse> buffers;
   for (const auto& lowering : lowerings) {
@@ -290,7 +300,7 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
     lowered.graphs.push_back(std::move(lowering.graph));
     lowered.report.methods.push_back(std::move(lowering.report));
   }
-  report_unknown_skips(std::move(operators), methods, lowered.report);
+  report_unknown_names(std::move(names), methods, lowered.report);
   if (std::ranges::any_of(delegates, [](const auto& m) { return !m.delegates.empty(); })) report_target(targets.chosen, lowered.report);
   return lowered;
 }
@@ -317,9 +327,11 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   TRY(const auto graphs, read_graphs(methods, /*shared=*/false));
   TRY(auto targets, choose_targets(methods, graphs));
   LowerReport report;
+  Names known;
   std::vector<mil::Program> programs;
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& method = methods[i];
+    known.add(*graphs[i]);
     MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
     auto program = convert_method(method, std::move(*graphs[i]), targets.decided[i].get(), described);
     if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
@@ -340,6 +352,7 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   } else {
     TRY_DO(coreml::write_package(plan, destination));
   }
+  report_unknown_names(std::move(known), methods, report);
   report_target(targets.chosen, report);
   return report;
 }

@@ -18,6 +18,7 @@ struct Part {
   std::vector<std::string> output_names;  // as many; chosen from the values' names when empty
   std::vector<OwnedBuffer> states;
   std::unordered_set<torch::ValueId> read_in_float16;  // of values from outside: see Decision
+  std::unordered_set<torch::NodeId> float32_nodes;     // see Decision
   std::shared_ptr<torch_ops::Float16Range> float16_range;
 };
 

@@ -27,7 +27,7 @@ class Decider {
         program_(options.target, graph.dims),
         block_(program_.add_block()),
         state_(program_, block_, {options.target, options.float_type}) {
-    state_.float32_ops = options.float32_ops;
+    for (const std::string& name : options.float32_ops) float32_operators_.insert(lower_case(name));
     state_.float16_range = std::move(range);
     add_inputs();
   }
@@ -44,6 +44,7 @@ class Decider {
         order.push_back(id);
         continue;
       }
+      if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = decide_regions(id);
@@ -59,6 +60,7 @@ class Decider {
       add_inputs();
       if (!parts.empty()) {
         if (skipped) skipped_parts_.insert(parts.begin(), parts.end());
+        if (state_.float32_nodes.count(id)) state_.float32_nodes.insert(parts.begin(), parts.end());
         pending.insert(pending.begin(), parts.begin(), parts.end());
         continue;
       }
@@ -78,6 +80,7 @@ class Decider {
     decision_.weight_bytes = weight_bytes();
     decision_.float16_range = state_.float16_range;
     if (options_.float_type == DType::F16) find_read_in_float16();
+    decision_.float32_nodes = state_.float32_nodes;
     return std::move(decision_);
   }
 
@@ -165,9 +168,13 @@ class Decider {
     }
   }
 
+  // Whether the operator is in the list, under either of its names.
+  static bool lists(const std::set<std::string>& names, const torch::Node& node) {
+    return names.count(lower_case(node.target)) || names.count(lower_case(edge_name(node.target)));
+  }
+
   bool skipped_by_name(const torch::Node& node) const {
-    const auto& skip = options_.skip_ops;
-    return options_.cpu_nodes.count(node.name) || skip.count("*") || skip.count(lower_case(node.target)) || skip.count(lower_case(edge_name(node.target)));
+    return options_.cpu_nodes.count(node.name) || options_.skip_ops.count("*") || lists(options_.skip_ops, node);
   }
 
   Diagnostic skip_reason(const torch::Node& node) const {
@@ -241,7 +248,8 @@ class Decider {
     return true;
   }
 
-  // Backwards through the program: float32 values and conditions from which a float16 value is computed.
+  // Backwards through the program: float32 values and conditions from which a float16 value is computed, but not through what
+  // computes in float32 for a reason.
   void find_read_in_float16() {
     std::unordered_set<mil::ValueId> found;
     const auto& ops = program_.blocks[block_].ops;
@@ -249,7 +257,7 @@ class Decider {
       const mil::Op& op = program_.ops[*id];
       bool half = false;
       for (mil::ValueId v : op.results) half = half || program_.type(v).dtype() == DType::F16 || found.count(v);
-      if (!half) continue;
+      if (!half || state_.float32_nodes.count(torch::NodeId{op.origin})) continue;
       for (const mil::Binding& b : op.operands)
         if (const DType t = program_.type(b.operand).dtype(); b.operand.is_value() && (t == DType::F32 || t == DType::Bool)) found.insert(b.operand.value());
     }
@@ -265,6 +273,7 @@ class Decider {
   mil::Program program_;
   mil::BlockId block_;
   torch_ops::LoweringState state_;
+  std::set<std::string> float32_operators_;
   std::set<torch::ValueId> outside_;
   std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into
   std::optional<Diagnostic> stay_;  // set while nodes are visited that stay on the CPU whatever they are

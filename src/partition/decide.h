@@ -17,6 +17,9 @@ struct Decision {
   // these become float16 at once, so that nothing before is left in float32 and off the Neural Engine. What only meets
   // element-wise operators on its way to the outputs keeps float32 and its range.
   std::unordered_set<torch::ValueId> read_in_float16;
+  // What computes in float32 at float16 precision: on request, with all that a node was taken apart into, or because a constant
+  // needs it.
+  std::unordered_set<torch::NodeId> float32_nodes;
   std::shared_ptr<torch_ops::Float16Range> float16_range;  // what was found out about the weights, for those who lower the graph again
 };
 

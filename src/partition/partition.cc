@@ -255,6 +255,7 @@ Result<PartitionedGraph> partition_graph(Decided decided, const PartitionOptions
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     part.read_in_float16 = decision.read_in_float16;
     part.float16_range = decision.float16_range;
+    part.float32_nodes = decision.float32_nodes;
     parts.push_back(std::move(part));
   }
   if (options.take_over_mutable_buffer)
@@ -294,6 +295,7 @@ Result<Delegate> lower_whole(torch::Graph& graph, const Decision& decision, cons
   part.nodes = graph.order;
   part.read_in_float16 = decision.read_in_float16;
   part.float16_range = decision.float16_range;
+  part.float32_nodes = decision.float32_nodes;
   std::vector<Diagnostic> none;
   if (options.take_over_mutable_buffer)
     TRY_DO(report_kept(take_over_buffers(graph, parts, options), !kept_outside, kept_outside ? *kept_outside : none));

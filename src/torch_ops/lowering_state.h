@@ -5,8 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "torch_ops/lowering.h"
 
@@ -36,8 +36,8 @@ class LoweringState {
   const LoweringOptions options;
   // Torch values known so far. Float constants keep their stored type until a node reads them.
   std::unordered_map<torch::ValueId, Operand> operands;
-  // What computes in float32 although options.float_type is float16: operators, or single nodes by their names.
-  std::set<std::string> float32_ops;
+  // Nodes that compute in float32 although options.float_type is float16. lower_node() adds those whose constants need it.
+  std::unordered_set<torch::NodeId> float32_nodes;
   // May be shared with those who lower the same graph before or after; one thread all the same.
   std::shared_ptr<Float16Range> float16_range = std::make_shared<Float16Range>();
 
