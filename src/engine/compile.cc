@@ -67,6 +67,14 @@ bool keeps_values(std::string_view op) {
   return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
+// Scatters combine what is there with the updates, or replace it.
+bool replaces_values(const Step& step) {
+  if (!step.op->name.starts_with("scatter")) return false;
+  const auto mode = static_cast<size_t>(step.op->slot("mode"));
+  if (step.inputs[mode].empty()) return std::string_view(step.op->inputs[mode].fallback.text) == "update";
+  return !step.inputs[mode][0].is_register() && step.arguments[mode][0].strings.at(0) == "update";
+}
+
 // A step's operands in one layout. Registers are named by what the program computes, whichever way they lie.
 struct Form {
   struct Operand {
@@ -399,7 +407,8 @@ class Compiler {
       last_[at(r)] = form.results_last[i];
       computed_[at(r)] = true;
       step.result_types.push_back(register_type(r, form.results_last[i]));
-      if (exact_ && step.kind == Step::Kind::Kernel && type(r).dtype() == DType::F16 && !keeps_values(step.op->name)) step.rounds = true;
+      if (exact_ && step.kind == Step::Kind::Kernel && type(r).dtype() == DType::F16 && !keeps_values(step.op->name) && !replaces_values(step))
+        step.rounds = true;
     }
     scope.steps.push_back(std::move(step));
   }

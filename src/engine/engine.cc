@@ -156,6 +156,7 @@ Status Engine::run_kernel(Step& step, Values& results) {
   const std::span<const mil::RuntimeValue> addends =
       step.arguments.size() > slots ? std::span<const mil::RuntimeValue>(step.arguments[slots]) : std::span<const mil::RuntimeValue>();
   KernelContext context(*step.op, step.arguments, step.result_types, addends);
+  context.updates_state = step.updates_state;
   if (step.kernel) {
     TRY_DO(step.kernel->run(context));
   } else {

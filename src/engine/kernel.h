@@ -76,11 +76,12 @@ struct KernelContext : mil::EvalContext {
   // Whether nobody else holds the operand's elements and nobody reads them later: a result of its size may take their place.
   bool may_overwrite(std::string_view input) const {
     const mil::Tensor& t = tensor(input);
-    return t.dtype == DType::F32 && t.storage.use_count() == 1;
+    return t.dtype == DType::F32 && t.storage.use_count() == (updates_state && input == "data" ? 2 : 1);
   }
 
   std::span<const std::vector<mil::RuntimeValue>> arguments;  // by slot of the op
   std::span<const mil::RuntimeValue> addends;                 // of PostOp::Add, shaped and laid out like the result
+  bool updates_state = false;  // 'data' is a state's value, and the result will replace it before anybody reads it again
 };
 
 class Kernel {

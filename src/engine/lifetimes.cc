@@ -1,9 +1,22 @@
 #include <algorithm>
+#include <unordered_map>
 
 #include "engine/plan.h"
 
 namespace cortland::engine {
 namespace {
+
+// One read, then one write; reads after that see what was written.
+struct StateUses {
+  const Step *read = nullptr, *write = nullptr;
+  bool other = false;
+
+  void add(const Step& step, bool nested) {
+    const bool reads = step.kind == Step::Kind::ReadState;
+    other = other || nested || (reads ? !write && read : write || !read);
+    if (!write) (reads ? read : write) = &step;
+  }
+};
 
 class Lifetimes {
  public:
@@ -36,6 +49,30 @@ class Lifetimes {
     std::sort(outer.begin(), outer.end());
     outer.erase(std::unique(outer.begin(), outer.end()), outer.end());
     return outer;
+  }
+
+  // read_state -> step('data') -> write_state, of a state that is not read in between: the step may work in the state's memory.
+  void mark_state_updates() {
+    std::vector<StateUses> uses(plan_.states.size());
+    std::unordered_map<int32_t, int> readers;
+    const BlockPlan& body = plan_.blocks.back();
+    for (const BlockPlan& block : plan_.blocks)
+      for (const Step& step : block.steps) {
+        for (const auto& slot : step.inputs)
+          for (Source s : slot)
+            if (s.is_register()) ++readers[s.index];
+        if (step.state >= 0) uses[static_cast<size_t>(step.state)].add(step, &block != &body);
+      }
+    for (Step& step : plan_.blocks.back().steps) {
+      if (step.kind != Step::Kind::Kernel || step.op->slot("data") < 0 || step.results.size() != 1) continue;
+      const auto& data = step.inputs[static_cast<size_t>(step.op->slot("data"))];
+      if (data.size() != 1 || !data[0].last || readers[data[0].index] != 1) continue;
+      for (const StateUses& state : uses) {
+        if (state.other || !state.read || !state.write || state.read->results[0] != data[0].index) continue;
+        const Source written = state.write->inputs.back().at(0);
+        step.updates_state = written.is_register() && written.index == step.results[0];
+      }
+    }
   }
 
  private:
@@ -73,6 +110,10 @@ class Lifetimes {
 
 }  // namespace
 
-void plan_lifetimes(Plan& plan) { Lifetimes(plan).block(static_cast<int32_t>(plan.blocks.size()) - 1); }
+void plan_lifetimes(Plan& plan) {
+  Lifetimes lifetimes(plan);
+  lifetimes.block(static_cast<int32_t>(plan.blocks.size()) - 1);
+  lifetimes.mark_state_updates();
+}
 
 }  // namespace cortland::engine

@@ -36,6 +36,7 @@ struct Step {
   int32_t state = -1;             // index into Plan::states
   std::unique_ptr<Kernel> kernel;  // null: the reference kernel
   bool rounds = false;             // its results are rounded to float16
+  bool updates_state = false;      // see KernelContext
 };
 
 struct BlockPlan {

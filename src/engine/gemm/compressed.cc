@@ -97,7 +97,86 @@ std::optional<PackedMatrix> pack_cast(const Expression& e, bool transposed) {
   return PackedMatrix::floats(source, MatrixLayout::of(source.shape, transposed));
 }
 
+// Element or row `index` along axis 0, which stays with size 1.
+std::optional<Tensor> part(const Tensor& t, int64_t index) {
+  Shape shape = t.shape;
+  if (shape.empty() || index < 0 || index >= shape[0]) return std::nullopt;
+  shape[0] = 1;
+  int64_t count = 1;
+  for (int64_t d : shape) count *= d;
+  const int64_t width = bit_width(t.dtype), first = index * count * width;
+  if (count * width % 8 == 0)
+    return Tensor{t.dtype, std::move(shape), std::shared_ptr<std::byte>(t.storage, t.storage.get() + first / 8)};
+  std::vector<uint8_t> elements(static_cast<size_t>(count));
+  for (int64_t bit = 0; bit < count * width; ++bit) {
+    const int value = t.data<uint8_t>()[(first + bit) / 8] >> (first + bit) % 8 & 1;
+    uint8_t& element = elements[static_cast<size_t>(bit / width)];
+    element = static_cast<uint8_t>(element | value << bit % width);
+  }
+  return mil_ops::pack(t.dtype, std::move(shape), elements);
+}
+
+// The one operand of `row_of` that is cut, as it is named there.
+struct Cut {
+  std::string_view input;
+  int64_t index;
+};
+
+std::optional<std::vector<Cut>> cuts_of(const Expression& e, int64_t row, int64_t rows) {
+  const std::string_view name = e.op->name;
+  // Operands with a row for several rows of the constant.
+  const auto block = [&](std::string_view input) {
+    const Tensor* t = e.tensor(input);
+    return Cut{input, t && t->rank() && t->dim(0) > 0 ? row / std::max<int64_t>(1, rows / t->dim(0)) : 0};
+  };
+  if (name == "constexpr_cast") return std::vector<Cut>{block("source_val")};
+  if (name == "constexpr_blockwise_shift_scale") return std::vector<Cut>{block("data"), block("scale"), block("offset")};
+  if (name == "constexpr_affine_dequantize") {
+    std::vector<Cut> cuts = {block("quantized_data")};
+    if (e.tensor("axis")->ints()[0] % 2 == 0)
+      for (std::string_view input : {"scale", "zero_point"})
+        if (e.tensor(input)->rank() == 1) cuts.push_back(block(input));
+    return cuts;
+  }
+  if (name == "constexpr_lut_to_dense" && !e.tensor("shape") && e.op->slot("vector_axis") >= 0 && !e.tensor("vector_axis"))
+    return std::vector<Cut>{block("indices"), block("lut")};
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<Expression> row_of(const Expression& e, int64_t row) {
+  const Shape shape = sizes(e.result_types[0].shape());
+  if (shape.size() != 2 || row < 0 || row >= shape[0]) return std::nullopt;
+  Expression out{e.op, e.arguments, {mil::Type(e.result_types[0].dtype(), shape_of({1, shape[1]}))}};
+  const auto replace = [&](std::string_view input, Tensor t) {
+    out.arguments[static_cast<size_t>(e.op->slot(input))].front().tensor = std::move(t);
+  };
+  if (e.op->name == "constexpr_lut_to_dense" && e.tensor("shape")) {  // fields in a byte vector
+    const Tensor &indices = *e.tensor("indices"), &lut = *e.tensor("lut");
+    const int64_t bytes = indices.elements() / shape[0];
+    const int64_t bits = lut.elements() == 2    ? 1
+                         : lut.elements() == 4  ? 2
+                         : lut.elements() == 16 ? 4
+                         : lut.elements() == 64 ? 6
+                                                : 8;
+    if (bytes * shape[0] != indices.elements() || shape[1] * bits != bytes * 8) return std::nullopt;
+    replace("indices", *part(indices.reshaped({shape[0], bytes}), row));
+    out.arguments[static_cast<size_t>(e.op->slot("indices"))].front().tensor.shape = {bytes};
+    replace("shape", Tensor::from(DType::U32, {2}, Shape{1, shape[1]}));
+    return out;
+  }
+  const auto cuts = cuts_of(e, row, shape[0]);
+  if (!cuts) return std::nullopt;
+  for (const Cut& cut : *cuts) {
+    const Tensor* t = e.tensor(cut.input);
+    if (!t) continue;
+    auto cut_out = part(*t, cut.index);
+    if (!cut_out) return std::nullopt;
+    replace(cut.input, *std::move(cut_out));
+  }
+  return out;
+}
 
 std::optional<PackedMatrix> pack_compressed(const Site& site, std::string_view input, bool transposed) {
   const Expression* e = site.expression(input);

@@ -12,4 +12,8 @@ namespace cortland::engine::gemm {
 // PackedMatrix cannot hold (then the expanded constant can be packed).
 std::optional<PackedMatrix> pack_compressed(const Site& site, std::string_view input, bool transposed);
 
+// What computes row `row` of the constant of two axes that `e` computes: the same op on a part of its operands. None for ops
+// that it does not know, and for byte vectors in which rows do not begin at a byte.
+std::optional<Expression> row_of(const Expression& e, int64_t row);
+
 }  // namespace cortland::engine::gemm

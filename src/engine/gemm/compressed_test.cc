@@ -183,6 +183,76 @@ TEST(CompressedConstants, GroupedPalette) {
       });
 }
 
+// Rows of a compressed table, against the same rows of the expanded one.
+void check_rows(const Compressed& w) {
+  const mil::MilOp &op = *mil_ops::find("gather", mil::Target::iOS18), &maker = *mil_ops::find(w.op, w.since);
+  const std::vector<Type> table_type = {Type(w.dtype, shape_of(w.shape))};
+  const auto maker_arguments = by_slot(maker, w.arguments);
+  const Tensor dense = evaluate(maker, maker_arguments, table_type).tensor;
+  const Tensor indices = Tensor::from(DType::I32, {2, 2}, std::vector<int64_t>{0, w.shape[0] - 1, 5, 5});
+  const std::vector<Type> result = {Type(w.dtype, shape_of({2, 2, w.shape[1]}))};
+  auto run = by_slot(op, {{"x", {w.dtype, w.shape, nullptr}}, {"indices", indices}});
+  auto constants = run;
+  constants[static_cast<size_t>(op.slot("indices"))].clear();
+  std::vector<std::vector<Type>> types(op.inputs.size());
+  for (size_t i = 0; i < run.size(); ++i)
+    for (const RuntimeValue& v : run[i]) types[i].push_back(Type(v.tensor.dtype, shape_of(v.tensor.shape)));
+  std::vector<std::shared_ptr<const Expression>> expressions(op.inputs.size());
+  expressions[static_cast<size_t>(op.slot("x"))] =
+      std::make_shared<Expression>(Expression{&maker, maker_arguments, table_type});
+  const auto kernel = make_gather(
+      Site{op, constants, types, result, {}, expressions, [&](size_t) { FAIL() << "the constant was expanded"; }});
+  ASSERT_TRUE(kernel);
+  EXPECT_FALSE(kernel->reads("x"));
+  KernelContext context(op, run, result, {});
+  const Status status = kernel->run(context);
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  const auto expected = evaluate(op, by_slot(op, {{"x", dense}, {"indices", indices}}), result).tensor;
+  const Tensor ours = context.take_results()[0].tensor;
+  EXPECT_EQ(ours.shape, expected.shape);
+  EXPECT_EQ(ours.floats(), expected.floats());
+
+  run[static_cast<size_t>(op.slot("indices"))] = {{Tensor::from(DType::I32, {1}, std::vector<int64_t>{w.shape[0]}), {}, {}}};
+  KernelContext outside(op, run, result, {});
+  EXPECT_FALSE(kernel->run(outside).ok());
+}
+
+TEST(CompressedConstants, RowsOfTables) {
+  const Shape s = {24, 32};
+  for (DType dtype : {DType::F32, DType::F16}) {
+    for (int64_t axis : {0, 1, -1, -2})
+      check_rows({"constexpr_affine_dequantize",
+                  mil::Target::iOS16,
+                  {{"quantized_data", codes(DType::U8, s, 1)},
+                   {"zero_point", codes(DType::U8, {axis % 2 ? 32 : 24}, 3)},
+                   {"scale", random(dtype, {axis % 2 ? 32 : 24}, 2)},
+                   {"axis", number(DType::I32, axis)}},
+                  dtype,
+                  s});
+    for (DType type : {DType::I4, DType::U8})
+      for (const Shape& blocks : {Shape{24, 1}, {24, 4}, {6, 2}, {1, 1}})
+        check_rows({"constexpr_blockwise_shift_scale",
+                    mil::Target::iOS18,
+                    {{"data", codes(type, s, 1)}, {"scale", random(dtype, blocks, 2)}, {"offset", codes(type, blocks, 3)}},
+                    dtype,
+                    s});
+    for (int bits : {1, 2, 4, 6, 8})
+      check_rows({"constexpr_lut_to_dense",
+                  mil::Target::iOS16,
+                  {{"indices", codes(DType::U8, {24 * 32 * bits / 8}, 1)},
+                   {"lut", random(dtype, {1 << bits}, 2)},
+                   {"shape", Tensor::from(DType::U32, {2}, s)}},
+                  dtype,
+                  s});
+    for (const Shape& lut : {Shape{1, 1, 8, 1}, {4, 2, 8, 1}})
+      check_rows({"constexpr_lut_to_dense",
+                  mil::Target::iOS18,
+                  {{"indices", codes(DType::U3, s, 1)}, {"lut", random(dtype, lut, 2)}},
+                  dtype,
+                  s});
+  }
+}
+
 // A program with one int8 constant that linear takes as it is, and an add that needs it expanded.
 TEST(CompressedConstants, OnlyWhoNeedsItExpandsIt) {
   mil::Program program(mil::Target::iOS18);

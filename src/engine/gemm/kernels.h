@@ -1,4 +1,5 @@
-// The table of kernels for products of matrices and what is built of them.
+// The table of kernels for products of matrices, what is built of them, and what decoders read and write beside them: rows
+// of tables and of caches.
 #pragma once
 
 #include "engine/kernel.h"
@@ -6,17 +7,18 @@
 namespace cortland::engine::gemm {
 
 std::unique_ptr<Kernel> make_attention(const Site& site);
+std::unique_ptr<Kernel> make_gather(const Site& site);
 std::unique_ptr<Kernel> make_gru(const Site& site);
 std::unique_ptr<Kernel> make_linear(const Site& site);
 std::unique_ptr<Kernel> make_lstm(const Site& site);
 std::unique_ptr<Kernel> make_matmul(const Site& site);
+std::unique_ptr<Kernel> make_scatter(const Site& site);
 
 inline constexpr KernelRow kKernels[] = {
-    {"gru", make_gru},
-    {"linear", make_linear},
-    {"lstm", make_lstm},
-    {"matmul", make_matmul},
-    {"scaled_dot_product_attention", make_attention},
+    {"gather", make_gather},       {"gru", make_gru},
+    {"linear", make_linear, true}, {"lstm", make_lstm},
+    {"matmul", make_matmul, true}, {"scaled_dot_product_attention", make_attention},
+    {"scatter", make_scatter},
 };
 
 }  // namespace cortland::engine::gemm

@@ -79,6 +79,80 @@ TEST(GemmKernels, AttentionMaskOfBools) {
   for (size_t i = 8; i < 16; ++i) EXPECT_EQ(values[0][i], 0);
 }
 
+// A cache [1, 2, 5, 3] of which each run replaces one row, read before and maybe after.
+struct Cache {
+  mil::Program program{mil::Target::iOS18};
+  mil::Function f;
+  mil::ValueId state, read;
+
+  Cache() {
+    f.body = program.add_block();
+    const Shape shape = {1, 2, 5, 3};
+    state = program.add_value("cache", mil::Type::state({DType::F16, shape_of(shape)}));
+    const auto row = program.add_value("row", mil::Type(DType::F16, shape_of({1, 2, 1, 3}))),
+               at = program.add_value("at", mil::Type(DType::I32, {1}));
+    f.inputs = {state, row, at};
+    read = add("read_state", {{"input", state}});
+    const auto written = add("scatter", {{"data", read},
+                                         {"indices", at},
+                                         {"updates", row},
+                                         {"axis", program.constant(2)},
+                                         {"mode", program.constant(std::string("update"))}});
+    static_cast<void>(program.add_op(f.body, *mil_ops::find("write_state", program.target),
+                                     {{"input", state}, {"data", written}}, "write"));
+    f.outputs = {{"cache_out", written}};
+  }
+
+  mil::ValueId add(const char* name, std::vector<mil::NamedOperand> operands) {
+    auto op = program.add_op(f.body, *mil_ops::find(name, program.target), std::move(operands), name);
+    EXPECT_TRUE(op.ok()) << op.error().what;
+    return program.ops[*op].results[0];
+  }
+
+  // The outputs of three runs.
+  std::vector<std::vector<float>> run(bool fast) {
+    program.functions = {f};
+    auto engine = Engine::compile(program, "main", {.fast_kernels = fast});
+    EXPECT_TRUE(engine.ok()) << engine.error().what;
+    std::vector<mil::Tensor> outputs;
+    for (int i = 0; i < 3; ++i) {
+      auto out = engine->run(std::vector{test::random(DType::F16, {1, 2, 1, 3}, i),
+                                         mil::Tensor::from(DType::I32, {1}, std::vector<int64_t>{2 * i % 5})});
+      EXPECT_TRUE(out.ok()) << out.error().what;
+      outputs.insert(outputs.end(), out->begin(), out->end());
+    }
+    std::vector<std::vector<float>> values;  // read at the end: later runs must not change what earlier ones gave
+    for (const mil::Tensor& t : outputs) values.push_back(t.floats());
+    return values;
+  }
+};
+
+TEST(GemmKernels, ScatterUpdatesAState) {
+  Cache cache;
+  const auto values = cache.run(true);
+  EXPECT_EQ(values, cache.run(false));
+  EXPECT_NE(values[0], values[1]);
+}
+
+TEST(GemmKernels, ScatterLeavesAStateThatIsStillRead) {
+  Cache cache;
+  cache.f.outputs.push_back({"before", cache.add("relu", {{"x", cache.read}})});
+  EXPECT_EQ(cache.run(true), cache.run(false));
+}
+
+TEST(GemmKernels, ScatterReplacesRows) {
+  check({.op = "scatter",
+         .computed = {{"data", {3, 4}}, {"updates", {3, 4}}},
+         .integers = {{"axis", 1}},
+         .ints = {{"indices", {3, 0, 1, 1}}},
+         .texts = {{"mode", "update"}}});
+  check({.op = "scatter",
+         .computed = {{"data", {5, 4}}, {"updates", {2, 4}}},
+         .integers = {{"axis", -2}},
+         .ints = {{"indices", {3, 0}}},
+         .texts = {{"mode", "update"}}});
+}
+
 Case lstm(int64_t steps, int64_t batch, int64_t inputs, int64_t hidden, bool both, Case more = {}) {
   const int64_t width = both ? 2 * hidden : hidden;
   more.op = "lstm";

@@ -3,26 +3,83 @@
 
 #include "engine/gemm/compressed.h"
 #include "engine/gemm/kernels.h"
+#include "engine/simd/functions.h"
 
 namespace cortland::engine::gemm {
 namespace {
 
 using mil::Tensor;
 
+// The loop of a post-op; none for those that have to be put together.
+std::optional<simd::Unary> loop_of(PostOp::Kind kind) {
+  using Kind = PostOp::Kind;
+  switch (kind) {
+    case Kind::Relu:
+      return simd::Unary::Relu;
+    case Kind::Clip:
+      return simd::Unary::Clip;
+    case Kind::LeakyRelu:
+      return simd::Unary::LeakyRelu;
+    case Kind::Elu:
+      return simd::Unary::Elu;
+    case Kind::Sigmoid:
+      return simd::Unary::Sigmoid;
+    case Kind::SigmoidHard:
+      return simd::Unary::HardSigmoid;
+    case Kind::Silu:
+      return simd::Unary::Silu;
+    case Kind::Tanh:
+      return simd::Unary::Tanh;
+    case Kind::Gelu:
+      return simd::Unary::Gelu;
+    case Kind::GeluTanh:
+      return simd::Unary::GeluTanh;
+    case Kind::Add:
+    case Kind::HardSwish:
+      break;
+  }
+  return std::nullopt;
+}
+
+// Applies the post-ops to part of a row. `addends` are laid out like the result, rows of n.
+void apply(const std::vector<PostOp>& post, std::span<const mil::RuntimeValue> addends, int64_t n, float* values,
+           int64_t row, int64_t column, int64_t count) {
+  size_t addend = 0;
+  for (const PostOp& op : post) {
+    if (op.kind == PostOp::Kind::Add) {
+      const float* other = addends[addend++].tensor.data<float>() + row * n + column;
+      for (int64_t i = 0; i < count; ++i) values[i] += other[i];
+    } else if (const auto loop = loop_of(op.kind)) {
+      simd::functions().unary[static_cast<size_t>(*loop)](values, values, count, op.alpha, op.beta);
+    } else {
+      for (int64_t i = 0; i < count; ++i) values[i] = op.of(values[i]);
+    }
+  }
+}
+
 class ProductKernel final : public Kernel {
  public:
-  ProductKernel(PackedMatrix matrix, std::string_view operand, std::vector<float> bias)
-      : matrix_(std::move(matrix)), operand_(operand), bias_(std::move(bias)) {}
+  ProductKernel(PackedMatrix matrix, std::string_view operand, std::vector<float> bias, std::vector<PostOp> post)
+      : matrix_(std::move(matrix)), operand_(operand), bias_(std::move(bias)), post_(std::move(post)) {}
 
   Status run(KernelContext& c) override {
     const Tensor x = c.tensor("x").cast(DType::F32);
-    if (x.rank() == 0 || x.dim(-1) != matrix_.k())
-      return c.error(fmt::format("x has {} features, '{}' takes {}", x.rank() ? x.dim(-1) : 0, operand_, matrix_.k()));
+    const int64_t k = matrix_.k(), n = matrix_.n();
+    if (x.rank() == 0 || x.dim(-1) != k)
+      return c.error(fmt::format("x has {} features, '{}' takes {}", x.rank() ? x.dim(-1) : 0, operand_, k));
     std::vector<int64_t> shape = x.shape;
-    shape.back() = matrix_.n();
+    shape.back() = n;
+    for (const mil::RuntimeValue& addend : c.addends)
+      if (addend.tensor.dtype != DType::F32 || addend.tensor.shape != shape)
+        return c.error("what is added to the product has another shape");
     Tensor out = Tensor::make(DType::F32, std::move(shape));
-    matrix_.multiply({x.data<float>(), matrix_.k(), x.elements() / matrix_.k()},
-                     {out.mutable_data<float>(), matrix_.n(), bias_.empty() ? nullptr : bias_.data()});
+    Epilogue epilogue;
+    if (!post_.empty())
+      epilogue = [&](float* values, int64_t row, int64_t column, int64_t count) {
+        apply(post_, c.addends, n, values, row, column, count);
+      };
+    matrix_.multiply({x.data<float>(), k, x.elements() / k},
+                     {out.mutable_data<float>(), n, bias_.empty() ? nullptr : bias_.data()}, epilogue);
     c.set_output(0, out.cast(c.result_types[0].dtype()));
     return {};
   }
@@ -33,6 +90,7 @@ class ProductKernel final : public Kernel {
   PackedMatrix matrix_;
   std::string_view operand_;
   std::vector<float> bias_;
+  std::vector<PostOp> post_;
 };
 
 // How many rows meet the matrix; -1 when the program leaves it open.
@@ -59,17 +117,18 @@ bool takes_floats(const Site& site, DType weight) {
 
 // `operand`: a constant of two axes, `transposed` if it lies [n, k].
 std::unique_ptr<Kernel> make_product(const Site& site, std::string_view operand, bool transposed, std::vector<float> bias) {
+  if (site.manner.channels_last) return nullptr;
   const mil::Type& type = site.type(operand);
   if (type.rank() != 2 || !type.tensor.is_static() || !is_float(type.dtype()) || !is_float(site.type("x").dtype()))
     return nullptr;
   for (Dim d : type.shape())
     if (d.constant() == 0) return nullptr;
   if (auto compressed = pack_compressed(site, operand, transposed))
-    return std::make_unique<ProductKernel>(*std::move(compressed), operand, std::move(bias));
+    return std::make_unique<ProductKernel>(*std::move(compressed), operand, std::move(bias), site.manner.post);
   if (!takes_floats(site, type.dtype())) return nullptr;
   const Tensor& values = site.tensor(operand);
   return std::make_unique<ProductKernel>(PackedMatrix::floats(values, MatrixLayout::of(values.shape, transposed)), operand,
-                                         std::move(bias));
+                                         std::move(bias), site.manner.post);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ void check(const Case& c, int64_t k, int64_t n) {
   ASSERT_EQ(c.packed.k(), k);
   ASSERT_EQ(c.packed.n(), n);
   for (const MicroKernels& kernels : micro_kernels())
-    for (int64_t rows : {1, 2, 3, 4, 5, 17, 50, 261}) {
+    for (int64_t rows : {1, 3, 17, k > 64 ? 261 : 50}) {
       SCOPED_TRACE(testing::Message() << kernels.name << " " << rows << "x" << k << "x" << n);
       Random random(7);
       const auto x = random.floats(rows * (k + 3)), bias = random.floats(n);

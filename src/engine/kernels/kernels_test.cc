@@ -116,7 +116,16 @@ TEST(Kernels, ConcatAndSplit) {
   check({.op = "split", .computed = {{"x", {300, 700}}}, .integers = {{"axis", 0}}, .ints = {{"split_sizes", {299, 1}}}});
 }
 
+TEST(Kernels, OtherShapesOfTheSameElements) {
+  check({.op = "reshape", .computed = {{"x", {4, 6}}}, .ints = {{"shape", {2, -1, 3}}}});
+  check({.op = "expand_dims", .computed = {{"x", {4, 6}}}, .ints = {{"axes", {0, 3}}}});
+  check({.op = "squeeze", .computed = {{"x", {4, 1, 6, 1}}}, .ints = {{"axes", {1}}}});
+  check({.op = "flatten2d", .computed = {{"x", {4, 5, 6}}}, .integers = {{"axis", 2}}});
+}
+
 TEST(Kernels, Slices) {
+  check({.op = "slice_by_index", .computed = {{"x", {4, 9, 50}}}, .ints = {{"begin", {2, 3, 0}}, {"end", {3, 7, 50}}}});
+  check({.op = "split", .computed = {{"x", {1, 8, 5}}}, .integers = {{"axis", 1}, {"num_splits", 4}}});
   check({.op = "slice_by_index", .computed = {{"x", {4, 9, 50}}}, .ints = {{"begin", {1, 2, 0}}, {"end", {3, -1, 50}}}});
   check({.op = "slice_by_index",
          .computed = {{"x", {4, 9, 50}}},

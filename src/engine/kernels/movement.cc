@@ -13,6 +13,44 @@ using Shape = std::vector<int64_t>;
 
 bool has_whole_bytes(DType t) { return bit_width(t) > 0 && bit_width(t) % 8 == 0 && bit_width(t) <= 64; }
 
+// `shape` elements of x from element `offset` on, which nobody copies.
+Tensor view(const Tensor& x, int64_t offset, Shape shape) {
+  return {x.dtype, std::move(shape), {x.storage, x.storage.get() + offset * byte_size(x.dtype, 1)}};
+}
+
+bool is_computed(const Site& site, std::string_view input) { return site.has(input) && !site.is_constant(input); }
+bool only_x_is_computed(const Site& site) {
+  for (const mil::Input& input : site.op.inputs)
+    if (input.name != "x" && is_computed(site, input.name)) return false;
+  return true;
+}
+
+// The same elements in another shape, which is worked out once for each shape of x.
+class ReshapeKernel final : public Kernel {
+ public:
+  Status run(KernelContext& c) override {
+    const Tensor& x = c.tensor("x");
+    if (!known_ || x.shape != from_) {
+      known_ = false;
+      mil::EvalContext reference(c.def, c.arguments, c.result_types);
+      TRY_DO(c.def.eval(reference));
+      from_ = x.shape;
+      to_ = reference.take_results().at(0).tensor.shape;
+      known_ = true;
+    }
+    c.set_output(0, x.reshaped(to_));
+    return {};
+  }
+
+ private:
+  bool known_ = false;
+  Shape from_, to_;
+};
+
+std::unique_ptr<Kernel> make_reshape(const Site& site) {
+  return only_x_is_computed(site) ? std::make_unique<ReshapeKernel>() : nullptr;
+}
+
 class TransposeKernel final : public Kernel {
  public:
   explicit TransposeKernel(std::vector<size_t> perm) : perm_(std::move(perm)) {}
@@ -84,10 +122,14 @@ class SplitKernel final : public Kernel {
       Shape shape = x.shape;
       shape[axis_] = sizes_.empty() ? x.shape[axis_] / parts : sizes_[i];
       const int64_t run = shape[axis_] * all.inner * element;
-      Tensor out = Tensor::make(x.dtype, std::move(shape));
-      copy_runs(from, step, out.mutable_data(), run, all.outer, run);
+      if (all.outer == 1) {
+        c.set_output(i, view(x, (from - x.data()) / element, std::move(shape)));
+      } else {
+        Tensor out = Tensor::make(x.dtype, std::move(shape));
+        copy_runs(from, step, out.mutable_data(), run, all.outer, run);
+        c.set_output(i, std::move(out));
+      }
       from += run;
-      c.set_output(i, std::move(out));
     }
     return {};
   }
@@ -109,8 +151,15 @@ class SliceKernel final : public Kernel {
       known_ = false;
       TRY(slice_, read_(c, x));
       dense_ = {0, mil_ops::dense_strides(slice_.shape)};
+      is_run_ = true;
+      for (size_t i = 0; i < slice_.shape.size(); ++i)
+        is_run_ = is_run_ && slice_.shape[i] > 0 && (slice_.shape[i] == 1 || slice_.view.strides[i] == dense_.strides[i]);
       shape_ = x.shape;
       known_ = true;
+    }
+    if (is_run_) {
+      c.set_output(0, view(x, slice_.view.offset, slice_.squeezed));
+      return {};
     }
     Tensor out = Tensor::make(x.dtype, slice_.squeezed);
     mil_ops::copy_strided(slice_.shape, byte_size(x.dtype, 1), x.data(), slice_.view, out.mutable_data(), dense_);
@@ -120,16 +169,14 @@ class SliceKernel final : public Kernel {
 
  private:
   Read read_;
-  bool known_ = false;
+  bool known_ = false, is_run_ = false;  // is_run_: the elements lie side by side
   Shape shape_;
   mil_ops::Sliced slice_;
   mil_ops::View dense_;
 };
 
 std::unique_ptr<Kernel> make_slice(const Site& site, SliceKernel::Read read) {
-  if (!has_whole_bytes(site.type("x").dtype())) return nullptr;
-  for (const mil::Input& input : site.op.inputs)
-    if (input.name != "x" && site.has(input.name) && !site.is_constant(input.name)) return nullptr;
+  if (!has_whole_bytes(site.type("x").dtype()) || !only_x_is_computed(site)) return nullptr;
   return std::make_unique<SliceKernel>(read);
 }
 
@@ -171,8 +218,16 @@ std::unique_ptr<Kernel> make_split(const Site& site) {
 }
 
 constexpr KernelRow kRows[] = {
-    {"concat", make_concat}, {"slice_by_index", make_slice_by_index}, {"slice_by_size", make_slice_by_size},
-    {"split", make_split},   {"transpose", make_transpose},
+    {"expand_dims", make_reshape},
+    {"flatten2d", make_reshape},
+    {"reshape", make_reshape},
+    {"squeeze", make_reshape},
+
+    {"concat", make_concat},
+    {"slice_by_index", make_slice_by_index},
+    {"slice_by_size", make_slice_by_size},
+    {"split", make_split},
+    {"transpose", make_transpose},
 };
 
 }  // namespace

@@ -54,9 +54,29 @@ inline F from_bits(I v) { return __builtin_bit_cast(F, v); }
 inline F select(I mask, F yes, F no) { return mask ? yes : no; }
 inline F absolute(F x) { return from_bits(bits(x) & 0x7fffffff); }
 inline F with_sign_of(F magnitude, F sign) { return from_bits(bits(magnitude) | (bits(sign) & INT32_MIN)); }
-// A NaN in x stays.
-inline F at_least(F x, float low) { return x < low ? splat(low) : x; }
-inline F at_most(F x, float high) { return x > high ? splat(high) : x; }
+// A NaN in x stays: the instructions give their second operand then. (Compilers do not find them for NaN's sake.)
+inline F at_least(F x, float low) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(splat(low), x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(splat(low), x);
+#elif defined(__SSE2__)
+  return _mm_max_ps(splat(low), x);
+#else
+  return x < low ? splat(low) : x;
+#endif
+}
+inline F at_most(F x, float high) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(splat(high), x);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(splat(high), x);
+#elif defined(__SSE2__)
+  return _mm_min_ps(splat(high), x);
+#else
+  return x > high ? splat(high) : x;
+#endif
+}
 // A NaN in either wins.
 inline F maximum(F a, F b) { return ((a > b) | (a != a)) ? a : b; }
 inline F minimum(F a, F b) { return ((a < b) | (a != a)) ? a : b; }
@@ -74,23 +94,30 @@ inline F square_root(F x) {
 #endif
 }
 
-// 2^n for n in [-126, 127].
+// 2^n for whole n in [-126, 127].
 inline F power_of_two(I n) { return from_bits((n + 127) << 23); }
+inline F power_of_two(F n) { return power_of_two(__builtin_convertvector(n, I)); }
 
-// x * 2^n for n in [-250, 250].
-inline F scale_by_power(F x, I n) {
+// x * 2^n for whole n in [-250, 250].
+inline F scale_by_power(F x, F n) {
 #if defined(__AVX512F__)
-  return _mm512_scalef_ps(x, __builtin_convertvector(n, F));
+  return _mm512_scalef_ps(x, n);
 #else
-  const I half = n >> 1;  // in two steps, so that results may be denormal
-  return x * power_of_two(half) * power_of_two(n - half);
+  const I whole = __builtin_convertvector(n, I), half = whole >> 1;  // in two steps, so that results may be denormal
+  return x * power_of_two(half) * power_of_two(whole - half);
 #endif
 }
 
-inline float sum_of_lanes(F v) {
-  float sum = 0;
-  for (int64_t i = 0; i < kLanes; ++i) sum += v[i];
-  return sum;
+// All lanes as one, pair by pair.
+template <class Combine>
+inline float across_lanes(F v, Combine combine) {
+  float lanes[kLanes];
+  std::memcpy(lanes, &v, sizeof v);
+#pragma GCC unroll 4
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < half; ++i) lanes[i] = combine(lanes[i], lanes[i + half]);
+  return lanes[0];
 }
 
 }  // namespace cortland::engine::simd::CORTLAND_SIMD_SET

@@ -11,13 +11,12 @@ constexpr float kLn2High = 0x1.62e400p-1f, kLn2Low = 0x1.7f7d1cp-20f;  // the fi
 
 // e^x = 2^n (1 + minus_one), |x - n ln 2| <= ln 2 / 2.
 struct Exponential {
-  I n;
-  F minus_one;
+  F n, minus_one;
 };
 
 // |x| at most 200 or NaN. (e^r - 1 - r) / r^2 of degree 4: relative error of e^r 3e-9.
 inline Exponential exponential(F x) {
-  constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
+  constexpr float kRound = 0x1.8p23f;  // adding it rounds to a whole number
   const F shifted = x * 0x1.715476p+0f + kRound;
   const F n = shifted - kRound;
   const F r = (x - n * kLn2High) - n * kLn2Low;
@@ -25,11 +24,17 @@ inline Exponential exponential(F x) {
   p = p * r + 0x1.5558f2p-5f;
   p = p * r + 0x1.555492p-3f;
   p = p * r + 0x1.fffffcp-2f;
-  return {bits(shifted) - bits(splat(kRound)), p * (r * r) + r};
+  return {n, p * (r * r) + r};
 }
 
 inline F exp(F x) {
   const Exponential e = exponential(at_most(at_least(x, -104), 89));
+  return scale_by_power(1 + e.minus_one, e.n);
+}
+
+// The same for x <= 0.
+inline F exp_below_zero(F x) {
+  const Exponential e = exponential(at_least(x, -104));
   return scale_by_power(1 + e.minus_one, e.n);
 }
 
@@ -68,7 +73,7 @@ inline F log(F x) {
 }
 
 inline F sigmoid(F x) {
-  const F e = exp(-absolute(x));  // at most 1: nothing overflows, small results keep their digits
+  const F e = exp_below_zero(-absolute(x));  // at most 1: nothing overflows, small results keep their digits
   return select(x < 0, e, splat(1)) / (1 + e);
 }
 
@@ -98,7 +103,7 @@ inline F erf(F x) {
 
 // ln(1 + e^x)
 inline F softplus(F x) {
-  const F e = exp(-absolute(x));
+  const F e = exp_below_zero(-absolute(x));
   return at_least(x, 0) + twice_atanh(e / (2 + e));  // ln(1 + e) = 2 atanh(e / (2 + e))
 }
 

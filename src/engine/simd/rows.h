@@ -33,16 +33,11 @@ inline F joined(F a, F b) {
 
 template <Fold K>
 inline float fold_lanes(F v) {
-  float acc = v[0];
-  for (int64_t i = 1; i < kLanes; ++i) {
-    if constexpr (kIsSum<K>)
-      acc += v[i];
-    else if constexpr (K == Fold::Maximum)
-      acc = acc > v[i] || acc != acc ? acc : v[i];
-    else
-      acc = acc < v[i] || acc != acc ? acc : v[i];
-  }
-  return acc;
+  return across_lanes(v, [](float a, float b) {
+    if constexpr (kIsSum<K>) return a + b;
+    if constexpr (K == Fold::Maximum) return a > b || a != a ? a : b;
+    if constexpr (K == Fold::Minimum) return a < b || a != a ? a : b;
+  });
 }
 
 // Fold of x - shift.
@@ -118,16 +113,16 @@ inline void softmax_row(const float* x, float* y, int64_t n) {
   F sum = F{};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    const F e = exp(load(x + i) - high);
+    const F e = exp_below_zero(load(x + i) - high);
     sum += e;
     store(y + i, e);
   }
   if (i < n) {
-    const F e = exp(load_some(x + i, n - i, splat(-kInfinity)) - high);
+    const F e = exp_below_zero(load_some(x + i, n - i, splat(-kInfinity)) - high);
     sum += e;
     store_some(y + i, e, n - i);
   }
-  binary_right<Binary::Mul>(y, 1 / sum_of_lanes(sum), y, n);
+  binary_right<Binary::Mul>(y, 1 / fold_lanes<Fold::Sum>(sum), y, n);
 }
 
 // A vector of columns.
@@ -136,9 +131,9 @@ inline void softmax_strip(int64_t n, Load at, Store put) {
   F high = at(0);
   for (int64_t r = 1; r < n; ++r) high = maximum(high, at(r));
   F sum = F{};
-  for (int64_t r = 0; r < n; ++r) sum += exp(at(r) - high);
+  for (int64_t r = 0; r < n; ++r) sum += exp_below_zero(at(r) - high);
   const F scale = 1 / sum;
-  for (int64_t r = 0; r < n; ++r) put(r, exp(at(r) - high) * scale);
+  for (int64_t r = 0; r < n; ++r) put(r, exp_below_zero(at(r) - high) * scale);
 }
 
 inline void softmax_columns(const float* x, float* y, int64_t n, int64_t inner, int64_t first, int64_t last) {
