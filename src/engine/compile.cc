@@ -211,7 +211,8 @@ class Compiler {
   std::optional<Form> native_form(const Step& step) const {
     const Source x = step.inputs[slot(step, "x")].at(0);
     if (!x.is_register() || type(x.index).rank() < 3) return std::nullopt;
-    if (step.op->name.ends_with("pool") && !lies_last(x)) return std::nullopt;
+    const bool prefers = step.op->name.starts_with("conv");  // others take x as it lies
+    if (!prefers && !lies_last(x)) return std::nullopt;
     Form form = row_major(step);
     form.inputs[slot(step, "x")][0].last = true;
     form.results_last = {true};

@@ -1,9 +1,10 @@
 #include "engine/kernel.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
 #include "engine/kernels/loops.h"
+#include "engine/simd/functions.h"
 
 namespace cortland::engine {
 namespace {
@@ -23,36 +24,42 @@ mil::Tensor wide(mil::Tensor tensor) { return tensor.dtype == DType::F16 ? tenso
 
 mil::Tensor with_post_ops(const mil::Tensor& x, const std::vector<PostOp>& post, std::span<const mil::RuntimeValue> addends) {
   mil::Tensor out = mil::Tensor::make(DType::F32, x.shape);
-  size_t used = 0;
-  const float* from = x.data<float>();
-  float* to = out.mutable_data<float>();
-  for (const PostOp& op : post) {
-    const float* addend = op.kind == PostOp::Kind::Add ? addends[used++].tensor.data<float>() : nullptr;
-    for (int64_t i = 0, n = out.elements(); i < n; ++i) to[i] = addend ? from[i] + addend[i] : op.of(from[i]);
-    from = to;
-  }
+  std::memcpy(out.mutable_data(), x.data(), x.bytes());
+  apply_post_ops(post, addends, 0, out.mutable_data<float>(), out.elements());
   return out;
+}
+
+simd::Unary loop_of(PostOp::Kind kind) {
+  using Kind = PostOp::Kind;
+  switch (kind) {
+    case Kind::Add: break;
+    case Kind::Relu: return simd::Unary::Relu;
+    case Kind::Clip: return simd::Unary::Clip;
+    case Kind::LeakyRelu: return simd::Unary::LeakyRelu;
+    case Kind::Elu: return simd::Unary::Elu;
+    case Kind::Sigmoid: return simd::Unary::Sigmoid;
+    case Kind::SigmoidHard: return simd::Unary::HardSigmoid;
+    case Kind::Silu: return simd::Unary::Silu;
+    case Kind::HardSwish: return simd::Unary::HardSwish;
+    case Kind::Tanh: return simd::Unary::Tanh;
+    case Kind::Gelu: return simd::Unary::Gelu;
+    case Kind::GeluTanh: return simd::Unary::GeluTanh;
+  }
+  CHECK(false, "an addition takes two operands");
 }
 
 }  // namespace
 
-float PostOp::of(float x) const {
-  const auto hard = [&] { return std::min(std::max(alpha * x + beta, 0.0f), 1.0f); };
-  switch (kind) {
-    case Kind::Add: break;
-    case Kind::Relu: return x < 0 ? 0 : x;
-    case Kind::Clip: return x < alpha ? alpha : x > beta ? beta : x;
-    case Kind::LeakyRelu: return x < 0 ? alpha * x : x;
-    case Kind::Elu: return x < 0 ? alpha * std::expm1(x) : x;
-    case Kind::Sigmoid: return 1 / (1 + std::exp(-x));
-    case Kind::SigmoidHard: return hard();
-    case Kind::Silu: return x / (1 + std::exp(-x));
-    case Kind::HardSwish: return x * hard();
-    case Kind::Tanh: return std::tanh(x);
-    case Kind::Gelu: return 0.5f * x * (1 + std::erf(x * 0.70710678f));
-    case Kind::GeluTanh: return 0.5f * x * (1 + std::tanh(0.79788456f * (x + 0.044715f * x * x * x)));
+void apply_post_ops(std::span<const PostOp> post, std::span<const mil::RuntimeValue> addends, int64_t offset, float* values,
+                    int64_t count) {
+  const simd::Functions& f = simd::functions();
+  size_t used = 0;
+  for (const PostOp& op : post) {
+    if (op.kind == PostOp::Kind::Add)
+      f.binary[static_cast<size_t>(simd::Binary::Add)].each(values, addends[used++].tensor.data<float>() + offset, values, count);
+    else
+      f.unary[static_cast<size_t>(loop_of(op.kind))](values, values, count, op.alpha, op.beta);
   }
-  return x;
 }
 
 std::vector<int64_t> channels_last(std::vector<int64_t> shape) {

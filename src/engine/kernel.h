@@ -28,9 +28,11 @@ struct Expression {
 struct PostOp {
   enum class Kind : uint8_t { Add, Relu, Clip, LeakyRelu, Elu, Sigmoid, SigmoidHard, Silu, HardSwish, Tanh, Gelu, GeluTanh } kind;
   float alpha = 0, beta = 0;  // as the MIL op of that name has them; HardSwish is x * SigmoidHard(x)
-
-  float of(float x) const;  // not for Add
 };
+
+// Applies them in order to `count` elements of a result, from element `offset` on. Addends are laid out like the result.
+void apply_post_ops(std::span<const PostOp> post, std::span<const mil::RuntimeValue> addends, int64_t offset, float* values,
+                    int64_t count);
 
 // How a kernel is to run beside what its op says.
 struct Manner {

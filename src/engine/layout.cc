@@ -14,6 +14,7 @@ constexpr Row kRows[] = {
     {"abs", LayoutRule::Elementwise},
     {"add", LayoutRule::Elementwise},
     {"avg_pool", LayoutRule::Native},
+    {"batch_norm", LayoutRule::Native},
     {"cast", LayoutRule::Elementwise},
     {"clip", LayoutRule::Elementwise},
     {"concat", LayoutRule::Axis},

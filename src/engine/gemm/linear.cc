@@ -3,59 +3,11 @@
 
 #include "engine/gemm/compressed.h"
 #include "engine/gemm/kernels.h"
-#include "engine/simd/functions.h"
 
 namespace cortland::engine::gemm {
 namespace {
 
 using mil::Tensor;
-
-// The loop of a post-op; none for those that have to be put together.
-std::optional<simd::Unary> loop_of(PostOp::Kind kind) {
-  using Kind = PostOp::Kind;
-  switch (kind) {
-    case Kind::Relu:
-      return simd::Unary::Relu;
-    case Kind::Clip:
-      return simd::Unary::Clip;
-    case Kind::LeakyRelu:
-      return simd::Unary::LeakyRelu;
-    case Kind::Elu:
-      return simd::Unary::Elu;
-    case Kind::Sigmoid:
-      return simd::Unary::Sigmoid;
-    case Kind::SigmoidHard:
-      return simd::Unary::HardSigmoid;
-    case Kind::Silu:
-      return simd::Unary::Silu;
-    case Kind::Tanh:
-      return simd::Unary::Tanh;
-    case Kind::Gelu:
-      return simd::Unary::Gelu;
-    case Kind::GeluTanh:
-      return simd::Unary::GeluTanh;
-    case Kind::Add:
-    case Kind::HardSwish:
-      break;
-  }
-  return std::nullopt;
-}
-
-// Applies the post-ops to part of a row. `addends` are laid out like the result, rows of n.
-void apply(const std::vector<PostOp>& post, std::span<const mil::RuntimeValue> addends, int64_t n, float* values,
-           int64_t row, int64_t column, int64_t count) {
-  size_t addend = 0;
-  for (const PostOp& op : post) {
-    if (op.kind == PostOp::Kind::Add) {
-      const float* other = addends[addend++].tensor.data<float>() + row * n + column;
-      for (int64_t i = 0; i < count; ++i) values[i] += other[i];
-    } else if (const auto loop = loop_of(op.kind)) {
-      simd::functions().unary[static_cast<size_t>(*loop)](values, values, count, op.alpha, op.beta);
-    } else {
-      for (int64_t i = 0; i < count; ++i) values[i] = op.of(values[i]);
-    }
-  }
-}
 
 class ProductKernel final : public Kernel {
  public:
@@ -76,7 +28,7 @@ class ProductKernel final : public Kernel {
     Epilogue epilogue;
     if (!post_.empty())
       epilogue = [&](float* values, int64_t row, int64_t column, int64_t count) {
-        apply(post_, c.addends, n, values, row, column, count);
+        apply_post_ops(post_, c.addends, row * n + column, values, count);
       };
     matrix_.multiply({x.data<float>(), k, x.elements() / k},
                      {out.mutable_data<float>(), n, bias_.empty() ? nullptr : bias_.data()}, epilogue);

@@ -65,7 +65,9 @@ class BinaryKernel final : public Kernel {
     TRY_DO(mil_ops::check_sizes(c, *shape));
     Broadcast both;
     if (!make_broadcast(x.shape, y.shape, *shape, both)) return run_reference(c, {});
-    Tensor out = into_x && x.shape == *shape ? x : into_y && y.shape == *shape ? y : Tensor::make(DType::F32, std::move(*shape));
+    Tensor out = into_x && x.shape == *shape   ? x
+                 : into_y && y.shape == *shape ? y
+                                               : Tensor::make(DType::F32, std::move(*shape));
     binary(function_, x.data<float>(), y.data<float>(), out.mutable_data<float>(), both);
     return finish(c, std::move(out));
   }

@@ -108,6 +108,15 @@ TEST(Kernels, ConcatAndSplit) {
          .computed = {{"values", {2, 3, 4}}, {"values", {2, 3, 1}}, {"values", {2, 3, 7}}},
          .integers = {{"axis", -1}}});
   check({.op = "concat", .computed = {{"values", {200, 300}}, {"values", {100, 300}}}, .integers = {{"axis", 0}}});
+  for (int32_t axis : {0, 1, 2})
+    check({.op = "concat",
+           .computed = {{"values", {3, 4, 5}}, {"values", {3, 4, 5}}},
+           .integers = {{"axis", axis}},
+           .flags = {{"interleave", true}}});
+  check({.op = "concat",
+         .computed = {{"values", {3, 4}}, {"values", {3, 4}}, {"values", {3, 4}}},
+         .integers = {{"axis", 1}},
+         .flags = {{"interleave", true}}});
   check({.op = "split", .computed = {{"x", {3, 8, 5}}}, .integers = {{"axis", 1}, {"num_splits", 4}}});
   check({.op = "split",
          .computed = {{"x", {300, 700}}},

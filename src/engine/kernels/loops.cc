@@ -179,14 +179,39 @@ void instance_norm(const float* x, float* y, int64_t batch, int64_t channels, in
   });
 }
 
-void scale_channels(const float* x, float* y, int64_t batch, int64_t channels, int64_t inner, const float* mean,
-                    const float* scale, const float* shift) {
+void scale_planes(const float* x, float* y, int64_t first, int64_t last, int64_t channels, int64_t inner, const float* mean,
+                  const float* scale, const float* shift) {
   const simd::Functions& f = simd::functions();
-  parallel_for(batch * channels, rows_of(kCheapGrain, inner), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t c = i % channels;
-      f.centre_scale(x + i * inner, y + i * inner, inner, mean[c], scale[c], shift[c]);
+  for (int64_t i = first; i < last;) {
+    const int64_t c = i / inner % channels, n = std::min(inner - i % inner, last - i);
+    f.centre_scale(x + i, y + i, n, mean[c], scale[c], shift[c]);
+    i += n;
+  }
+}
+
+void scale_rows(const float* x, float* y, int64_t first, int64_t last, int64_t channels, const float* scale,
+                const float* shift) {
+  const simd::Functions& f = simd::functions();
+  for (int64_t i = first; i < last;) {
+    const int64_t c = i % channels, n = std::min(channels - c, last - i);
+    f.scale_shift(x + i, scale + c, shift + c, y + i, n);
+    i += n;
+  }
+}
+
+void interleave(std::span<const std::byte* const> from, std::byte* to, int64_t runs, int64_t run_bytes) {
+  const auto count = static_cast<int64_t>(from.size());
+  parallel_for(runs, rows_of(kCheapGrain * 4, count * run_bytes), [&](int64_t first, int64_t last) {
+    if (count == 2 && run_bytes == 4) {  // two channels that change places: the shuffle of ShuffleNet
+      const auto *a = reinterpret_cast<const uint32_t*>(from[0]), *b = reinterpret_cast<const uint32_t*>(from[1]);
+      auto* pairs = reinterpret_cast<uint32_t*>(to);
+      for (int64_t k = first; k < last; ++k) pairs[2 * k] = a[k], pairs[2 * k + 1] = b[k];
+      return;
     }
+    for (int64_t k = first; k < last; ++k)
+      for (int64_t c = 0; c < count; ++c)
+        std::memcpy(to + (k * count + c) * run_bytes, from[static_cast<size_t>(c)] + k * run_bytes,
+                    static_cast<size_t>(run_bytes));
   });
 }
 

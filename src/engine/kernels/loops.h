@@ -53,12 +53,18 @@ void layer_norm(const float* x, float* y, int64_t rows, int64_t n, const float* 
 // Planes [batch, channels, inner], each with its own statistics; gamma and beta are [channels].
 void instance_norm(const float* x, float* y, int64_t batch, int64_t channels, int64_t inner, const float* gamma,
                    const float* beta, double epsilon);
-// y = (x - mean) * scale + shift for each channel of [batch, channels, inner].
-void scale_channels(const float* x, float* y, int64_t batch, int64_t channels, int64_t inner, const float* mean,
-                    const float* scale, const float* shift);
+// Elements [first, last) of y = (x - mean) * scale + shift, one of each for every channel of [batch, channels, inner]; and
+// of y = x * scale + shift for [rows, channels]. Not parallel.
+void scale_planes(const float* x, float* y, int64_t first, int64_t last, int64_t channels, int64_t inner, const float* mean,
+                  const float* scale, const float* shift);
+void scale_rows(const float* x, float* y, int64_t first, int64_t last, int64_t channels, const float* scale,
+                const float* shift);
 
 // to = from with axes in the order `perm`; elements of 1, 2, 4 or 8 bytes. False when there are more than kMostAxes axes.
 bool transpose(const std::byte* from, std::byte* to, Sizes shape, std::span<const size_t> perm, int64_t element_bytes);
+
+// to[k * count + c] = from[c][k] in runs of `run_bytes`, for all `count` sources of `runs` runs.
+void interleave(std::span<const std::byte* const> from, std::byte* to, int64_t runs, int64_t run_bytes);
 
 // Copies `rows` runs of `bytes`, which lie `from_step` and `to_step` bytes apart.
 void copy_runs(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t rows, int64_t bytes);

@@ -73,7 +73,7 @@ class TransposeKernel final : public Kernel {
 
 class ConcatKernel final : public Kernel {
  public:
-  explicit ConcatKernel(size_t axis) : axis_(axis) {}
+  ConcatKernel(size_t axis, bool interleaved) : axis_(axis), interleaved_(interleaved) {}
 
   Status run(KernelContext& c) override {
     const std::vector<Tensor> values = c.tensors("values");
@@ -84,12 +84,20 @@ class ConcatKernel final : public Kernel {
       if (v.dtype != values[0].dtype || v.shape.size() != shape.size()) return run_reference(c, {});
       for (size_t i = 0; i < shape.size(); ++i)
         if (i != axis_ && v.shape[i] != shape[i]) return run_reference(c, {});
+      if (interleaved_ && v.shape[axis_] != values[0].shape[axis_]) return run_reference(c, {});
       shape[axis_] += v.shape[axis_];
     }
     Tensor out = Tensor::make(values[0].dtype, shape);
     const Split all = split_at(shape, axis_, axis_ + 1);
     const int64_t element = byte_size(out.dtype, 1), step = all.size * all.inner * element;
     std::byte* to = out.mutable_data();
+    if (interleaved_) {
+      std::vector<const std::byte*> from;
+      for (const Tensor& v : values) from.push_back(v.data());
+      interleave(from, to, all.outer * values[0].shape[axis_], all.inner * element);
+      c.set_output(0, std::move(out));
+      return {};
+    }
     for (const Tensor& v : values) {
       const int64_t run = v.shape[axis_] * all.inner * element;
       copy_runs(v.data(), run, to, step, all.outer, run);
@@ -101,6 +109,7 @@ class ConcatKernel final : public Kernel {
 
  private:
   size_t axis_;
+  bool interleaved_;
 };
 
 class SplitKernel final : public Kernel {
@@ -200,9 +209,9 @@ std::unique_ptr<Kernel> make_transpose(const Site& site) {
 
 std::unique_ptr<Kernel> make_concat(const Site& site) {
   const auto at = axis(site, "axis", site.type("values").rank());
-  const auto interleave = number(site, "interleave");
-  if (!at || !interleave || *interleave != 0 || !has_whole_bytes(site.type("values").dtype())) return nullptr;
-  return std::make_unique<ConcatKernel>(*at);
+  const auto interleaved = number(site, "interleave");
+  if (!at || !interleaved || !has_whole_bytes(site.type("values").dtype())) return nullptr;
+  return std::make_unique<ConcatKernel>(*at, *interleaved != 0);
 }
 
 std::unique_ptr<Kernel> make_split(const Site& site) {

@@ -5,6 +5,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/loops.h"
+#include "engine/threads.h"
 
 namespace cortland::engine::kernels {
 namespace {
@@ -36,7 +37,8 @@ class LayerNormKernel final : public Kernel {
     const Tensor x = floats(c, "x");
     const Split s = split_at(x.shape, first_axis_, x.shape.size());
     const auto n = static_cast<size_t>(s.size);
-    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n)) return run_reference(c, {});
+    if (n == 0 || (!gamma_.empty() && gamma_.size() != n) || (!beta_.empty() && beta_.size() != n))
+      return run_reference(c, {});
     if (gamma_.empty()) gamma_.assign(n, 1);
     if (beta_.empty()) beta_.assign(n, 0);
     Tensor out = Tensor::make(DType::F32, x.shape);
@@ -63,31 +65,62 @@ std::optional<size_t> first_of_last_axes(const Site& site) {
   return static_cast<size_t>(rank) - axes.size();
 }
 
-// y = (x - mean) * scale + shift for each channel; without a mean and a scale of its own, each plane has its statistics.
-class ChannelNormKernel final : public Kernel {
+class InstanceNormKernel final : public Kernel {
  public:
-  ChannelNormKernel(std::vector<float> mean, std::vector<float> scale, std::vector<float> shift,
-                    std::optional<double> epsilon)
-      : mean_(std::move(mean)), scale_(std::move(scale)), shift_(std::move(shift)), epsilon_(epsilon) {}
+  InstanceNormKernel(std::vector<float> gamma, std::vector<float> beta, double epsilon)
+      : gamma_(std::move(gamma)), beta_(std::move(beta)), epsilon_(epsilon) {}
 
   Status run(KernelContext& c) override {
     const Tensor x = floats(c, "x");
-    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(scale_.size())) return run_reference(c, {});
+    if (x.rank() < 3 || x.dim(1) != static_cast<int64_t>(gamma_.size()) || x.elements() == 0) return run_reference(c, {});
     const Split s = split_at(x.shape, 1, 2);
     Tensor out = Tensor::make(DType::F32, x.shape);
+    instance_norm(x.data<float>(), out.mutable_data<float>(), s.outer, s.size, s.inner, gamma_.data(), beta_.data(),
+                  epsilon_);
+    return finish(c, std::move(out));
+  }
+
+ private:
+  std::vector<float> gamma_, beta_;
+  double epsilon_;
+};
+
+class BatchNormKernel final : public Kernel {
+ public:
+  BatchNormKernel(std::vector<float> mean, std::vector<float> scale, std::vector<float> shift, Manner manner)
+      : mean_(std::move(mean)), scale_(std::move(scale)), shift_(std::move(shift)), manner_(std::move(manner)) {
+    if (!manner_.channels_last) return;
+    for (size_t i = 0; i < mean_.size(); ++i)
+      shift_[i] = static_cast<float>(double{shift_[i]} - double{mean_[i]} * double{scale_[i]});
+  }
+
+  Status run(KernelContext& c) override {
+    const bool in_place = c.may_overwrite("x");
+    const Tensor x = floats(c, "x");
+    const auto channels = static_cast<int64_t>(scale_.size());
+    if (x.rank() < 3 || x.dim(manner_.channels_last ? -1 : 1) != channels || x.elements() == 0)
+      return run_reference(c, manner_);
+    Tensor out = in_place ? x : Tensor::make(DType::F32, x.shape);
     const float* from = x.data<float>();
     float* to = out.mutable_data<float>();
-    if (x.elements() == 0) return finish(c, std::move(out));
-    if (epsilon_)
-      instance_norm(from, to, s.outer, s.size, s.inner, scale_.data(), shift_.data(), *epsilon_);
-    else
-      scale_channels(from, to, s.outer, s.size, s.inner, mean_.data(), scale_.data(), shift_.data());
+    const int64_t inner = split_at(x.shape, 1, 2).inner;
+    parallel_for(x.elements(), kCheapGrain, [&](int64_t begin, int64_t end) {
+      constexpr int64_t kTile = 4096;  // stays in the cache until the post-ops have seen it
+      for (int64_t first = begin; first < end; first += kTile) {
+        const int64_t last = std::min(end, first + kTile);
+        if (manner_.channels_last)
+          scale_rows(from, to, first, last, channels, scale_.data(), shift_.data());
+        else
+          scale_planes(from, to, first, last, channels, inner, mean_.data(), scale_.data(), shift_.data());
+        apply_post_ops(manner_.post, c.addends, first, to + first, last - first);
+      }
+    });
     return finish(c, std::move(out));
   }
 
  private:
   std::vector<float> mean_, scale_, shift_;
-  std::optional<double> epsilon_;
+  Manner manner_;
 };
 
 std::unique_ptr<Kernel> make_softmax(const Site& site) {
@@ -115,7 +148,7 @@ std::unique_ptr<Kernel> make_batch_norm(const Site& site) {
   if (!scale || !shift || scale->size() != mean->size() || shift->size() != mean->size()) return nullptr;
   for (size_t i = 0; i < mean->size(); ++i)
     (*scale)[i] = static_cast<float>(double{(*scale)[i]} / std::sqrt(double{(*variance)[i]} + *epsilon));
-  return std::make_unique<ChannelNormKernel>(std::move(*mean), std::move(*scale), std::move(*shift), std::nullopt);
+  return std::make_unique<BatchNormKernel>(std::move(*mean), std::move(*scale), std::move(*shift), site.manner);
 }
 
 std::unique_ptr<Kernel> make_instance_norm(const Site& site) {
@@ -124,11 +157,11 @@ std::unique_ptr<Kernel> make_instance_norm(const Site& site) {
   auto scale = vector(site, "gamma", channels, 1), shift = vector(site, "beta", channels, 0);
   const auto epsilon = number(site, "epsilon");
   if (!scale || !shift || !epsilon || scale->size() != shift->size()) return nullptr;
-  return std::make_unique<ChannelNormKernel>(std::vector<float>(), std::move(*scale), std::move(*shift), epsilon);
+  return std::make_unique<InstanceNormKernel>(std::move(*scale), std::move(*shift), *epsilon);
 }
 
 constexpr KernelRow kRows[] = {
-    {"batch_norm", make_batch_norm},
+    {"batch_norm", make_batch_norm, true},
     {"instance_norm", make_instance_norm},
     {"layer_norm", make_layer_norm},
     {"softmax", make_softmax},

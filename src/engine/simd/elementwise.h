@@ -25,6 +25,7 @@ inline F apply(F x, [[maybe_unused]] F a, [[maybe_unused]] F b) {
   if constexpr (U == Unary::GeluSigmoid) return x * sigmoid(1.702f * x);
   if constexpr (U == Unary::GeluTanh) return gelu_tanh(x);
   if constexpr (U == Unary::HardSigmoid) return at_most(at_least(a * x + b, 0), 1);
+  if constexpr (U == Unary::HardSwish) return x * at_most(at_least(a * x + b, 0), 1);
   if constexpr (U == Unary::Inverse) return 1 / (x + a);
   if constexpr (U == Unary::LeakyRelu) return select(x < 0, a * x, x);
   if constexpr (U == Unary::Linear) return a * x + b;

@@ -21,6 +21,7 @@ enum class Unary : uint8_t {
   GeluSigmoid,  // x sigmoid(1.702 x)
   GeluTanh,     // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
   HardSigmoid,  // a x + b into [0, 1]
+  HardSwish,    // x times that
   Inverse,      // 1 / (x + a)
   LeakyRelu,    // a x below 0
   Linear,       // a x + b

@@ -43,6 +43,8 @@ const Case kCases[] = {
      [](double x, double, double) { return x * logistic(2 * (0.7978845608028654 * (x + 0.044715 * x * x * x))); }, 4, 2, 0,
      0, -1e10f, 1e10f},
     {Unary::HardSigmoid, [](double x, double a, double b) { return std::clamp(a * x + b, 0.0, 1.0); }, 1, 1, 0.2f, 0.5f},
+    {Unary::HardSwish, [](double x, double a, double b) { return x * std::clamp(a * x + b, 0.0, 1.0); }, 2, 1, 0.2f, 0.5f,
+     -1e30f, kInf},
     {Unary::Inverse, [](double x, double a, double) { return 1 / double{static_cast<float>(x) + static_cast<float>(a)}; }, 1,
      0, 1e-4f},
     {Unary::LeakyRelu, [](double x, double a, double) { return x < 0 ? a * x : x; }, 1, 0, 0.01f},

@@ -33,11 +33,7 @@ inline F joined(F a, F b) {
 
 template <Fold K>
 inline float fold_lanes(F v) {
-  return across_lanes(v, [](float a, float b) {
-    if constexpr (kIsSum<K>) return a + b;
-    if constexpr (K == Fold::Maximum) return a > b || a != a ? a : b;
-    if constexpr (K == Fold::Minimum) return a < b || a != a ? a : b;
-  });
+  return across_lanes(v, joined<K>);
 }
 
 // Fold of x - shift.
@@ -107,8 +103,37 @@ void fold_columns(const float* x, int64_t stride, int64_t rows, int64_t columns,
 
 // --- softmax
 
+// A row that fits into V registers.
+template <int64_t V>
+inline void softmax_short_row(const float* x, float* y, int64_t n) {
+  const int64_t rest = n - (V - 1) * kLanes;
+  F v[V];
+  for (int64_t k = 0; k + 1 < V; ++k) v[k] = load(x + k * kLanes);
+  v[V - 1] = load_some(x + (V - 1) * kLanes, rest, splat(-kInfinity));
+  F high = v[0];
+  for (int64_t k = 1; k < V; ++k) high = maximum(high, v[k]);
+  const F shift = splat(fold_lanes<Fold::Maximum>(high));
+  F sum = F{};
+  for (int64_t k = 0; k < V; ++k) sum += v[k] = exp_below_zero(v[k] - shift);
+  const F scale = splat(1 / fold_lanes<Fold::Sum>(sum));
+  for (int64_t k = 0; k + 1 < V; ++k) store(y + k * kLanes, v[k] * scale);
+  store_some(y + (V - 1) * kLanes, v[V - 1] * scale, rest);
+}
+
 inline void softmax_row(const float* x, float* y, int64_t n) {
   if (n <= 0) return;
+  switch ((n - 1) / kLanes) {
+    case 0:
+      return softmax_short_row<1>(x, y, n);
+    case 1:
+      return softmax_short_row<2>(x, y, n);
+    case 2:
+      return softmax_short_row<3>(x, y, n);
+    case 3:
+      return softmax_short_row<4>(x, y, n);
+    default:
+      break;
+  }
   const F high = splat(fold_lanes<Fold::Maximum>(fold_block<Fold::Maximum>(x, n, 0)));
   F sum = F{};
   int64_t i = 0;
