@@ -169,8 +169,20 @@ def corpus():
     return Count(passed=1) if code == 0 else Count(failed=1)
 
 
+def cost():
+    """The instructions of lowering three models against those recorded: one test."""
+    if not shutil.which("valgrind"):
+        return skip("the cost of lowering: valgrind is not installed")
+    if not have_venv():
+        return skip("the cost of lowering: it exports models with torch from the virtual environment")
+    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "lowering_cost.py")], env=os.environ | {"CORTLAND_BUILD": str(BUILD)}).returncode
+    if code == 77:
+        return skip("the cost of lowering: nothing recorded for this compiler (see above)")
+    return Count(passed=1) if code == 0 else Count(failed=1)
+
+
 PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "fuzz": fuzz, "python": python, "upstream": upstream, "programs": programs,
-         "corpus": corpus}
+         "corpus": corpus, "cost": cost}
 
 
 def main():
