@@ -250,23 +250,28 @@ Lowered lower_logcumsumexp(Lowering& in) {
   return in.op(mil_ops::add, {{"x", y}, {"y", high}});
 }
 
-// An inclusive scan by doubling: after the step of width w each element covers 2 w positions.
+constexpr int64_t kLongestScan = int64_t{1} << 20;
+
+// An inclusive scan by doubling: after the step of width w each element covers 2 w positions. Along a dynamic dimension there are as
+// many steps as its largest size takes.
 Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis, double neutral) {
-  const Dim length = in.shape_of(x)[static_cast<size_t>(axis)];
-  if (!length.is_constant())
-    return in.reject(DiagKind::UnsupportedShape, "scans along a dynamic dimension", "export with a static size for that dimension");
-  const int rank = in.rank_of(x);
-  for (int64_t width = 1; width < length.constant(); width *= 2) {
-    Shape pad = in.shape_of(x);
-    pad[static_cast<size_t>(axis)] = width;
+  const Shape shape = in.shape_of(x);
+  const auto at = static_cast<size_t>(axis);
+  const int64_t longest = in.dim_table().range(shape[at]).high;
+  if (longest > kLongestScan)
+    return in.reject(DiagKind::UnsupportedShape, "scans along a dynamic dimension without a largest size",
+                     "export with a largest size for that dimension");
+  const std::vector<int64_t> begin(shape.size(), 0);
+  std::vector<bool> end_mask(shape.size(), true);
+  end_mask[at] = false;
+  TRY(const Operand end, in.sizes(shape));
+  for (int64_t width = 1; width < longest; width *= 2) {
+    Shape pad = shape;
+    pad[at] = width;
     TRY(Operand front, in.expand(in.constant(neutral, in.dtype_of(x)), pad));
-    std::vector<int64_t> begin(static_cast<size_t>(rank), 0), end(static_cast<size_t>(rank), 0);
-    std::vector<bool> begin_mask(static_cast<size_t>(rank), true), end_mask(static_cast<size_t>(rank), true);
-    end[static_cast<size_t>(axis)] = length.constant() - width;
-    end_mask[static_cast<size_t>(axis)] = false;
-    TRY(Operand rest, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", begin}, {"end", end}, {"begin_mask", begin_mask}, {"end_mask", end_mask}}));
-    TRY(Operand shifted, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, rest}}, {"axis", axis}, {"interleave", false}}));
-    TRY(x, in.op(op, {{"x", x}, {"y", shifted}}));
+    TRY(Operand joined, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, x}}, {"axis", axis}, {"interleave", false}}));
+    TRY(Operand shifted, in.op(mil_ops::slice_by_index, {{"x", joined}, {"begin", begin}, {"end", end}, {"end_mask", end_mask}}));
+    TRY(x, in.op(op, {{"x", x}, {"y", in.with_shape(shifted, shape)}}));
   }
   return x;
 }

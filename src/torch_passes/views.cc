@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 namespace cortland::torch_passes {
@@ -119,19 +120,14 @@ Arg ints(const std::vector<int64_t>& values) {
   return Arg(list);
 }
 
-// Shape arguments for `view`: constants, and at most one size to infer.
-Result<Arg> shape_arg(Graph& graph, const Shape& shape) {
+// `part` in the shape that `base` has: sizes as numbers where at most one is to be inferred.
+ValueId reshape_like(Graph& graph, ValueId part, ValueId base, const TensorType& type, const torch::SourceLoc& source,
+                     std::vector<NodeId>& order) {
   std::vector<int64_t> sizes;
-  int unknown = 0;
-  for (Dim d : shape) {
-    sizes.push_back(d.is_constant() ? d.constant() : -1);
-    unknown += d.is_constant() ? 0 : 1;
-  }
-  if (unknown > 1)
-    return diag(DiagKind::UnsupportedShape, fmt::format("a write through a view of a tensor with {} dynamic sizes", unknown),
-                "write to the tensor itself, or use static sizes");
-  (void)graph;
-  return ints(sizes);
+  for (Dim d : type.shape) sizes.push_back(d.is_constant() ? d.constant() : -1);
+  if (std::count(sizes.begin(), sizes.end(), -1) > 1)
+    return add_node(graph, "aten.view_as.default", {{"self", part}, {"other", base}}, type, source, order);
+  return add_node(graph, "aten.view.default", {{"self", part}, {"size", ints(sizes)}}, type, source, order);
 }
 
 struct SliceArgs {
@@ -241,10 +237,7 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
   const TensorType type = graph.type(view.source);
   switch (*kind_of(node.target)) {
     case Kind::Alias: return part;
-    case Kind::Reshape: {
-      TRY(Arg shape, shape_arg(graph, type.shape));
-      return add_node(graph, "aten.view.default", {{"self", part}, {"size", shape}}, type, node.source, order);
-    }
+    case Kind::Reshape: return reshape_like(graph, part, base, type, node.source, order);
     case Kind::Permute: {
       const auto perm = permutation(graph, node, view.source);
       std::vector<int64_t> inverse(perm.size());

@@ -48,6 +48,42 @@ FOUND = {
         x4.mul_(2)
         x5.sub_(3)
         return x1, x2, x3, x4, x5, x6""",
+    "scans along a dynamic size": """
+        x0: float32[2, 3*] -2..2 by 0.5
+        x1 = x0.cumprod(1)
+        x2 = torch.cummax(x0, 1)[0]
+        return x1, x2""",
+    "stable order in a dynamic number of rows": """
+        x0: float32[1, 2*, 5] -2..2 by 1
+        x1 = torch.sort(x0, dim=-1, stable=True, descending=True)[1]
+        return x1""",
+    "the angle of a constant and an input": """
+        w0: float32[1] -4..4 by 1
+        x1: float32[1] -6..4 by 1
+        x2: float32[2, 3] -4..4 by 1
+        w3: float32[3] -4..4 by 1
+        x4 = torch.atan2(x1, w0)
+        x5 = torch.atan2(x2, w3)
+        x6 = torch.atan2(w3, x2)
+        x7 = torch.copysign(w3, x2)
+        return x4, x5, x6, x7""",
+    "an index that covers part of its source": """
+        x0: float32[1, 1, 1, 3] -4..4 by 1
+        x1: int64[1, 1, 1, 2*] 0..7
+        x2: float32[1, 8, 1, 3] -4..4 by 1
+        x3 = torch.scatter_reduce(x2, 1, x1, x0, reduce='mean', include_self=False)
+        return x3""",
+    "a write through a view with several dynamic sizes": """
+        x0: float32[1, 2, 4*, 2*] -4..4
+        x1 = F.pixel_unshuffle(x0, 2)
+        x1.view(-1)[::2] = -1.5
+        return x1""",
+    "powers of bools": """
+        x0: bool[3, 2]
+        x1 = x0 ** 1
+        x2 = x0 ** 2
+        x3 = x0 ** 3
+        return x1, x2, x3""",
     "joined tensors without elements": """
         x0: int64[1, 0, 1]
         x1: float32[2] -2..2 by 1
@@ -66,6 +102,19 @@ FOUND = {
 def test_a_found_program_agrees(name, target, folder):
     found, _ = judge.check([Program.parse(FOUND[name])], target, "float32", folder, random.Random(1), load=True)
     assert found == [None]
+
+
+# Six dimensions only on the way.
+WINDOWS = """
+    x0: float32[1, 2, 6, 6] -2..2 by 1
+    x1 = x0.unfold(2, 4, 2).unfold(3, 4, 2)
+    x2 = x1.reshape(2, 4, 16).permute(0, 2, 1)
+    return x2"""
+
+
+def test_windows_of_an_image_are_delegated(folder):
+    found, report = judge.check([Program.parse(WINDOWS)], "iOS17", "float32", folder, random.Random(1))
+    assert found == [None] and not report["cpu_ops"]
 
 
 # Operators beside those of Core ML, on CPU kernels alone.

@@ -146,8 +146,8 @@ def scan(g):
 
 @family(3)
 def order(g):
-    x = g.any("fi", where=lambda t: t.numel() == t.unique().numel()) if g.chance(0.5) else None
-    if x is not None:  # no ties: the places are determined, too
+    x = g.any("fi", where=lambda t: t.numel() == t.unique().numel()) if g.chance(0.5) and not g.dynamic else None
+    if x is not None:  # no number occurs twice: the places are determined, too
         d = g.dim(x)
         n = x.shape[d] if x.rank else 1
         return g.expression(g.choose((
@@ -465,7 +465,7 @@ def resizing(g):
         f"F.interpolate({x}, {how}, mode='nearest')", f"F.interpolate({x}, {how}, mode='nearest-exact')", f"F.interpolate({x}, {how}, mode='{linear}', align_corners={g.flag()})",
         f"F.interpolate({x}, {how}, mode='{linear}')", f"F.pixel_shuffle({image}, 2)", f"F.pixel_unshuffle({g.new(g.float, [1, 2, 4, 2])}, 2)", f"F.channel_shuffle({image}, 2)",
         f"F.grid_sample({image}, {grid}, mode='{g.choose('bilinear nearest')}', padding_mode='{g.choose('zeros border reflection')}', align_corners={g.flag()})",
-        f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)", f"F.fold({g.new(g.float, [1, 8, 4])}, (3, 3), 2)", f"F.interpolate({x}, {how}, mode='area')")))
+        f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)", f"F.fold({g.new(g.float, [1, 8, 4], fixed=True)}, (3, 3), 2)", f"F.interpolate({x}, {how}, mode='area')")))
 
 
 @family(1.5)

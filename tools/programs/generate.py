@@ -46,7 +46,8 @@ def storage(t):
 
 
 def fits(t):
-    if t.is_complex() or t.dtype == torch.float64 or t.numel() > MOST_ELEMENTS or t.dim() > 6 or t.layout != torch.strided:
+    """Numbers that Core ML has types for, of a size that overflows nothing on the way."""
+    if t.is_complex() or t.dtype == torch.float64 or t.numel() > MOST_ELEMENTS or t.layout != torch.strided:
         return False
     if t.is_floating_point():
         return bool(t.isfinite().all()) and (t.numel() == 0 or float(t.abs().max()) < 1e5)
@@ -58,10 +59,11 @@ class Writer:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.dynamic = self.chance(0.25)
+        self.dynamic = self.chance(0.12)  # torch takes much longer to export these
         self.step = self.random.choice((0.25, 0.25, 0.5, 0))
         self.float = torch.float16 if self.chance(0.1) else torch.float32
         self.int = self.random.choice((torch.int64, torch.int64, torch.int32))
+        self.most_rank = 6 if self.chance(0.05) else 5  # Core ML's limit, and beyond
         self.sizes = SIZES + ((0,) if self.chance(0.03) else ())
         self.inputs, self.steps, self.values, self.given, self.named = [], [], {}, set(), 0
 
@@ -194,7 +196,7 @@ class Writer:
         except (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, AssertionError, ZeroDivisionError):
             return False
         value = names.get(result)
-        if not isinstance(value, torch.Tensor) or not fits(value):
+        if not isinstance(value, torch.Tensor) or not fits(value) or value.dim() > self.most_rank:
             return False
         self.steps.append(line)
         self.values[result] = value
@@ -207,6 +209,8 @@ class Writer:
     def in_place(self, x, text):
         """A call that writes to x; `text` has {x} for its name. Inputs and weights are mostly copied before."""
         kept = dict(self.values), list(self.steps)
+        if any(line.startswith(f"{x} = ") and (".unfold(" in line or "expand" in line or "broadcast" in line) for line in self.steps):
+            raise Unsuitable  # elements that share memory, by luck or in fact
         if storage(x.t) in self.given and self.chance(0.92):
             name = f"x{self.count()}"
             if not self.add(f"{name} = {x}.clone()", name):

@@ -33,9 +33,12 @@ sin cos tan
 APPROXIMATE = set("exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu reciprocal div atan2 hypot".split())
 # Calls whose weights are rounded themselves: their error is that of the largest number.
 RESAMPLE = set("upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
-# Calls that take the mean away: what is left of numbers that are nearly the same is rounding alone.
-CENTRED = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
-std_mean cosine_similarity""".split())
+# Calls that round on the way and then amplify it, exact as their operands may be: what is left once the mean is taken away, scores
+# before the exponential, what is cut off at 0.
+INSIDE = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
+std_mean cosine_similarity _scaled_dot_product_flash_attention_for_cpu hardsigmoid hardswish hardsigmoid_ hardswish_""".split())
+# Calls that leave the order of equal numbers open: noise on all of them shows what that decides.
+ORDER = set("topk kthvalue median sort msort argsort".split())
 UNITS = 4.0
 
 
@@ -73,8 +76,10 @@ class Noise(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.split("::")[1]
         base = name.rstrip("_") if name not in EXACT else name
-        if base in SUMS and not func._schema.is_mutable:
-            args, kwargs = tree_map(lambda t: self.move(t, base in CENTRED), (args, kwargs or {}))
+        if (base in SUMS or base in INSIDE) and not func._schema.is_mutable:
+            args, kwargs = tree_map(lambda t: self.move(t, base in INSIDE), (args, kwargs or {}))
+        if base in ORDER and not (kwargs or {}).get("stable"):
+            args, kwargs = tree_map(lambda t: self.move(t, True), (args, kwargs or {}))
         result = func(*args, **(kwargs or {}))
         if func.is_view or base in EXACT:
             return result
