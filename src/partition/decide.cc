@@ -43,6 +43,7 @@ class Decider {
         order.push_back(id);
         continue;
       }
+      bound_known_size(node);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = decide_regions(id);
@@ -207,6 +208,18 @@ class Decider {
         if (binding.operand.is_const() && seen.insert(binding.operand.constant()).second)
           if (const Weight& data = program_.consts[binding.operand.constant()].data) bytes += data.byte_size();
     return bytes;
+  }
+
+  // A size that `item` reads from a constant is that number: torch.arange(n).max() + 1.
+  void bound_known_size(const torch::Node& node) {
+    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return;
+    const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<torch::ValueId>();
+    const auto known = x ? state_.operands.find(*x) : state_.operands.end();
+    if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return;
+    const torch::Value& size = graph_.values[node.results[0]];
+    const auto numbers = program_.consts[known->second.constant()].data.to_ints();
+    if (size.kind != torch::Value::Kind::SymInt || !graph_.dims->is_symbol(size.sym) || numbers.size() != 1) return;
+    graph_.dims->symbol(graph_.dims->str(size.sym), {numbers[0], numbers[0]});
   }
 
   // Turns a node whose results are constants into constant inputs of the graph.
