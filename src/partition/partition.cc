@@ -10,6 +10,7 @@
 #include "partition/capability.h"
 #include "partition/decide.h"
 #include "partition/enumerated_shapes.h"
+#include "partition/wide_sums.h"
 
 namespace cortland::partition {
 namespace {
@@ -235,7 +236,8 @@ bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node) {
   return node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default";
 }
 
-Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
+Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& given) {
+  const PartitionOptions options = with_wide_sums(graph, given);
   TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;
   TRY(const Decision decision, decide(graph, options));
@@ -277,7 +279,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   return result;
 }
 
-Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& options, std::vector<Diagnostic>* kept_outside) {
+Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& given, std::vector<Diagnostic>* kept_outside) {
+  const PartitionOptions options = with_wide_sums(graph, given);
   CHECK(options.lower_full_graph);
   TRY_DO(check_enumerated_shapes(graph, options));
   TRY(const Decision decision, decide(graph, options));
