@@ -190,6 +190,16 @@ class OtherCommands(Case):
                 self.assertIn("image", self.ok("inspect", path).stdout)
                 self.assertIsInstance(json.loads(self.ok("inspect", path, "--json").stdout), dict)
 
+    def test_inspect_mil(self):
+        """A delegate's listing is that of its package."""
+        pte = self.lower()
+        self.ok("extract", pte, "-o", self.folder / "parts")
+        package = next((self.folder / "parts").rglob("*.mlpackage"))
+        listing = self.ok("inspect", package, "--mil").stdout
+        self.assertIn("linear(", listing)
+        self.assertEqual(self.ok("inspect", pte, "--mil").stdout, "// forward_0\n" + listing)
+        self.refused("inspect", DIGITS, "--mil", says=["--mil"])
+
     def test_ops(self):
         text = self.ok("ops").stdout
         listed = json.dumps(json.loads(self.ok("ops", "--json").stdout))

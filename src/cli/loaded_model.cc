@@ -42,7 +42,7 @@ Result<std::unique_ptr<LoadedModel>> load_package(const std::string& path, const
   TRY(const mil::Program program, coreml::read_package(path));
   if (program.functions.empty()) return diag(DiagKind::BadPackage, fmt::format("{} has no function", path));
   const std::string function = options.method.empty() ? program.functions[0].name : options.method;
-  TRY(auto engine, engine::Engine::compile(program, function, {options.threads, !options.reference}));
+  TRY(auto engine, engine::Engine::compile(program, function, {options.threads, !options.reference, options.precision}));
   if (options.trace)
     engine.set_hook([trace = options.trace](const engine::StepTrace& t) { trace(t.op.name, t.name, t.seconds, t.fast); });
   return std::unique_ptr<LoadedModel>(std::make_unique<LoadedPackage>(std::move(engine)));
@@ -53,7 +53,11 @@ Result<std::unique_ptr<LoadedModel>> load_package(const std::string& path, const
 void add_load_options(CLI::App& app, LoadOptions& options) {
   app.add_option("--method", options.method, "method of a .pte, function of an .mlpackage");
   app.add_option("--threads", options.threads, "threads for Core ML parts; as many as the machine has unless given")->check(CLI::NonNegativeNumber);
-  app.add_flag("--reference", options.reference, "use the reference kernels only: slow, but each is the definition of its op (.mlpackage)");
+  app.add_flag("--reference", options.reference, "use the reference kernels only: slow, but each is the definition of its op");
+  static const std::map<std::string, engine::Precision> kPrecisions = {{"exact", engine::Precision::Exact}, {"fast", engine::Precision::Fast}};
+  app.add_option("--precision-mode", options.precision,
+                 "how float16 programs are computed. exact (default): each result is rounded to float16, as devices store it; fast: in float32 throughout")
+      ->transform(CLI::CheckedTransformer(kPrecisions, CLI::ignore_case).description("exact or fast"));
 }
 
 Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options) {

@@ -16,6 +16,7 @@ struct LoadOptions {
   std::string method;  // of a .pte, function of an .mlpackage; empty: the usual one
   int threads = 0;
   bool reference = false;
+  engine::Precision precision = engine::Precision::Exact;
   // Called after each step of a Core ML part, with its kind, its name, its seconds and whether a fast kernel ran it.
   std::function<void(std::string_view kind, std::string_view name, double seconds, bool fast)> trace;
 };

@@ -45,6 +45,8 @@ Result<PteRunner> PteRunner::open(const std::string& path) {
 
 void PteRunner::configure(const LoadOptions& options) {
   CortlandBackendSettings settings{};
+  settings.reference = options.reference;
+  settings.fast_precision = options.precision == engine::Precision::Fast;
   if (options.trace) {
     trace_ = std::make_shared<Trace>(options.trace);
     settings.trace = [](void* context, const char* kind, const char* name, double seconds, bool fast) {

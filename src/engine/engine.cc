@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
+#include "engine/compile.h"
 #include "engine/plan.h"
+#include "engine/simd/functions.h"
 #include "engine/threads.h"
 
 namespace cortland::engine {
@@ -60,8 +63,10 @@ Result<Engine> Engine::compile(const mil::Program& program, std::string_view nam
   }
   const ThreadLimit limit(options.threads);
   TRY(Plan plan, make_plan(program, *function, options.fast_kernels));
+  if (options.fast_kernels) TRY_DO(engine::compile(plan, options.precision));
+  plan_lifetimes(plan);
   engine.plan_ = std::make_unique<Plan>(std::move(plan));
-  engine.registers_.resize(static_cast<size_t>(engine.plan_->registers));
+  engine.registers_.resize(engine.plan_->owner.size());
   engine.states_.resize(engine.plan_->states.size());
   engine.reset();
   return engine;
@@ -78,12 +83,20 @@ void Engine::reset() {
 Result<std::vector<mil::Tensor>> Engine::run(std::span<const mil::Tensor> inputs) {
   const ThreadLimit limit(threads_);
   TRY(auto tensors, check_inputs(inputs_, inputs, *dims_));
+  std::vector<std::vector<int64_t>> shapes;
+  for (const mil::Tensor& t : tensors) shapes.push_back(t.shape);
+  if (shapes != shapes_) buffers_.trim();  // what other sizes needed
+  shapes_ = std::move(shapes);
+  const mil::BufferPool::Use use(buffers_);
   const ClearOnExit clear{registers_};
-  for (size_t i = 0; i < tensors.size(); ++i) registers_[static_cast<size_t>(plan_->inputs[i])].tensor = std::move(tensors[i]);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const bool widen = plan_->wide && tensors[i].dtype == DType::F16;
+    registers_[static_cast<size_t>(plan_->inputs[i])].tensor = widen ? tensors[i].cast(DType::F32) : std::move(tensors[i]);
+  }
   std::vector<mil::RuntimeValue> outputs;
   TRY_DO(run_block(plan_->blocks.back(), outputs));
   std::vector<mil::Tensor> result;
-  for (auto& value : outputs) result.push_back(std::move(value.tensor));
+  for (size_t i = 0; i < outputs.size(); ++i) result.push_back(outputs[i].tensor.cast(outputs_[i].type.dtype));
   return result;
 }
 
@@ -101,18 +114,21 @@ Status Engine::run_step(Step& step) {
   const auto start = std::chrono::steady_clock::now();
   for (size_t slot = 0; slot < step.inputs.size(); ++slot)
     for (size_t i = 0; i < step.inputs[slot].size(); ++i)
-      if (const Source from = step.inputs[slot][i]; from.kind == Source::Kind::Register)
-        step.arguments[slot][i] = registers_[static_cast<size_t>(from.index)];
+      if (const Source from = step.inputs[slot][i]; from.is_register()) {
+        mil::RuntimeValue& value = registers_[static_cast<size_t>(from.index)];
+        step.arguments[slot][i] = from.last ? std::move(value) : value;
+      }
   Values results;
   Status status = execute(step, results);
   for (size_t slot = 0; slot < step.inputs.size(); ++slot)
     for (size_t i = 0; i < step.inputs[slot].size(); ++i)
-      if (step.inputs[slot][i].kind == Source::Kind::Register) step.arguments[slot][i] = {};
+      if (step.inputs[slot][i].is_register()) step.arguments[slot][i] = {};
   if (!status.ok()) {
     if (status.error().node.empty()) status.error().node = step.name;
     return status;
   }
   CHECK(results.size() == step.results.size(), step.name);
+  if (plan_->wide) settle(step, results);
   if (hook_) {
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     hook_({*step.op, step.name, results, time.count(), step.kernel != nullptr});
@@ -136,11 +152,36 @@ Status Engine::execute(Step& step, Values& results) {
 }
 
 Status Engine::run_kernel(Step& step, Values& results) {
-  mil::EvalContext context(*step.op, step.arguments, step.result_types);
-  TRY_DO(context.check_operands());
-  TRY_DO(step.kernel ? step.kernel->run(context) : step.op->eval(context));
+  const size_t slots = step.op->inputs.size();
+  const std::span<const mil::RuntimeValue> addends =
+      step.arguments.size() > slots ? std::span<const mil::RuntimeValue>(step.arguments[slots]) : std::span<const mil::RuntimeValue>();
+  KernelContext context(*step.op, step.arguments, step.result_types, addends);
+  if (step.kernel) {
+    TRY_DO(step.kernel->run(context));
+  } else {
+    TRY_DO(context.check_operands());
+    TRY_DO(step.op->eval(context));
+  }
   results = context.take_results();
   return {};
+}
+
+// Floating-point registers hold float32; those of float16 values, unless precision is to be fast, rounded ones.
+void Engine::settle(const Step& step, Values& results) {
+  for (mil::RuntimeValue& value : results) {
+    mil::Tensor& tensor = value.tensor;
+    if (tensor.dtype == DType::F16) {
+      tensor = tensor.cast(DType::F32);
+    } else if (step.rounds && tensor.dtype == DType::F32) {
+      if (tensor.storage.use_count() > 1) {
+        mil::Tensor own = mil::Tensor::make(DType::F32, tensor.shape);
+        std::memcpy(own.mutable_data(), tensor.data(), tensor.bytes());
+        tensor = std::move(own);
+      }
+      float* values = tensor.mutable_data<float>();
+      parallel_for(tensor.elements(), 1 << 15, [&](int64_t first, int64_t last) { simd::functions().round_to_f16(values + first, last - first); });
+    }
+  }
 }
 
 Status Engine::run_cond(Step& step, Values& results) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/inputs.h"
+#include "mil/buffer_pool.h"
 #include "mil/program.h"
 
 namespace cortland::engine {
@@ -18,9 +19,14 @@ struct Plan;
 struct BlockPlan;
 struct Step;
 
+// Exact: each result of type float16 is rounded to it, as a device that computes in float16 stores it. Fast: the program is
+// computed in float32 throughout, which is nearer to the model it was made from.
+enum class Precision { Exact, Fast };
+
 struct EngineOptions {
   int threads = 0;           // 0: as many as the machine has
-  bool fast_kernels = true;  // false: the reference kernels only
+  bool fast_kernels = true;  // false: the reference kernels only, on the program as it is
+  Precision precision = Precision::Exact;
 };
 
 // What a hook is told after each op.
@@ -59,11 +65,14 @@ class Engine {
   Status run_cond(Step& step, Values& results);
   Status run_while_loop(Step& step, Values& results);
   Status write_state(Step& step, Values& results);
+  void settle(const Step& step, Values& results);
 
   std::unique_ptr<Plan> plan_;
   std::shared_ptr<DimTable> dims_;
   std::vector<Feature> inputs_, outputs_;
   Values registers_, states_;
+  mil::BufferPool buffers_;
+  std::vector<std::vector<int64_t>> shapes_;  // of the inputs of the last run
   std::function<void(const StepTrace&)> hook_;
   int threads_ = 0;
 };

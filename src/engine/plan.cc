@@ -17,15 +17,12 @@ using mil::ValueId;
 
 class Planner {
  public:
-  Planner(const mil::Program& program, bool fast_kernels) : program_(program), fast_kernels_(fast_kernels) {}
+  Planner(const mil::Program& program, bool keep_expressions) : program_(program), keep_expressions_(keep_expressions) {}
 
   Result<Plan> function(const mil::Function& f) {
     for (ValueId v : f.inputs) TRY_DO(add_input(v));
     TRY(const int32_t body, block(f.body, f.outputs));
-    plan_.registers = static_cast<int32_t>(owner_.size());
-    for (int32_t r : plan_.inputs) owner_[static_cast<size_t>(r)] = body;
-    read_.assign(owner_.size(), false);
-    release_after_last_use(body);
+    for (int32_t r : plan_.inputs) plan_.owner[static_cast<size_t>(r)] = body;
     return std::move(plan_);
   }
 
@@ -44,16 +41,13 @@ class Planner {
   }
 
   int32_t new_register(ValueId v, int32_t block) {
-    const int32_t index = static_cast<int32_t>(owner_.size());
-    registers_[v] = index;
-    owner_.push_back(block);
-    return index;
+    return registers_[v] = plan_.new_register(program_.type(v), block);
   }
 
   Result<int32_t> block(BlockId id, const std::vector<mil::Output>& function_outputs) {
     const mil::Block& source = program_.blocks[id];
     // Nested blocks are added first; the index is known once they are, so registers are claimed afterwards.
-    const size_t first_register = owner_.size();
+    const size_t first_register = plan_.owner.size();
     BlockPlan built;
     for (ValueId v : source.inputs) built.inputs.push_back(new_register(v, kUnclaimed));
     for (mil::OpId op : source.ops) TRY_DO(add_step(program_.ops[op], built));
@@ -65,8 +59,8 @@ class Planner {
       built.outputs.push_back(from);
     }
     const int32_t index = static_cast<int32_t>(plan_.blocks.size());
-    for (size_t r = first_register; r < owner_.size(); ++r)
-      if (owner_[r] == kUnclaimed) owner_[r] = index;
+    for (size_t r = first_register; r < plan_.owner.size(); ++r)
+      if (plan_.owner[r] == kUnclaimed) plan_.owner[r] = index;
     plan_.blocks.push_back(std::move(built));
     return index;
   }
@@ -87,8 +81,7 @@ class Planner {
   Result<int32_t> constant(ConstId id) {
     if (const auto it = constants_.find(id); it != constants_.end()) return it->second;
     TRY(auto value, materialise(program_.consts[id]));
-    plan_.constants.push_back(std::move(value));
-    return constants_[id] = static_cast<int32_t>(plan_.constants.size()) - 1;
+    return constants_[id] = plan_.new_constant(std::move(value));
   }
 
   Status add_step(const Op& op, BlockPlan& block) {
@@ -116,7 +109,6 @@ class Planner {
       TRY(const int32_t index, this->block(nested, {}));
       step.blocks.push_back(index);
     }
-    if (step.kind == Step::Kind::Kernel && fast_kernels_) step.kernel = fast_kernel(op, step);
     for (ValueId v : op.results) step.results.push_back(new_register(v, kUnclaimed));
     block.steps.push_back(std::move(step));
     return {};
@@ -151,65 +143,28 @@ class Planner {
     for (const auto& slot : step.inputs)
       for (Source from : slot)
         if (from.kind != Source::Kind::Constant) return bad(op, "an operand is not a constant");
-    mil::EvalContext context(*op.def, step.arguments, step.result_types);
-    TRY_DO(context.check_operands());
-    TRY_DO(op.def->eval(context));
-    auto results = context.take_results();
-    for (size_t i = 0; i < op.results.size(); ++i) {
-      folded_[op.results[i]] = static_cast<int32_t>(plan_.constants.size());
-      plan_.constants.push_back(std::move(results[i]));
+    for (size_t slot = 0; slot < step.inputs.size(); ++slot)
+      for (size_t i = 0; i < step.inputs[slot].size(); ++i) {
+        TRY_DO(plan_.expand(step.inputs[slot][i].index));
+        step.arguments[slot][i] = plan_.constants[static_cast<size_t>(step.inputs[slot][i].index)];
+      }
+    const Expression expression{op.def, std::move(step.arguments), step.result_types};
+    if (keeps_expression(op, step)) {
+      const mil::Type& type = step.result_types[0];
+      const int32_t index = folded_[op.results[0]] = plan_.new_constant({{type.dtype(), sizes(type.shape()), nullptr}, {}, nullptr});
+      plan_.pending.emplace(index, std::make_shared<const Expression>(expression));
+      return {};
     }
+    TRY(auto results, expression.evaluate());
+    for (size_t i = 0; i < op.results.size(); ++i) folded_[op.results[i]] = plan_.new_constant(std::move(results[i]));
     return {};
   }
 
-  std::unique_ptr<Kernel> fast_kernel(const Op& op, const Step& step) const {
-    std::vector<std::vector<mil::Type>> types(step.inputs.size());
-    for (const mil::Binding& b : op.operands) types[b.slot].push_back(program_.type(b.operand));
-    std::vector<std::vector<mil::RuntimeValue>> constants(step.inputs.size());
-    for (size_t slot = 0; slot < step.inputs.size(); ++slot) {
-      bool all = true;
-      for (Source from : step.inputs[slot]) all = all && from.kind == Source::Kind::Constant;
-      if (all) constants[slot] = step.arguments[slot];
-    }
-    return make_kernel(Site{*op.def, constants, types, step.result_types});
-  }
-
-  // Walks the steps backwards. Gives the registers that the block reads and does not own.
-  std::vector<int32_t> release_after_last_use(int32_t index) {
-    BlockPlan& block = plan_.blocks[static_cast<size_t>(index)];
-    std::vector<int32_t> outer;
-    auto first_read = [&](int32_t r) {
-      if (read_[static_cast<size_t>(r)]) return false;
-      read_[static_cast<size_t>(r)] = true;
-      return true;
-    };
-    for (Source out : block.outputs) {
-      if (out.kind != Source::Kind::Register) continue;
-      if (owner_[static_cast<size_t>(out.index)] != index)
-        outer.push_back(out.index);
-      else if (first_read(out.index))
-        block.releases.push_back(out.index);
-    }
-    for (size_t i = block.steps.size(); i-- > 0;) {
-      Step& step = block.steps[i];
-      std::vector<int32_t> reads = step.results;
-      for (const auto& slot : step.inputs)
-        for (Source from : slot)
-          if (from.kind == Source::Kind::Register) reads.push_back(from.index);
-      for (int32_t nested : step.blocks)
-        for (int32_t r : release_after_last_use(nested)) reads.push_back(r);
-      for (int32_t r : reads) {
-        if (owner_[static_cast<size_t>(r)] != index)
-          outer.push_back(r);
-        else if (first_read(r))
-          step.releases.push_back(r);
-      }
-    }
-    for (int32_t r : block.inputs)
-      if (first_read(r)) block.releases.push_back(r);
-    std::sort(outer.begin(), outer.end());
-    outer.erase(std::unique(outer.begin(), outer.end()), outer.end());
-    return outer;
+  // Matrices: vectors and numbers are small, and kernels look at their values.
+  bool keeps_expression(const Op& op, const Step& step) const {
+    if (!keep_expressions_ || op.results.size() != 1) return false;
+    const mil::Type& type = step.result_types[0];
+    return type.kind == mil::Type::Kind::Tensor && type.rank() >= 2 && type.tensor.is_static();
   }
 
   static Diagnostic bad(const Op& op, std::string_view why) {
@@ -221,18 +176,36 @@ class Planner {
   static constexpr int32_t kUnclaimed = -2;
 
   const mil::Program& program_;
-  const bool fast_kernels_;
+  const bool keep_expressions_;
   Plan plan_;
   std::unordered_map<ValueId, int32_t> registers_, folded_, states_;
   std::unordered_map<ConstId, int32_t> constants_;
-  std::vector<int32_t> owner_;  // by register: the block that computes it
-  std::vector<bool> read_;      // by register: a later reader is known
 };
 
 }  // namespace
 
-Result<Plan> make_plan(const mil::Program& program, const mil::Function& function, bool fast_kernels) {
-  return Planner(program, fast_kernels).function(function);
+int32_t Plan::new_register(mil::Type type, int32_t block) {
+  types.push_back(std::move(type));
+  owner.push_back(block);
+  return static_cast<int32_t>(owner.size()) - 1;
+}
+
+int32_t Plan::new_constant(mil::RuntimeValue value) {
+  constants.push_back(std::move(value));
+  return static_cast<int32_t>(constants.size()) - 1;
+}
+
+Status Plan::expand(int32_t constant) {
+  const auto it = pending.find(constant);
+  if (it == pending.end()) return {};
+  TRY(auto results, it->second->evaluate());
+  constants[static_cast<size_t>(constant)] = std::move(results[0]);
+  pending.erase(it);
+  return {};
+}
+
+Result<Plan> make_plan(const mil::Program& program, const mil::Function& function, bool keep_expressions) {
+  return Planner(program, keep_expressions).function(function);
 }
 
 }  // namespace cortland::engine

@@ -1,22 +1,30 @@
 #include "engine/threads.h"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdlib>
-#include <thread>
 #endif
 
 namespace cortland::engine {
+namespace {
+
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
 
 #ifdef _OPENMP
-
-namespace {
 
 // At the end of a parallel section GNU's OpenMP spins for milliseconds, which on a busy machine takes the processor from the
 // very thread it waits for: models ran ten times slower. It spins only shortly when there are more OpenMP threads than
@@ -25,9 +33,7 @@ void wait_politely() {
   static const bool once = [] {
     if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return false;
     std::thread([] {
-      sigset_t all;
-      sigfillset(&all);
-      pthread_sigmask(SIG_BLOCK, &all, nullptr);
+      block_signals();
       std::atomic<int> members = 0;
 #pragma omp parallel num_threads(2)
       ++members;  // an empty section would be optimised away
@@ -38,38 +44,145 @@ void wait_politely() {
   static_cast<void>(once);
 }
 
+#endif
+
+int default_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();  // OMP_NUM_THREADS
+#else
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#endif
+}
+
+thread_local int limit = 0;             // 0: the default
+thread_local bool inside_loop = false;  // of this thread or one it works for
+
+using Chunk = std::function<void(int64_t)>;
+
+// Waits for something that another thread is about to do: first on the spot, then giving way to whoever wants the processor.
+class Patience {
+ public:
+  bool is_over() const { return waited_ > kLong; }
+  void wait() {
+    if (waited_ > kShort) std::this_thread::yield();
+#if defined(__x86_64__)
+    for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
+#endif
+    waited_ = Clock::now() - start_;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto kShort = std::chrono::microseconds(20), kLong = std::chrono::microseconds(200);
+  Clock::time_point start_ = Clock::now();
+  Clock::duration waited_{0};
+};
+
+// Threads that take chunks of one job at a time. Between jobs they look for the next one for a while, giving way to whoever wants
+// the processor, before they sleep: waking up takes as long as a small product.
+class Pool {
+ public:
+  static Pool& instance() {
+    static auto* pool = new Pool;  // its threads end with the process
+    return *pool;
+  }
+
+  // False, and nothing done, while another thread has a job.
+  bool run(int threads, int64_t chunks, const Chunk& chunk) {
+    const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    for (; workers_ < threads - 1; ++workers_)
+      std::thread([this, id = workers_] { work(id); }).detach();
+    chunk_ = &chunk;
+    chunks_ = chunks;
+    done_.store(0);
+    Job job{job_.load()};
+    job_.store(Job::make(job.number() + 1, threads - 1, static_cast<uint32_t>(chunks)).bits);
+    number_.store(static_cast<int>(job.number() + 1));
+    number_.notify_all();
+    take_chunks(job.number() + 1);
+    for (Patience patience; done_.load() < chunks;) patience.wait();
+    return true;
+  }
+
+ private:
+  // What is to be done in one word, so that a thread takes a chunk of the job it looked at or none.
+  struct Job {
+    uint64_t bits;
+    static Job make(uint64_t number, int workers, uint32_t left) {
+      return {(number & 0xffff) << 48 | static_cast<uint64_t>(workers & 0xffff) << 32 | left};
+    }
+    uint64_t number() const { return bits >> 48; }
+    int workers() const { return static_cast<int>(bits >> 32 & 0xffff); }
+    uint32_t left() const { return static_cast<uint32_t>(bits); }
+  };
+
+  void take_chunks(uint64_t number) {
+    for (Job job{job_.load()}; job.number() == (number & 0xffff) && job.left() > 0;) {
+      if (!job_.compare_exchange_weak(job.bits, job.bits - 1)) continue;
+      (*chunk_)(chunks_ - job.left());  // the job is not over before this chunk is
+      done_.fetch_add(1);
+      job.bits = job_.load();
+    }
+  }
+
+  void work(int id) {
+    block_signals();
+    inside_loop = true;
+    for (;;) {
+      const int seen = number_.load();
+      Job job{job_.load()};
+      for (Patience patience; job.left() == 0 || id >= job.workers(); job.bits = job_.load()) {
+        if (patience.is_over()) {
+          number_.wait(seen);
+          break;
+        }
+        patience.wait();
+      }
+      if (id < job.workers()) take_chunks(job.number());
+    }
+  }
+
+  std::mutex busy_;
+  int workers_ = 0;
+  const Chunk* chunk_ = nullptr;
+  int64_t chunks_ = 0;
+  std::atomic<uint64_t> job_{0};
+  std::atomic<int64_t> done_{0};
+  std::atomic<int> number_{0};  // of the last job, for sleepers
+};
+
 }  // namespace
 
-ThreadLimit::ThreadLimit(int threads) {
+ThreadLimit::ThreadLimit(int threads) : before_(limit) {
+#ifdef _OPENMP
   wait_politely();
-  if (threads <= 0) return;
-  before_ = omp_get_max_threads();
-  omp_set_num_threads(threads);
+  openmp_before_ = omp_get_max_threads();
+  if (threads > 0) omp_set_num_threads(threads);
+#endif
+  if (threads > 0) limit = threads;
 }
 
 ThreadLimit::~ThreadLimit() {
-  if (before_ > 0) omp_set_num_threads(before_);
+  limit = before_;
+#ifdef _OPENMP
+  omp_set_num_threads(openmp_before_);
+#endif
 }
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-  const int64_t chunks = std::min<int64_t>(omp_get_max_threads(), count / std::max<int64_t>(grain, 1));
-  if (chunks <= 1) {
-    if (count > 0) body(0, count);
-    return;
+  constexpr int64_t kChunksEach = 4;  // so that threads which start late, or are slow, take fewer
+  const int threads = limit > 0 ? limit : default_threads();
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t most = count / grain, chunks = std::min(most, kChunksEach * threads);
+  if (chunks > 1 && threads > 1 && !inside_loop) {
+    inside_loop = true;
+    const bool done = Pool::instance().run(static_cast<int>(std::min<int64_t>(threads, chunks)), chunks,
+                                           [&](int64_t i) { body(count * i / chunks, count * (i + 1) / chunks); });
+    inside_loop = false;
+    if (done) return;
   }
-#pragma omp parallel for schedule(static) num_threads(static_cast<int>(chunks))
-  for (int64_t i = 0; i < chunks; ++i) body(count * i / chunks, count * (i + 1) / chunks);
-}
-
-#else
-
-ThreadLimit::ThreadLimit(int) {}
-ThreadLimit::~ThreadLimit() = default;
-
-void parallel_for(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
   if (count > 0) body(0, count);
 }
-
-#endif
 
 }  // namespace cortland::engine

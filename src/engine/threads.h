@@ -1,4 +1,4 @@
-// How many threads kernels use: OpenMP's, which oneDNN uses too. Without OpenMP everything runs on the caller's thread.
+// How many threads kernels use, and the loop they share them with. oneDNN has threads of its own, OpenMP's; the limit is for both.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,11 @@ class ThreadLimit {
   ThreadLimit& operator=(const ThreadLimit&) = delete;
 
  private:
-  int before_ = 0;
+  int before_ = 0, openmp_before_ = 0;
 };
 
-// body(first, last) over [0, count) in chunks of at least `grain`.
+// body(first, last) over [0, count) in chunks of at least `grain`. The caller works too and takes what no other thread has begun, so
+// a busy machine costs little more than one thread would. Loops inside a body, and loops while another thread has one, are serial.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
 }  // namespace cortland::engine

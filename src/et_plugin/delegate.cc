@@ -80,7 +80,9 @@ Status Delegate::init(Bytes directory, const char* method, const std::string& fu
   }
   TRY(const auto program, read_model(files));
   if (program.functions.empty()) return diag(DiagKind::BadPackage, "the delegate's model has no function");
-  TRY(auto engine, engine::Engine::compile(program, function.empty() ? program.functions[0].name : function));
+  const engine::EngineOptions options{.fast_kernels = !settings.reference,
+                                      .precision = settings.fast_precision ? engine::Precision::Fast : engine::Precision::Exact};
+  TRY(auto engine, engine::Engine::compile(program, function.empty() ? program.functions[0].name : function, options));
   if (settings.trace)
     engine.set_hook([settings](const engine::StepTrace& t) {
       settings.trace(settings.trace_context, std::string(t.op.name).c_str(), std::string(t.name).c_str(), t.seconds, t.fast);

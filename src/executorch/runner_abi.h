@@ -31,6 +31,8 @@ struct CortlandBackendSettings {
   // Called after each step of a delegate; may be null. The texts live until it returns.
   void (*trace)(void* context, const char* kind, const char* name, double seconds, bool fast);
   void* trace_context;
+  bool reference;       // reference kernels only
+  bool fast_precision;  // compute float16 programs in float32
 };
 
 struct CortlandRunner;
@@ -49,7 +51,7 @@ struct CortlandRunnerApi {
   bool (*output)(CortlandRunner* runner, size_t index, CortlandValue* value, CortlandError* error);
 };
 
-inline constexpr uint32_t kCortlandRunnerVersion = 2;
+inline constexpr uint32_t kCortlandRunnerVersion = 3;
 inline constexpr const char* kCortlandRunnerEntry = "cortland_runner_api";
 typedef const CortlandRunnerApi* (*CortlandRunnerEntry)();
 

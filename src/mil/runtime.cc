@@ -6,12 +6,17 @@
 #include <map>
 #include <new>
 
+#include "mil/buffer_pool.h"
 #include "tensor/weight.h"
 
 namespace cortland::mil {
 
 Tensor Tensor::make(DType dtype, std::vector<int64_t> shape) {
   Tensor t{dtype, std::move(shape), nullptr};
+  if (BufferPool* pool = BufferPool::current()) {
+    t.storage = pool->take(t.bytes());
+    return t;
+  }
   // 64-byte alignment suits vector loads; the size is rounded up because aligned_alloc wants a multiple.
   const size_t size = (t.bytes() + 63) / 64 * 64;
   void* memory = std::aligned_alloc(64, size ? size : 64);

@@ -5,6 +5,7 @@
 #include "mil_ops/arguments.h"
 #include "mil_ops/elementwise.h"
 #include "mil_ops/ops.h"
+#include "mil_ops/slices.h"
 
 namespace cortland::mil_ops {
 
@@ -117,14 +118,9 @@ Result<Shape> slice_shape(InferContext& c) {
   return out;
 }
 
-// The elements of x that are sliced, and the shape they have.
-struct Sliced {
-  View view;
-  Sizes shape;     // with squeezed axes
-  Sizes squeezed;  // without them
-};
+}  // namespace
 
-Result<Sliced> slice_view(const EvalContext& c, const Tensor& x) {
+Result<Sliced> slice_by_index_view(const EvalContext& c, const Tensor& x) {
   TRY(const auto slices, read_slices(c, x.shape.size()));
   Sliced out{{0, dense_strides(x.shape)}, {}, {}};
   for (size_t i = 0; i < x.shape.size(); ++i) {
@@ -137,6 +133,8 @@ Result<Sliced> slice_view(const EvalContext& c, const Tensor& x) {
   return out;
 }
 
+namespace {
+
 Types infer_slice_by_index(InferContext& c) {
   TRY(Shape shape, slice_shape(c));
   return one({c.dtype("x"), std::move(shape)});
@@ -144,7 +142,7 @@ Types infer_slice_by_index(InferContext& c) {
 
 Status eval_slice_by_index(EvalContext& c) {
   const Tensor x = c.tensor("x");
-  TRY(const Sliced slice, slice_view(c, x));
+  TRY(const Sliced slice, slice_by_index_view(c, x));
   Tensor& out = c.output(0, slice.squeezed, x.dtype);
   copy_strided(slice.shape, byte_size(x.dtype, 1), x.data(), slice.view, out.mutable_data(),
                {0, dense_strides(slice.shape)});
@@ -163,7 +161,7 @@ Types infer_slice_update(InferContext& c) {
 Status eval_slice_update(EvalContext& c) {
   const Tensor x = c.tensor("x");
   const Tensor& update = c.tensor("update");
-  TRY(const Sliced slice, slice_view(c, x));
+  TRY(const Sliced slice, slice_by_index_view(c, x));
   if (update.shape != slice.squeezed) return c.error("update has another shape than the slice");
   Tensor& out = c.output(0, x.shape, x.dtype);
   std::memcpy(out.mutable_data(), x.data(), x.bytes());
@@ -215,19 +213,28 @@ Types infer_slice_by_size(InferContext& c) {
   return one({c.dtype("x"), std::move(out)});
 }
 
-Status eval_slice_by_size(EvalContext& c) {
-  const Tensor x = c.tensor("x");
+}  // namespace
+
+Result<Sliced> slice_by_size_view(const EvalContext& c, const Tensor& x) {
   TRY_DO(check_size_arguments(c, x.shape.size()));
   const std::vector<int64_t> begin = c.ints("begin"), count = c.ints("size");
-  View view{0, dense_strides(x.shape)};
-  Sizes shape;
+  Sliced out{{0, dense_strides(x.shape)}, {}, {}};
   for (size_t i = 0; i < x.shape.size(); ++i) {
     TRY(const Range range, resolve_size(c, begin[i], count[i], x.shape[i]));
-    view.offset += range.first * view.strides[i];
-    shape.push_back(range.count);
+    out.view.offset += range.first * out.view.strides[i];
+    out.shape.push_back(range.count);
   }
-  Tensor& out = c.output(0, shape, x.dtype);
-  copy_strided(shape, byte_size(x.dtype, 1), x.data(), view, out.mutable_data(), {0, dense_strides(shape)});
+  out.squeezed = out.shape;
+  return out;
+}
+
+namespace {
+
+Status eval_slice_by_size(EvalContext& c) {
+  const Tensor x = c.tensor("x");
+  TRY(const Sliced slice, slice_by_size_view(c, x));
+  Tensor& out = c.output(0, slice.shape, x.dtype);
+  copy_strided(slice.shape, byte_size(x.dtype, 1), x.data(), slice.view, out.mutable_data(), {0, dense_strides(slice.shape)});
   return {};
 }
 

@@ -15,20 +15,18 @@ bool passes_on(const torch::Graph& graph, const torch::Node& node) {
 
 }  // namespace
 
-PartitionOptions with_wide_sums(const torch::Graph& graph, PartitionOptions options) {
-  if (options.float_type == DType::F32) return options;
+std::vector<torch::NodeId> scales_of_integer_products(const torch::Graph& graph) {
+  std::vector<torch::NodeId> scales;
   std::unordered_set<torch::ValueId> wide;
   for (const torch::NodeId id : graph.order) {
     const torch::Node& node = graph.nodes[id];
     bool reads = node.target == "aten._int_mm.default";
     for (const auto& a : node.args) for_each_value(a.arg, [&](torch::ValueId v) { reads = reads || wide.contains(v); });
     if (!reads) continue;
-    if (passes_on(graph, node))
-      wide.insert(node.results.begin(), node.results.end());
-    else
-      options.float32_ops.insert(node.name);
+    if (passes_on(graph, node)) wide.insert(node.results.begin(), node.results.end());
+    else scales.push_back(id);
   }
-  return options;
+  return scales;
 }
 
 }  // namespace cortland::partition

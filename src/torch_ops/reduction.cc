@@ -285,12 +285,13 @@ Lowered lower_cumulative_extreme(Lowering& in) {
     return in.reject(DiagKind::UnsupportedArgument, "the positions of cumulative extremes are used", "use only the values");
   TRY(Operand x, in.precise_tensor("self"));
   TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : DType::I32));
-  if (in.rank_of(x) == 0) return x;
+  if (in.rank_of(x) == 0) return in.cast(x, in.mil_dtype(in.result_type().dtype));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool largest = op.name == mil_ops::maximum.name;
   const double limit = is_float(in.dtype_of(x)) ? kInfinity : static_cast<double>(INT32_MAX);
-  return scan(in, op, x, axis, largest ? -limit : limit);
+  TRY(x, scan(in, op, x, axis, largest ? -limit : limit));
+  return in.cast(x, in.mil_dtype(in.result_type().dtype));
 }
 
 constexpr TorchOp kTable[] = {
@@ -379,10 +380,10 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod,
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]"},
     {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>,
-     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; "
+     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
                 "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument"},
     {.schema = "aten::cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::minimum>,
-     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; "
+     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
                 "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument"},
     {.schema = "aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
      .decompose = decompositions::nanmean, .samples = "F[2,3] -> F[]; F[2,3] [1] True -> F[2,1]"},

@@ -24,7 +24,7 @@ using torch::ValueId;
 
 constexpr int kMostDims = 5;
 
-enum class Kind { Reshape, Copy, Permute, Slice, Select, Split, Unbind, Expand, Pointwise, Along };
+enum class Kind { Reshape, Copy, Permute, Slice, Select, Split, Unbind, Unfold, Expand, Pointwise, Along };
 
 std::optional<Kind> kind_of(std::string_view target) {
   static const std::unordered_map<std::string_view, Kind> kinds = {
@@ -47,6 +47,7 @@ std::optional<Kind> kind_of(std::string_view target) {
       {"aten.split.Tensor", Kind::Split},            {"aten.split_with_sizes.default", Kind::Split},
       {"aten.split_with_sizes_copy.default", Kind::Split}, {"aten.chunk.default", Kind::Split},
       {"aten.unbind.int", Kind::Unbind},             {"aten.unbind_copy.int", Kind::Unbind},
+      {"aten.unfold.default", Kind::Unfold},         {"aten.unfold_copy.default", Kind::Unfold},
       {"aten.expand.default", Kind::Expand},         {"aten.expand_copy.default", Kind::Expand},
       {"aten.expand_as.default", Kind::Expand},      {"aten.broadcast_to.default", Kind::Expand}};
   if (const auto it = kinds.find(target); it != kinds.end()) return it->second;
@@ -189,7 +190,9 @@ class Reducer {
       case Kind::Expand: return expand(from, shape, graph_.type(node.results[0]).shape, results[0]);
       default: break;
     }
-    const auto dims = integers(argument(node, "dim", kind == Kind::Split ? 2 : 1));
+    const char* const name_of_dim = kind == Kind::Unfold ? "dimension" : "dim";
+    const size_t place_of_dim = kind == Kind::Split ? 2 : 1;
+    const auto dims = integers(argument(node, name_of_dim, place_of_dim));
     const int64_t dim = dims.empty() ? 0 : dims[0] < 0 ? dims[0] + rank(x) : dims[0];
     if (dim < 0 || dim >= rank(x)) return false;
     const auto at = static_cast<size_t>(dim);
@@ -201,10 +204,11 @@ class Reducer {
     for (size_t i = 0; i < part.args.size(); ++i) {
       const std::string& name = part.args[i].name;
       if (i == 0) part.args[i].arg = view;
-      if (name == "dim" || (name.empty() && i == (kind == Kind::Split ? 2u : 1u))) part.args[i].arg = int64_t{1};
+      if (name == name_of_dim || (name.empty() && i == place_of_dim)) part.args[i].arg = int64_t{1};
     }
-    if (!argument(part, "dim", kind == Kind::Split ? 2 : 1)) part.args.push_back({"dim", int64_t{1}});
+    if (!argument(part, name_of_dim, place_of_dim)) part.args.push_back({name_of_dim, int64_t{1}});
     return add_like(std::move(part), [&](const TensorType& t) {
+      if (kind == Kind::Unfold) return Shape{before, t.shape[at], after, t.shape.back()};  // windows go to the end
       if (kind == Kind::Select || kind == Kind::Unbind) return Shape{before, after};
       return Shape{before, t.shape[at], after};
     }, results);

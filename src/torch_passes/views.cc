@@ -21,14 +21,15 @@ enum class Kind {
   Slice,    // slice, narrow, and each part of split or chunk
   Select,   // select, and each part of unbind
   Diagonal,
-  Expand,   // one element seen many times: cannot be written
+  Strided,  // as_strided
+  Expand,   // an element may be seen many times: cannot be written
 };
 
 std::optional<Kind> kind_of(const std::string& target) {
   static const std::map<std::string, Kind> kinds = {
       {"aten.alias.default", Kind::Alias},          {"aten.detach.default", Kind::Alias},
-      {"aten.detach_.default", Kind::Alias},        {"aten.contiguous.default", Kind::Alias},
-      {"aten.dropout.default", Kind::Alias},        {"aten.dropout_.default", Kind::Alias},
+      {"aten.lift_fresh.default", Kind::Alias},     {"aten.contiguous.default", Kind::Alias},
+      {"aten.dropout.default", Kind::Alias},        {"aten.positive.default", Kind::Alias},
       {"aten.feature_dropout.default", Kind::Alias}, {"aten.to.dtype", Kind::Alias},
       {"aten.to.dtype_layout", Kind::Alias},        {"aten.to.device", Kind::Alias},
       {"aten.to.other", Kind::Alias},               {"aten.type_as.default", Kind::Alias},
@@ -41,12 +42,18 @@ std::optional<Kind> kind_of(const std::string& target) {
       {"aten.transpose.int", Kind::Permute},        {"aten.t.default", Kind::Permute},
       {"aten.mT.default", Kind::Permute},           {"aten.numpy_T.default", Kind::Permute},
       {"aten.movedim.int", Kind::Permute},          {"aten.swapaxes.default", Kind::Permute},
+      {"aten.moveaxis.int", Kind::Permute},         {"aten.swapdims.default", Kind::Permute},
+      {"aten.mH.default", Kind::Permute},           {"aten.adjoint.default", Kind::Permute},
+      {"aten.matrix_H.default", Kind::Permute},     {"aten.ravel.default", Kind::Reshape},
+      {"aten.atleast_1d.default", Kind::Reshape},   {"aten.atleast_2d.default", Kind::Reshape},
       {"aten.slice.Tensor", Kind::Slice},           {"aten.narrow.default", Kind::Slice},
       {"aten.split.Tensor", Kind::Slice},           {"aten.split_with_sizes.default", Kind::Slice},
       {"aten.chunk.default", Kind::Slice},          {"aten.tensor_split.sections", Kind::Slice},
       {"aten.select.int", Kind::Select},            {"aten.unbind.int", Kind::Select},
       {"aten.diagonal.default", Kind::Diagonal},    {"aten.expand.default", Kind::Expand},
-      {"aten.expand_as.default", Kind::Expand},
+      {"aten.expand_as.default", Kind::Expand},     {"aten.broadcast_to.default", Kind::Expand},
+      {"aten.unfold.default", Kind::Expand},        {"aten.as_strided.default", Kind::Strided},
+      {"aten.tensor_split.indices", Kind::Slice},   {"aten.split.sizes", Kind::Slice},
   };
   const auto it = kinds.find(target);
   return it == kinds.end() ? std::nullopt : std::optional(it->second);
@@ -55,7 +62,8 @@ std::optional<Kind> kind_of(const std::string& target) {
 // Operators that return their argument's memory only when nothing has to change.
 bool may_copy(const std::string& target) {
   return target.starts_with("aten.to.") || target == "aten.type_as.default" || target == "aten.contiguous.default" ||
-         target == "aten.reshape.default" || target == "aten.flatten.using_ints" || target == "aten.reshape_as.default";
+         target == "aten.reshape.default" || target == "aten.flatten.using_ints" || target == "aten.reshape_as.default" ||
+         target == "aten.ravel.default";
 }
 
 bool is_contiguous(Graph& graph, const torch::Value& v) {
@@ -92,12 +100,12 @@ std::vector<int64_t> permutation(const Graph& graph, const Node& node, ValueId s
           if (const auto* d = (*list)[i].as<int64_t>()) perm[i] = positive(*d);
   } else if (node.target == "aten.numpy_T.default") {
     for (int64_t i = 0; i < rank; ++i) perm[static_cast<size_t>(i)] = rank - 1 - i;
-  } else if (node.target == "aten.movedim.int") {
+  } else if (node.target == "aten.movedim.int" || node.target == "aten.moveaxis.int") {
     const int64_t from = positive(int_arg(node, "source", 0)), to = positive(int_arg(node, "destination", 0));
     perm.erase(perm.begin() + from);
     perm.insert(perm.begin() + to, from);
   } else if (rank >= 2) {
-    const bool named = node.target == "aten.transpose.int", axes = node.target == "aten.swapaxes.default";
+    const bool named = node.target == "aten.transpose.int" || node.target == "aten.swapdims.default", axes = node.target == "aten.swapaxes.default";
     const int64_t a = positive(named ? int_arg(node, "dim0", 0) : axes ? int_arg(node, "axis0", 0) : -2);
     const int64_t b = positive(named ? int_arg(node, "dim1", 1) : axes ? int_arg(node, "axis1", 1) : -1);
     std::swap(perm[static_cast<size_t>(a)], perm[static_cast<size_t>(b)]);
@@ -184,6 +192,8 @@ ValueId add_node(Graph& graph, std::string target, std::vector<NamedArg> args, T
   return result;
 }
 
+bool is_view(const std::string& target) { return kind_of(target).has_value(); }
+
 View view_of(const Graph& graph, ValueId v) {
   const NodeId producer = graph.values[v].producer;
   if (!producer) return {};
@@ -254,6 +264,12 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
       return add_node(graph, "aten.diagonal_scatter.default",
                       {{"self", base}, {"src", part}, {"offset", int_arg(node, "offset", 0)}, {"dim1", int_arg(node, "dim1", 0)}, {"dim2", int_arg(node, "dim2", 1)}},
                       type, node.source, order);
+    case Kind::Strided: {
+      auto args = node.args;
+      args[0].arg = base;
+      args.insert(args.begin() + 1, {"src", part});
+      return add_node(graph, "aten.as_strided_scatter.default", std::move(args), type, node.source, order);
+    }
     case Kind::Expand: break;
   }
   return diag(DiagKind::UnsupportedArgument, "writes to an expanded tensor, whose elements share memory", "clone it before writing");

@@ -104,45 +104,66 @@ std::optional<Geometry> transposed_geometry(const EvalContext& c, const Tensor& 
   return g;
 }
 
+// One shape of x.
+struct Convolution {
+  Primitive primitive;
+  Desc src, dst;
+  std::vector<int64_t> out;  // as the result tensor has it
+};
+
 class ConvolutionKernel final : public Kernel {
  public:
   ConvolutionKernel(const Site& site, Filters filters)
-      : filters_(std::move(filters)), weights_(site.tensor("weight"), filters_.desc()) {
+      : filters_(std::move(filters)), weights_(site.tensor("weight"), filters_.desc()), manner_(site.manner) {
     if (site.has("bias")) bias_.emplace(site.tensor("bias"), plain({filters_.out_channels}));
     bias_fits_ = !site.has("bias") || site.tensor("bias").shape == std::vector<int64_t>{filters_.out_channels};
   }
 
-  Status run(EvalContext& c) override {
-    return run_or_fall_back(c, [&]() -> std::optional<Tensor> {
+  Status run(KernelContext& c) override {
+    return run_or_fall_back(c, manner_, [&]() -> std::optional<Tensor> {
       const Tensor x = c.tensor("x").cast(DType::F32);
-      if (!bias_fits_ || x.rank() != static_cast<int>(filters_.kernel.size()) + 2 || x.dim(1) != filters_.in_channels || x.elements() == 0)
-        return std::nullopt;
-      const auto g = filters_.transposed ? transposed_geometry(c, x, filters_) : convolution_geometry(c, x, filters_);
-      if (!g) return std::nullopt;
-      Primitive& p = primitives_.get(x.shape, [&] { return make(x, *g); });
-      return execute(p, view(x, plain(x.shape)), plain(x.shape), weights_.in_layout(p.weights),
-                     bias_ ? bias_->in_layout(p.bias) : dnnl::memory(), g->out, plain(g->out));
+      if (!bias_fits_ || x.rank() != static_cast<int>(filters_.kernel.size()) + 2 || x.elements() == 0) return std::nullopt;
+      const auto& made = convolutions_.get(x.shape, [&] { return make(c, x); });
+      if (!made) return std::nullopt;
+      const Primitive& p = made->primitive;
+      return execute(p, {x, made->src}, weights_.in_layout(p.weights), bias_ ? bias_->in_layout(p.bias) : dnnl::memory(), c.addends,
+                     manner_.post, made->out, made->dst);
     });
   }
 
  private:
-  Primitive make(const Tensor& x, const Geometry& g) const {
-    const Desc src = any_layout(x.shape), weights = any_layout(filters_.dims()), dst = any_layout(g.out);
+  std::optional<Convolution> make(const KernelContext& c, const Tensor& x) const {
+    const Tensor first = manner_.channels_last ? x.reshaped(channels_first(x.shape)) : x;  // only its shape counts
+    if (first.dim(1) != filters_.in_channels) return std::nullopt;
+    const auto g = filters_.transposed ? transposed_geometry(c, first, filters_) : convolution_geometry(c, first, filters_);
+    if (!g) return std::nullopt;
+    Convolution made;
+    const auto lie = [&](const Dims& dims) { return manner_.channels_last ? onednn::channels_last(dims) : plain(dims); };
+    made.src = lie(first.shape), made.dst = lie(g->out);
+    made.out = manner_.channels_last ? engine::channels_last(g->out) : g->out;
+    // Row by row the library may choose; its addends lie as the result does, which must then be what we have.
+    const bool fixed = manner_.channels_last || !manner_.post.empty();
+    const Desc src = manner_.channels_last ? made.src : any_layout(first.shape), dst = fixed ? made.dst : any_layout(g->out);
     const auto bias = bias_ ? std::optional(plain({filters_.out_channels})) : std::nullopt;
-    if (filters_.transposed)
-      return convolution_primitive<dnnl::deconvolution_forward>(dnnl::algorithm::deconvolution_direct, src, weights, bias, dst, g.sizes);
-    return convolution_primitive<dnnl::convolution_forward>(dnnl::algorithm::convolution_direct, src, weights, bias, dst, g.sizes);
+    const auto post = attributes(manner_.post, made.dst);
+    const Desc weights = any_layout(filters_.dims());
+    made.primitive = filters_.transposed ? convolution_primitive<dnnl::deconvolution_forward>(dnnl::algorithm::deconvolution_direct, src,
+                                                                                              weights, bias, dst, g->sizes, post)
+                                         : convolution_primitive<dnnl::convolution_forward>(dnnl::algorithm::convolution_direct, src,
+                                                                                            weights, bias, dst, g->sizes, post);
+    return made;
   }
 
   Filters filters_;
   PackedWeights weights_;
   std::optional<PackedWeights> bias_;
   bool bias_fits_ = true;
-  PrimitiveCache primitives_;
+  Manner manner_;
+  ShapeCache<std::optional<Convolution>> convolutions_;
 };
 
 std::unique_ptr<Kernel> make_kernel(const Site& site, bool transposed) {
-  if (!accepts(site)) return nullptr;
+  if (!accepts(site) || !onednn::accepts(site.manner.post)) return nullptr;
   Filters filters(site, transposed);
   if (!filters.fit()) return nullptr;
   return std::make_unique<ConvolutionKernel>(site, std::move(filters));

@@ -1,108 +1,12 @@
 // Each row against the reference kernel of its op, in both element types, on shapes that take different paths.
 #include "engine/onednn/kernels.h"
 
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <random>
-
-#include "engine/engine.h"
-#include "mil_ops/ops.h"
+#include "engine/kernel_test.h"
 
 namespace cortland::engine {
 namespace {
 
-using mil::Operand;
-using mil::Program;
-using mil::Tensor;
-using mil::Type;
-using Shape = std::vector<int64_t>;
-
-Tensor random(DType dtype, const Shape& shape, int seed) {
-  std::mt19937 random(static_cast<unsigned>(seed));
-  std::uniform_real_distribution<float> values(-1, 1);
-  std::vector<float> v(static_cast<size_t>(Tensor{dtype, shape, nullptr}.elements()));
-  for (float& f : v) f = values(random);
-  return Tensor::from(dtype, shape, v);
-}
-
-// One op with some operands computed and the others constant.
-struct Case {
-  std::string op;
-  std::vector<std::pair<std::string, Shape>> computed, constant;
-  std::vector<std::pair<std::string, std::vector<int32_t>>> ints;  // one element: a number
-  std::vector<std::pair<std::string, std::string>> texts;
-  std::vector<std::pair<std::string, bool>> flags;
-};
-
-class Harness {
- public:
-  Harness(const Case& c, DType dtype) {
-    const mil::MilOp& def = *mil_ops::find(c.op, program_.target);
-    function_.body = program_.add_block();
-    std::vector<mil::NamedOperand> operands;
-    int seed = 0;
-    for (const auto& [name, shape] : c.computed) {
-      const auto v = program_.add_value(name, Type(dtype, shape_of(shape)));
-      function_.inputs.push_back(v);
-      operands.emplace_back(name, v);
-      inputs_.push_back(random(dtype, shape, ++seed));
-    }
-    for (const auto& [name, shape] : c.constant) {
-      const Tensor t = random(dtype, shape, ++seed);
-      operands.emplace_back(name, program_.constant(Weight::dense(dtype, shape, std::string(t.data<char>(), t.bytes()))));
-    }
-    for (const auto& [name, v] : c.ints) operands.emplace_back(name, is_number(name) ? program_.constant(v[0]) : program_.constant(v));
-    for (const auto& [name, v] : c.texts) operands.emplace_back(name, program_.constant(v));
-    for (const auto& [name, v] : c.flags) operands.emplace_back(name, program_.constant(v));
-    auto id = program_.add_op(function_.body, def, std::move(operands), "op");
-    EXPECT_TRUE(id.ok()) << id.error().what;
-    function_.outputs.push_back({"y", program_.ops[*id].results[0]});
-    program_.functions.push_back(function_);
-    tolerance_ = dtype == DType::F16 ? def.tol.f16 : std::max(def.tol.f32, 1e-6);
-  }
-
-  void compare() {
-    bool fast = false;
-    const Tensor ours = run(true, &fast), reference = run(false, nullptr);
-    EXPECT_TRUE(fast) << "no fast kernel took it";
-    ASSERT_EQ(ours.dtype, reference.dtype);
-    ASSERT_EQ(ours.shape, reference.shape);
-    const auto a = ours.floats(), b = reference.floats();
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      largest = std::max(largest, std::fabs(double{b[i]}));
-      worst = std::max(worst, std::fabs(double{a[i]} - double{b[i]}));
-    }
-    EXPECT_GT(largest, 0);
-    EXPECT_LE(worst, tolerance_ * largest);
-  }
-
- private:
-  static bool is_number(const std::string& name) { return name == "groups"; }
-
-  Tensor run(bool fast_kernels, bool* fast) {
-    auto engine = Engine::compile(program_, "main", {.fast_kernels = fast_kernels});
-    EXPECT_TRUE(engine.ok()) << engine.error().what;
-    if (fast) engine->set_hook([fast](const StepTrace& trace) { *fast = trace.fast; });
-    static_cast<void>(engine->run(inputs_));  // the second run finds everything prepared
-    auto out = engine->run(inputs_);
-    EXPECT_TRUE(out.ok()) << out.error().what;
-    return out.ok() ? (*out)[0] : Tensor();
-  }
-
-  Program program_{mil::Target::iOS18};
-  mil::Function function_;
-  std::vector<Tensor> inputs_;
-  double tolerance_;
-};
-
-void check(const Case& c) {
-  for (DType dtype : {DType::F32, DType::F16}) {
-    SCOPED_TRACE(mil_name(dtype));
-    Harness(c, dtype).compare();
-  }
-}
+using namespace test;
 
 Case conv(Shape x, Shape weight, Case more = {}) {
   more.op = "conv";
@@ -114,14 +18,14 @@ Case conv(Shape x, Shape weight, Case more = {}) {
 TEST(OnednnKernels, Conv) {
   check(conv({1, 3, 16, 16}, {8, 3, 3, 3}));
   check(conv({2, 16, 9, 7}, {24, 16, 1, 1}, {.constant = {{"bias", {24}}}}));
-  check(conv({1, 8, 15, 14}, {16, 4, 3, 5}, {.constant = {{"bias", {16}}}, .ints = {{"groups", {2}}, {"strides", {2, 1}}, {"pad", {1, 0, 2, 3}}}, .texts = {{"pad_type", "custom"}}}));
-  check(conv({1, 12, 10, 10}, {12, 1, 3, 3}, {.ints = {{"groups", {12}}}, .texts = {{"pad_type", "same"}}}));
+  check(conv({1, 8, 15, 14}, {16, 4, 3, 5}, {.constant = {{"bias", {16}}}, .integers = {{"groups", 2}}, .ints = {{"strides", {2, 1}}, {"pad", {1, 0, 2, 3}}}, .texts = {{"pad_type", "custom"}}}));
+  check(conv({1, 12, 10, 10}, {12, 1, 3, 3}, {.integers = {{"groups", 12}}, .texts = {{"pad_type", "same"}}}));
   check(conv({1, 4, 13, 13}, {6, 4, 3, 3}, {.ints = {{"dilations", {2, 3}}, {"strides", {3, 2}}}, .texts = {{"pad_type", "same_lower"}}}));
 }
 
 TEST(OnednnKernels, ConvOfOneAndThreeDimensions) {
   check(conv({2, 6, 50}, {10, 6, 5}, {.constant = {{"bias", {10}}}, .ints = {{"strides", {3}}, {"pad", {2, 1}}}, .texts = {{"pad_type", "custom"}}}));
-  check(conv({1, 4, 6, 7, 8}, {6, 2, 3, 1, 2}, {.ints = {{"groups", {2}}, {"strides", {1, 2, 3}}}}));
+  check(conv({1, 4, 6, 7, 8}, {6, 2, 3, 1, 2}, {.integers = {{"groups", 2}}, .ints = {{"strides", {1, 2, 3}}}}));
 }
 
 TEST(OnednnKernels, ConvTranspose) {
@@ -131,7 +35,7 @@ TEST(OnednnKernels, ConvTranspose) {
     return c;
   };
   check(transpose({1, 4, 5, 6}, {4, 8, 3, 3}, {.constant = {{"bias", {8}}}, .ints = {{"strides", {2, 2}}}}));
-  check(transpose({2, 6, 5, 6}, {6, 4, 3, 2}, {.ints = {{"groups", {2}}, {"strides", {2, 3}}, {"pad", {1, 0, 0, 1}}}, .texts = {{"pad_type", "custom"}}}));
+  check(transpose({2, 6, 5, 6}, {6, 4, 3, 2}, {.integers = {{"groups", 2}}, .ints = {{"strides", {2, 3}}, {"pad", {1, 0, 0, 1}}}, .texts = {{"pad_type", "custom"}}}));
   check(transpose({1, 4, 7, 5}, {4, 3, 3, 4}, {.ints = {{"strides", {2, 2}}}, .texts = {{"pad_type", "same"}}}));
   check(transpose({1, 4, 9}, {4, 3, 3}, {.ints = {{"dilations", {2}}}}));
   check(transpose({1, 3, 4, 4}, {3, 2, 3, 3}, {.ints = {{"strides", {2, 2}}, {"pad", {1, 1, 1, 1}}, {"output_shape", {1, 2, 8, 8}}}, .texts = {{"pad_type", "custom"}}}));

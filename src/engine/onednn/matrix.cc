@@ -7,7 +7,6 @@
 namespace cortland::engine::onednn {
 namespace {
 
-using mil::EvalContext;
 using mil::Tensor;
 using Shape = std::vector<int64_t>;
 
@@ -35,12 +34,12 @@ class LinearKernel final : public Kernel {
  public:
   explicit LinearKernel(const Site& site)
       : in_(site.tensor("weight").dim(1)), out_(site.tensor("weight").dim(0)),
-        weights_(site.tensor("weight"), strided({in_, out_}, {1, in_})) {
+        weights_(site.tensor("weight"), strided({in_, out_}, {1, in_})), manner_(site.manner) {
     if (site.has("bias")) bias_.emplace(site.tensor("bias"), plain({1, out_}));
   }
 
-  Status run(EvalContext& c) override {
-    return run_or_fall_back(c, [&]() -> std::optional<Tensor> {
+  Status run(KernelContext& c) override {
+    return run_or_fall_back(c, manner_, [&]() -> std::optional<Tensor> {
       const Tensor x = c.tensor("x").cast(DType::F32);
       if (x.rank() == 0 || x.dim(-1) != in_ || x.elements() == 0) return std::nullopt;
       Shape shape = x.shape;
@@ -48,9 +47,10 @@ class LinearKernel final : public Kernel {
       const int64_t rows = x.elements() / in_;
       const Desc src = plain({rows, in_}), dst = plain({rows, out_});
       Primitive& p = primitives_.get({rows}, [&] {
-        return matmul_primitive(src, any_layout({in_, out_}), bias_ ? std::optional(plain({1, out_})) : std::nullopt, dst);
+        return matmul_primitive(src, any_layout({in_, out_}), bias_ ? std::optional(plain({1, out_})) : std::nullopt, dst,
+                                attributes(manner_.post, dst));
       });
-      return execute(p, view(x, src), src, weights_.in_layout(p.weights), bias_ ? bias_->in_layout(p.bias) : dnnl::memory(),
+      return execute(p, {x, src}, weights_.in_layout(p.weights), bias_ ? bias_->in_layout(p.bias) : dnnl::memory(), c.addends, manner_.post,
                      std::move(shape), dst);
     });
   }
@@ -59,21 +59,23 @@ class LinearKernel final : public Kernel {
   int64_t in_, out_;
   PackedWeights weights_;
   std::optional<PackedWeights> bias_;
-  PrimitiveCache primitives_;
+  Manner manner_;
+  ShapeCache<Primitive> primitives_;
 };
 
 class MatmulKernel final : public Kernel {
  public:
-  explicit MatmulKernel(const Site& site) : transpose_x_(site.boolean("transpose_x")), transpose_y_(site.boolean("transpose_y")) {
+  explicit MatmulKernel(const Site& site)
+      : transpose_x_(site.boolean("transpose_x")), transpose_y_(site.boolean("transpose_y")), manner_(site.manner) {
     if (site.is_constant("y")) constant_y_.emplace(site.tensor("y"), Matrices(site.tensor("y").shape, transpose_y_).desc());
   }
 
-  Status run(EvalContext& c) override {
-    return run_or_fall_back(c, [&] { return multiply(c); });
+  Status run(KernelContext& c) override {
+    return run_or_fall_back(c, manner_, [&] { return multiply(c); });
   }
 
  private:
-  std::optional<Tensor> multiply(EvalContext& c) {
+  std::optional<Tensor> multiply(KernelContext& c) {
     const Tensor x = c.tensor("x").cast(DType::F32), &y_given = c.tensor("y");
     if (x.rank() < 2 || y_given.rank() < 2 || x.elements() == 0 || y_given.elements() == 0) return std::nullopt;
     Matrices a(x.shape, transpose_x_), b(y_given.shape, transpose_y_);
@@ -95,16 +97,17 @@ class MatmulKernel final : public Kernel {
     Shape key = a.dims;
     key.insert(key.end(), b.dims.begin(), b.dims.end());
     Primitive& p = primitives_.get(key, [&] {
-      return matmul_primitive(a.desc(), constant_y_ ? any_layout(b.dims) : b.desc(), std::nullopt, plain(out));
+      return matmul_primitive(a.desc(), constant_y_ ? any_layout(b.dims) : b.desc(), std::nullopt, plain(out), attributes(manner_.post, plain(out)));
     });
     const Tensor y = constant_y_ ? Tensor() : y_given.cast(DType::F32);
-    return execute(p, view(x, a.desc()), a.desc(), constant_y_ ? constant_y_->in_layout(p.weights) : view(y, b.desc()), dnnl::memory(),
-                   std::move(shape), plain(out));
+    return execute(p, {x, a.desc()}, constant_y_ ? constant_y_->in_layout(p.weights) : view(y, b.desc()), dnnl::memory(), c.addends,
+                   manner_.post, std::move(shape), plain(out));
   }
 
   bool transpose_x_, transpose_y_;
   std::optional<PackedWeights> constant_y_;
-  PrimitiveCache primitives_;
+  Manner manner_;
+  ShapeCache<Primitive> primitives_;
 };
 
 }  // namespace
@@ -115,6 +118,7 @@ std::unique_ptr<Kernel> make_linear(const Site& site) {
   const Tensor& weight = site.tensor("weight");
   if (weight.rank() != 2 || weight.elements() == 0) return nullptr;
   if (site.has("bias") && site.tensor("bias").shape != Shape{weight.dim(0)}) return nullptr;
+  if (!onednn::accepts(site.manner.post)) return nullptr;
   return std::make_unique<LinearKernel>(site);
 }
 
@@ -122,6 +126,7 @@ std::unique_ptr<Kernel> make_matmul(const Site& site) {
   if (!is_float(site.type("x").dtype()) || !is_float(site.type("y").dtype())) return nullptr;
   // Vectors are rare and a constant left operand gains nothing.
   if (site.type("x").rank() < 2 || site.type("y").rank() < 2) return nullptr;
+  if (!onednn::accepts(site.manner.post)) return nullptr;
   for (const char* flag : {"transpose_x", "transpose_y"})
     if (site.has(flag) && !site.is_constant(flag)) return nullptr;
   return std::make_unique<MatmulKernel>(site);

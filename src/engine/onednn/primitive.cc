@@ -1,5 +1,8 @@
 #include "engine/onednn/primitive.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace cortland::engine::onednn {
 namespace {
 
@@ -28,6 +31,14 @@ Desc plain(const Dims& dims) {
   return strided(dims, strides);
 }
 
+Desc channels_last(const Dims& dims) {
+  Dims strides(dims.size(), 1);
+  int64_t stride = dims[1];
+  for (size_t i = dims.size(); i-- > 2; stride *= dims[i]) strides[i] = stride;
+  strides[0] = stride;
+  return strided(dims, strides);
+}
+
 Desc strided(const Dims& dims, const Dims& strides) { return Desc(dims, dnnl::memory::data_type::f32, strides); }
 
 Desc any_layout(const Dims& dims) { return Desc(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any); }
@@ -47,14 +58,73 @@ dnnl::memory PackedWeights::in_layout(const Desc& wanted) {
   return packed;
 }
 
-mil::Tensor execute(const Primitive& p, const dnnl::memory& src, const Desc& src_desc, const dnnl::memory& weights,
-                    const dnnl::memory& bias, std::vector<int64_t> shape, const Desc& dst_desc) {
+namespace {
+
+struct Eltwise {
+  dnnl::algorithm algorithm;
+  float alpha = 0, beta = 0;
+};
+
+std::optional<Eltwise> eltwise(const PostOp& op) {
+  using Kind = PostOp::Kind;
+  using dnnl::algorithm;
+  switch (op.kind) {
+    case Kind::Relu: return Eltwise{algorithm::eltwise_relu};
+    case Kind::Clip: return Eltwise{algorithm::eltwise_clip, op.alpha, op.beta};
+    case Kind::LeakyRelu: return Eltwise{algorithm::eltwise_relu, op.alpha};
+    case Kind::HardSwish:
+      // Version 2 knows only the usual slope and offset.
+      if (std::abs(op.alpha - 1.0f / 6) < 1e-6f && op.beta == 0.5f) return Eltwise{algorithm::eltwise_hardswish, op.alpha, op.beta};
+      return std::nullopt;
+    // What takes an exponential runs faster in a loop of its own (simd/), though it reads the result again.
+    default: break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool accepts(const std::vector<PostOp>& post) {
+  return std::all_of(post.begin(), post.end(), [](const PostOp& op) { return op.kind == PostOp::Kind::Add || eltwise(op); });
+}
+
+dnnl::primitive_attr attributes(const std::vector<PostOp>& post, const Desc& dst) {
+  dnnl::primitive_attr attributes;
+  dnnl::post_ops ops;
+  for (const PostOp& op : post) {
+    if (op.kind == PostOp::Kind::Add) {
+      ops.append_binary(dnnl::algorithm::binary_add, dst);
+      continue;
+    }
+    const Eltwise e = *eltwise(op);
+#if DNNL_VERSION_MAJOR >= 3
+    ops.append_eltwise(e.algorithm, e.alpha, e.beta);
+#else
+    ops.append_eltwise(1, e.algorithm, e.alpha, e.beta);
+#endif
+  }
+  attributes.set_post_ops(ops);
+  return attributes;
+}
+
+mil::Tensor execute(const Primitive& p, Operand src, const dnnl::memory& weights, const dnnl::memory& bias,
+                    std::span<const mil::RuntimeValue> addends, const std::vector<PostOp>& post, std::vector<int64_t> shape,
+                    const Desc& dst_desc) {
   mil::Tensor out = mil::Tensor::make(DType::F32, std::move(shape));
-  dnnl::memory from = src, to = view(out, dst_desc);
-  if (p.src != src_desc) copy(src, from = dnnl::memory(p.src, cpu()));
+  dnnl::memory from = view(src.tensor, src.desc), to = view(out, dst_desc);
+  if (p.src != src.desc) {
+    dnnl::memory reordered(p.src, cpu());
+    copy(from, reordered);
+    from = reordered;
+  }
   if (p.dst != dst_desc) to = dnnl::memory(p.dst, cpu());
-  std::unordered_map<int, dnnl::memory> arguments = {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, to}};
+  std::unordered_map<int, dnnl::memory> arguments = {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}};
+  if (!is_empty(weights)) arguments.emplace(DNNL_ARG_WEIGHTS, weights);
   if (!is_empty(bias)) arguments.emplace(DNNL_ARG_BIAS, bias);
+  size_t used = 0;
+  for (size_t i = 0; i < post.size(); ++i)
+    if (post[i].kind == PostOp::Kind::Add)
+      arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1, view(addends[used++].tensor, dst_desc));
   p.primitive.execute(stream(), arguments);
   stream().wait();
   if (p.dst != dst_desc) copy(to, view(out, dst_desc));

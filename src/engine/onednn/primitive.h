@@ -20,8 +20,9 @@ using Desc = dnnl::memory::desc;
 // The processor; lives as long as the process.
 dnnl::engine& cpu();
 
-// float32, row by row, or with the strides given.
+// float32, row by row, with channels (the second of dims) behind all others, or with the strides given.
 Desc plain(const Dims& dims);
+Desc channels_last(const Dims& dims);
 Desc strided(const Dims& dims, const Dims& strides);
 // float32 in whatever layout the primitive prefers.
 Desc any_layout(const Dims& dims);
@@ -45,31 +46,45 @@ class PackedWeights {
   std::vector<std::pair<Desc, dnnl::memory>> packed_;
 };
 
-// Primitives by shape; the oldest goes when there are too many.
-class PrimitiveCache {
+// What was made for a shape; all go when there are too many.
+template <class Entry>
+class ShapeCache {
  public:
   template <class Make>
-  Primitive& get(const std::vector<int64_t>& shape, const Make& make) {
-    if (const auto it = primitives_.find(shape); it != primitives_.end()) return it->second;
-    if (primitives_.size() >= kMost) primitives_.clear();
-    return primitives_.emplace(shape, make()).first->second;
+  Entry& get(const std::vector<int64_t>& shape, const Make& make) {
+    if (const auto it = entries_.find(shape); it != entries_.end()) return it->second;
+    if (entries_.size() >= kMost) entries_.clear();
+    return entries_.emplace(shape, make()).first->second;
   }
 
  private:
   static constexpr size_t kMost = 32;
-  std::map<std::vector<int64_t>, Primitive> primitives_;
+  std::map<std::vector<int64_t>, Entry> entries_;
 };
 
 // A view of a float32 tensor, which must outlive it.
 dnnl::memory view(const mil::Tensor& tensor, const Desc& desc);
 
-// Runs `primitive` from `src` into a new float32 tensor of `shape`, both row by row at their borders.
-mil::Tensor execute(const Primitive& primitive, const dnnl::memory& src, const Desc& src_desc, const dnnl::memory& weights,
-                    const dnnl::memory& bias, std::vector<int64_t> shape, const Desc& dst_desc);
+// Whether oneDNN can do it on the way out.
+bool accepts(const std::vector<PostOp>& post);
+// `dst` is how the addends lie. Accepted post-ops only.
+dnnl::primitive_attr attributes(const std::vector<PostOp>& post, const Desc& dst);
+
+// A tensor and how it is to be read.
+struct Operand {
+  const mil::Tensor& tensor;
+  const Desc& desc;
+};
+
+// Runs `primitive` into a new float32 tensor of `shape`, reordering at its borders where it wants another layout. Empty `weights`
+// and `bias` are left out.
+mil::Tensor execute(const Primitive& primitive, Operand src, const dnnl::memory& weights, const dnnl::memory& bias,
+                    std::span<const mil::RuntimeValue> addends, const std::vector<PostOp>& post, std::vector<int64_t> shape,
+                    const Desc& dst_desc);
 
 // What oneDNN cannot do is left to the reference kernel, whose errors are the op's errors.
 template <class Body>
-Status run_or_fall_back(mil::EvalContext& context, const Body& body) {
+Status run_or_fall_back(KernelContext& context, const Manner& manner, const Body& body) {
   try {
     std::optional<mil::Tensor> result = body();
     if (result) {
@@ -79,7 +94,7 @@ Status run_or_fall_back(mil::EvalContext& context, const Body& body) {
   } catch (const dnnl::error&) {
     // An unsupported shape; the reference kernel takes it.
   }
-  return context.def.eval(context);
+  return run_reference(context, manner);
 }
 
 }  // namespace cortland::engine::onednn

@@ -21,29 +21,42 @@ Primitive finish(const Description& description, bool has_bias) {
 // Forward is convolution_forward or deconvolution_forward.
 template <class Forward>
 Primitive convolution_primitive(dnnl::algorithm algorithm, const Desc& src, const Desc& weights, const std::optional<Desc>& bias,
-                           const Desc& dst, const ConvolutionSizes& s) {
+                                const Desc& dst, const ConvolutionSizes& s, const dnnl::primitive_attr& attributes = {}) {
   const auto kind = dnnl::prop_kind::forward_inference;
 #if DNNL_VERSION_MAJOR >= 3
   using Description = typename Forward::primitive_desc;
-  return finish(bias ? Description(cpu(), kind, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.before, s.after)
-                     : Description(cpu(), kind, algorithm, src, weights, dst, s.strides, s.dilations, s.before, s.after),
+  return finish(bias ? Description(cpu(), kind, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.before, s.after, attributes)
+                     : Description(cpu(), kind, algorithm, src, weights, dst, s.strides, s.dilations, s.before, s.after, attributes),
                 bias.has_value());
 #else
   using First = typename Forward::desc;
   const First first = bias ? First(kind, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.before, s.after)
                            : First(kind, algorithm, src, weights, dst, s.strides, s.dilations, s.before, s.after);
-  return finish(typename Forward::primitive_desc(first, cpu()), bias.has_value());
+  return finish(typename Forward::primitive_desc(first, attributes, cpu()), bias.has_value());
 #endif
 }
 
-inline Primitive matmul_primitive(const Desc& src, const Desc& weights, const std::optional<Desc>& bias, const Desc& dst) {
+inline Primitive matmul_primitive(const Desc& src, const Desc& weights, const std::optional<Desc>& bias, const Desc& dst,
+                                  const dnnl::primitive_attr& attributes = {}) {
 #if DNNL_VERSION_MAJOR >= 3
-  return finish(bias ? dnnl::matmul::primitive_desc(cpu(), src, weights, *bias, dst) : dnnl::matmul::primitive_desc(cpu(), src, weights, dst),
+  return finish(bias ? dnnl::matmul::primitive_desc(cpu(), src, weights, *bias, dst, attributes)
+                     : dnnl::matmul::primitive_desc(cpu(), src, weights, dst, attributes),
                 bias.has_value());
 #else
   const auto first = bias ? dnnl::matmul::desc(src, weights, *bias, dst) : dnnl::matmul::desc(src, weights, dst);
-  return finish(dnnl::matmul::primitive_desc(first, cpu()), bias.has_value());
+  return finish(dnnl::matmul::primitive_desc(first, attributes, cpu()), bias.has_value());
 #endif
+}
+
+inline Primitive pooling_primitive(dnnl::algorithm algorithm, const Desc& src, const Desc& dst, const Dims& kernel,
+                                   const ConvolutionSizes& s, const dnnl::primitive_attr& attributes) {
+  const auto kind = dnnl::prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+  const dnnl::pooling_forward::primitive_desc d(cpu(), kind, algorithm, src, dst, s.strides, kernel, s.dilations, s.before, s.after, attributes);
+#else
+  const dnnl::pooling_forward::primitive_desc d({kind, algorithm, src, dst, s.strides, kernel, s.before, s.after}, attributes, cpu());
+#endif
+  return {dnnl::pooling_forward(d), d.src_desc(), Desc(), Desc(), d.dst_desc()};
 }
 
 }  // namespace cortland::engine::onednn

@@ -1,0 +1,25 @@
+# add_engine_kernels(): src/engine/simd and src/engine/kernels become part of the engine. Each file that builds a set of vector
+# loops is compiled for its instruction set; functions.cc picks one while the program runs.
+function(add_engine_kernels)
+  set(folder ${PROJECT_SOURCE_DIR}/src/engine/simd)
+  set(sources ${folder}/functions.cc ${folder}/baseline.cc)
+  set(math "-ffp-contract=fast;-fno-math-errno")
+  set_source_files_properties(${folder}/baseline.cc PROPERTIES COMPILE_OPTIONS "${math}")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    list(APPEND sources ${folder}/avx2.cc ${folder}/avx512.cc)
+    set(avx2 "-mavx2;-mfma;-mf16c")
+    set_source_files_properties(${folder}/avx2.cc PROPERTIES COMPILE_OPTIONS "${math};${avx2}")
+    set_source_files_properties(
+      ${folder}/avx512.cc
+      PROPERTIES COMPILE_OPTIONS "${math};${avx2};-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+    set_source_files_properties(${folder}/functions.cc PROPERTIES COMPILE_DEFINITIONS CORTLAND_SIMD_X86)
+  endif()
+  file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/kernels/*.cc)
+  set(tests ${kernels} ${folder}/functions_test.cc)
+  list(FILTER kernels EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  target_sources(cortland_engine PRIVATE ${sources} ${kernels})
+  if(TARGET engine_test)
+    target_sources(engine_test PRIVATE ${tests})
+  endif()
+endfunction()

@@ -1,0 +1,11 @@
+# add_gemm_kernels(): src/engine/gemm becomes part of the engine.
+function(add_gemm_kernels)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/gemm/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  target_sources(cortland_engine PRIVATE ${sources})
+  if(TARGET engine_test)
+    target_sources(engine_test PRIVATE ${tests})
+  endif()
+endfunction()

@@ -1,0 +1,2 @@
+#define CORTLAND_SIMD_SET avx2
+#include "engine/simd/set.h"
