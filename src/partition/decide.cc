@@ -8,6 +8,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "partition/wide_sums.h"
 #include "torch_ops/decompose.h"
 #include "torch_ops/lowering_state.h"
 
@@ -29,6 +30,7 @@ class Decider {
         state_(program_, block_, {options.target, options.float_type}) {
     for (const std::string& name : options.float32_ops) float32_operators_.insert(lower_case(name));
     state_.float16_range = std::move(range);
+    for (const torch::NodeId id : scales_of_integer_products(graph)) state_.float32_nodes.insert(id);
     add_inputs();
   }
 
@@ -44,6 +46,7 @@ class Decider {
         order.push_back(id);
         continue;
       }
+      bound_known_size(node);
       if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
@@ -216,6 +219,18 @@ class Decider {
         if (binding.operand.is_const() && seen.insert(binding.operand.constant()).second)
           if (const Weight& data = program_.consts[binding.operand.constant()].data) bytes += data.byte_size();
     return bytes;
+  }
+
+  // A size that `item` reads from a constant is that number: torch.arange(n).max() + 1.
+  void bound_known_size(const torch::Node& node) {
+    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return;
+    const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<torch::ValueId>();
+    const auto known = x ? state_.operands.find(*x) : state_.operands.end();
+    if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return;
+    const torch::Value& size = graph_.values[node.results[0]];
+    const auto numbers = program_.consts[known->second.constant()].data.to_ints();
+    if (size.kind != torch::Value::Kind::SymInt || !graph_.dims->is_symbol(size.sym) || numbers.size() != 1) return;
+    graph_.dims->symbol(graph_.dims->str(size.sym), {numbers[0], numbers[0]});
   }
 
   // Turns a node whose results are constants into constant inputs of the graph.

@@ -130,6 +130,8 @@ void LoweringState::add_size_source(mil::ValueId input, const Shape& shape) {
 }
 
 Result<Operand> LoweringState::symbol_size(const std::string& name, int32_t origin) {
+  if (const DimRange range = program.dims->symbol_range(name); range.low == range.high && range.high <= INT32_MAX)
+    return Operand(program.constant(std::vector<int32_t>{static_cast<int32_t>(range.low)}));
   const auto it = sources_.find(name);
   if (it == sources_.end())
     return diag(DiagKind::UnsupportedShape, fmt::format("the size {} is not a size of any input of the Core ML part", name),

@@ -18,24 +18,29 @@ std::string_view base_name(std::string_view target) {
 }  // namespace
 
 bool is_pointwise(std::string_view target) {
+  // clang-format off
   static const Names names = {
       "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
       "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "celu", "clamp", "clamp_max",
-      "clamp_min", "clip", "copysign", "cos", "cosh", "deg2rad", "div", "divide", "elu", "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
-      "fix", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "ge", "gelu", "greater", "gt", "hardshrink", "hardsigmoid",
-      "hardswish", "hardtanh", "heaviside", "hypot", "isfinite", "isinf", "isnan", "ldexp", "le", "leaky_relu", "lerp", "less", "log", "log10",
-      "log1p", "log2", "log_sigmoid", "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt",
-      "masked_fill", "maximum", "minimum", "mish", "mul", "multiply", "nan_to_num", "ne", "neg", "negative", "pow", "rad2deg", "reciprocal",
-      "relu", "relu6", "remainder", "round", "rsqrt", "rsub", "selu", "sgn", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
-      "softplus", "softshrink", "sqrt", "square", "sub", "subtract", "tan", "tanh", "threshold", "true_divide", "trunc", "where", "xlogy",
-      "__and__", "__or__", "__xor__"};
+      "clamp_min", "clip", "copysign", "cos", "cosh", "deg2rad", "div", "divide", "elu", "eq", "erf", "erfc", "erfinv", "exp",
+      "exp2", "expm1", "fix", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "ge", "gelu", "greater", "gt",
+      "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "heaviside", "hypot", "isfinite", "isinf", "isnan", "ldexp", "le",
+      "leaky_relu", "lerp", "less", "log", "log10", "log1p", "log2", "log_sigmoid", "logaddexp", "logaddexp2", "logical_and",
+      "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill", "maximum", "minimum", "mish", "mul", "multiply",
+      "nan_to_num", "ne", "neg", "negative", "pow", "rad2deg", "reciprocal", "relu", "relu6", "remainder", "round", "rsqrt", "rsub",
+      "selu", "sgn", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "softplus", "softshrink", "sqrt", "square", "sub",
+      "subtract", "tan", "tanh", "threshold", "true_divide", "trunc", "where", "xlogy", "__and__", "__or__", "__xor__"};
+  // clang-format on
   // max and min compare two tensors in one overload, and reduce in the others; where without values gives indices.
-  if (target == "aten.max.other" || target == "aten.min.other" || target == "aten.to.dtype" || target == "aten._to_copy.default") return true;
+  if (target == "aten.max.other" || target == "aten.min.other" || target == "aten.to.dtype" ||
+      target == "aten._to_copy.default")
+    return true;
   return names.contains(base_name(target)) && target != "aten.where.default";
 }
 
 bool is_reduction(std::string_view target) {
-  static const Names names = {"sum", "mean", "amax", "amin", "argmax", "argmin", "any", "all", "prod", "logsumexp", "var", "std"};
+  static const Names names = {"sum", "mean", "amax", "amin",      "argmax", "argmin",
+                              "any", "all",  "prod", "logsumexp", "var",    "std"};
   return target == "aten.max.dim" || target == "aten.min.dim" || names.contains(base_name(target));
 }
 

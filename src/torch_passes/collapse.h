@@ -16,8 +16,8 @@ bool is_reduction(std::string_view target);
 // Computes along its argument `dim` and keeps the shape: "aten.softmax.int".
 bool is_scan(std::string_view target);
 
-// The shapes of an element-wise operator with as few axes as possible: neighbours are one axis where each operand has both whole, or
-// both broadcast; axes of one element are gone. Nothing when an operand's size is neither the result's nor 1.
+// The shapes of an element-wise operator with as few axes as possible: neighbours are one axis where each operand has both
+// whole, or both broadcast; axes of one element are gone. Nothing when an operand's size is neither the result's nor 1.
 struct Collapsed {
   std::vector<Shape> operands;
   Shape result;
