@@ -40,6 +40,13 @@ Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Pl
   return executorch::flatten_directory(name, std::move(files));
 }
 
+// What the device may trip over, said once for the program however many models share it.
+void add_risks(const mil::Program& program, const mil::Function& function, uint64_t weight_bytes, bool neural_engine,
+               std::vector<std::string>& warnings) {
+  for (std::string& risk : device_rules::warnings(program, function, weight_bytes, neural_engine))
+    if (std::ranges::find(warnings, risk) == warnings.end()) warnings.push_back(std::move(risk));
+}
+
 // ---- a model for each delegate
 
 // How much of the weights one method stores again that another one has stored.
@@ -80,6 +87,7 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
     for (const auto& delegate : m.delegates) {
       TRY_DO(device_rules::check(delegate.program));
       TRY(auto planned, coreml::plan_package(delegate.program));
+      add_risks(delegate.program, delegate.program.functions[0], planned.weight_bytes(), m.neural_engine, result.warnings);
       if (!why.empty()) repetition.add(result.methods.size(), planned.weights.weights());
       TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m));
     }
@@ -108,6 +116,8 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
       functions.push_back({function[functions.size()], &m.delegates[at].program, &m.delegates[at].program.functions[0]});
   for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(auto planned, coreml::plan_package(functions));
+  const bool neural_engine = std::ranges::any_of(methods, &MethodDelegates::neural_engine);
+  for (const auto& f : functions) add_risks(*f.program, *f.function, planned.weight_bytes(), neural_engine, result.warnings);
   const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
   TRY(const std::string identifier, plan->fingerprint());
   executorch::BlobMetadata metadata;
