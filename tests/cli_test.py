@@ -235,8 +235,13 @@ class OtherCommands(Case):
         tool = subprocess.run([sys.executable, str(ROOT / "tools" / "operators.py"), "--program", str(CORTLAND)], capture_output=True, text=True)
         self.assertEqual((tool.returncode, tool.stderr), (0, ""))
 
+    def test_the_table_of_rules_is_what_rules_says(self):
+        self.assertIn("squeeze-mask", self.ok("rules").stdout)
+        tool = subprocess.run([sys.executable, str(ROOT / "tools" / "device_rules.py"), "--program", str(CORTLAND)], capture_output=True, text=True)
+        self.assertEqual((tool.returncode, tool.stderr), (0, ""))
+
     def test_help(self):
-        for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops"):
+        for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops", "rules"):
             self.assertIn(command, self.ok("--help").stdout)
             self.assertIn("--help", self.ok(command, "--help").stdout)
 

@@ -11,7 +11,7 @@
 namespace cortland::cli {
 namespace {
 
-constexpr const Command* kCommands[] = {&kLower, &kConvert, &kRun, &kBench, &kInspect, &kExtract, &kOps, &kCheckPasses};
+constexpr const Command* kCommands[] = {&kLower, &kConvert, &kRun, &kBench, &kInspect, &kExtract, &kOps, &kRules, &kCheckPasses};
 
 int fail(const Diagnostic& error, int code) {
   fmt::print(stderr, "{}", render(error));

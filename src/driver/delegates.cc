@@ -81,6 +81,13 @@ Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Pl
   return executorch::flatten_directory(name, std::move(files));
 }
 
+// What the device may trip over, said once for the program however many models share it.
+void add_risks(const mil::Program& program, const mil::Function& function, uint64_t weight_bytes, bool neural_engine,
+               std::vector<std::string>& warnings) {
+  for (std::string& risk : device_rules::warnings(program, function, weight_bytes, neural_engine))
+    if (std::ranges::find(warnings, risk) == warnings.end()) warnings.push_back(std::move(risk));
+}
+
 // ---- a model for each delegate
 
 // The weights of all models: which models are equal, and how much of its weights one method stores again that another one has stored.
@@ -127,6 +134,7 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
     for (const auto& delegate : m.delegates) {
       TRY_DO(device_rules::check(delegate.program));
       TRY(auto planned, coreml::plan_package(delegate.program));
+      add_risks(delegate.program, delegate.program.functions[0], planned.weight_bytes(), m.neural_engine, result.warnings);
       std::string key = count > 1 ? stored.add(result.methods.size(), planned) : std::string();
       TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m, std::move(key)));
     }
@@ -155,6 +163,8 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
       functions.push_back({function[functions.size()], &m.delegates[at].program, &m.delegates[at].program.functions[0]});
   for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(auto planned, coreml::plan_package(functions));
+  const bool neural_engine = std::ranges::any_of(methods, &MethodDelegates::neural_engine);
+  for (const auto& f : functions) add_risks(*f.program, *f.function, planned.weight_bytes(), neural_engine, result.warnings);
   const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
   const auto identifier = std::make_shared<Identifier>(plan);
   TRY(const std::string name, identifier->get());  // the methods refer to the model by it

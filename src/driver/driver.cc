@@ -22,12 +22,17 @@
 #include "torch_passes/share_weights.h"
 
 namespace cortland::driver {
+namespace {
+
+bool may_use_neural_engine(const LowerOptions& options) { return options.compute_unit == "all" || options.compute_unit == "cpu_and_ne"; }
+
+}  // namespace
+
 Status compress(std::span<mil::Program* const> programs, const LowerOptions& options, MethodReport& report) {
   if (!options.compression) return {};
-  const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
   compression::Report total;
   for (mil::Program* program : programs) {
-    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = neural_engine}));
+    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = may_use_neural_engine(options)}));
     compression::merge(total, std::move(done));
   }
   report.compression = {total.weights, total.bytes_before, total.bytes_after};
@@ -194,7 +199,7 @@ Result<Lowering> partition_method(const Method& method, torch::Graph graph, part
   report_missing_passes(method.options, lowering.report);
   lowering.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
   lowering.delegates = {method.name, lowering.graph->delegates, method.options.compile_specs, method.options.weight_sharing,
-                        method.options.model_type};
+                        method.options.model_type, may_use_neural_engine(method.options)};
   return lowering;
 }
 
@@ -347,6 +352,10 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   for (size_t i = 0; i < programs.size(); ++i) functions.push_back({names[i], &programs[i], &programs[i].functions[0]});
   for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(const auto plan, coreml::plan_package(functions));
+  for (size_t i = 0; i < functions.size(); ++i)
+    for (std::string& risk : device_rules::warnings(*functions[i].program, *functions[i].function, plan.weight_bytes(),
+                                                    may_use_neural_engine(methods[i].options)))
+      report.methods[i].warnings.push_back(std::move(risk));
   if (methods[0].options.model_type == executorch::ModelType::CompiledModel) {
     TRY_DO(write_compiled_model(plan, destination));
   } else {
