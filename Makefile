@@ -17,9 +17,11 @@ corpus: setup          ## the recorded corpus: every case, target and precision 
 	@tools/venv.sh
 	@build/venv/bin/python tools/corpus.py $(ARGS)
 
-bench: setup           ## time, memory and size of the models of the Python suite
-	@tools/build.sh cortland
-	@python3 tools/bench.py $(ARGS)
+bench: setup           ## lowering and inference against their limit and their peers (options: ARGS="--models resnet18 --quick")
+	@tools/build.sh cortland bench_limit
+	@tools/venv.sh
+	@build/venv/bin/python -m pip --disable-pip-version-check install --quiet -c tests/python/constraints.txt -r bench/requirements.txt
+	@build/venv/bin/python bench/run.py $(ARGS)
 
 setup:
 	@tools/setup.sh

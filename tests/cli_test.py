@@ -190,6 +190,16 @@ class OtherCommands(Case):
                 self.assertIn("image", self.ok("inspect", path).stdout)
                 self.assertIsInstance(json.loads(self.ok("inspect", path, "--json").stdout), dict)
 
+    def test_inspect_mil(self):
+        """A delegate's listing is that of its package."""
+        pte = self.lower()
+        self.ok("extract", pte, "-o", self.folder / "parts")
+        package = next((self.folder / "parts").rglob("*.mlpackage"))
+        listing = self.ok("inspect", package, "--mil").stdout
+        self.assertIn("linear(", listing)
+        self.assertEqual(self.ok("inspect", pte, "--mil").stdout, "// forward_0\n" + listing)
+        self.refused("inspect", DIGITS, "--mil", says=["--mil"])
+
     def test_ops(self):
         text = self.ok("ops").stdout
         listed = json.dumps(json.loads(self.ok("ops", "--json").stdout))
@@ -225,8 +235,13 @@ class OtherCommands(Case):
         tool = subprocess.run([sys.executable, str(ROOT / "tools" / "operators.py"), "--program", str(CORTLAND)], capture_output=True, text=True)
         self.assertEqual((tool.returncode, tool.stderr), (0, ""))
 
+    def test_the_table_of_rules_is_what_rules_says(self):
+        self.assertIn("squeeze-mask", self.ok("rules").stdout)
+        tool = subprocess.run([sys.executable, str(ROOT / "tools" / "device_rules.py"), "--program", str(CORTLAND)], capture_output=True, text=True)
+        self.assertEqual((tool.returncode, tool.stderr), (0, ""))
+
     def test_help(self):
-        for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops"):
+        for command in ("lower", "convert", "run", "bench", "inspect", "extract", "ops", "rules"):
             self.assertIn(command, self.ok("--help").stdout)
             self.assertIn("--help", self.ok(command, "--help").stdout)
 

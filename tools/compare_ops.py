@@ -10,6 +10,7 @@ Every model is exported once to build/models, converted for each target in float
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,29 @@ def ours(name, target):
         return count(package) if result.returncode == 0 else {"error": result.stderr.strip()[:2000]}
 
 
+def written(write):
+    """What a way to coremltools' package gives: whatever it raises is its answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "m.mlpackage"
+        try:
+            write(package)
+            return count(package)
+        except Exception as e:
+            return {"error": f"{type(e).__name__}: {e}"[:2000]}
+
+
+# What coremltools says of an operator that it lacks.
+LACKS = re.compile(r"Unsupported fx node .*, kind (\w+)")
+
+
+def decompositions_of(lacked):
+    """torch's own of the operator that the match names; none for no match."""
+    import torch
+
+    table = torch.export.default_decompositions() if lacked else {}
+    return {op: f for op, f in table.items() if lacked and str(op).split(".")[1] == lacked[1]}
+
+
 def theirs(name, target):
     cached = THEIRS / f"{name}.{target}.json"
     if cached.exists():
@@ -90,17 +114,17 @@ def theirs(name, target):
     import packages
 
     program = torch.export.load(exported(name))
-    result = {}
-    # ATen as exported gives the smaller programs; where coremltools lacks an operator, the core set is tried.
-    for table in ({}, None):
-        with tempfile.TemporaryDirectory() as folder:
-            package = Path(folder) / "m.mlpackage"
-            try:
-                packages.write(program, package, "float16", target, table)
-                result = count(package)
-                break
-            except Exception as e:  # whatever coremltools raises is its answer
-                result = {"error": f"{type(e).__name__}: {e}"[:2000]}
+    # ATen as exported gives small programs, so only what coremltools lacks is taken apart. From the traced module it knows more
+    # operators: aten.lstm for one.
+    table = {}
+    as_exported = lambda package: packages.write(program, package, "float16", target, table)
+    result = written(as_exported)
+    if "error" in result:
+        traced = written(lambda package: packages.write_traced(factories()[name].build(name), package, "float16", target))
+        result = traced if "ops" in traced else result
+    while "error" in result and (more := decompositions_of(LACKS.search(result["error"]))).keys() - table.keys():
+        table |= more
+        result = written(as_exported)
     cached.parent.mkdir(parents=True, exist_ok=True)
     cached.write_text(json.dumps(result, indent=1))
     return result

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every part of the tests and adds up. The last line of the output is 'N passed, N failed, N skipped'.
 
-    tools/run_tests.py [part...]     parts: layers cpp cli fuzz python upstream corpus
+    tools/run_tests.py [part...]     parts: layers cpp cli fuzz python upstream programs corpus
 """
 
 import os
@@ -150,6 +150,14 @@ def upstream():
     return run_pytest(ROOT / "tests" / "upstream")
 
 
+def programs():
+    """Random programs, the same ones every time, against torch: one test."""
+    if not have_venv():
+        return skip("random programs: they need torch from the virtual environment")
+    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "random_programs.py"), "--seed", "100", "--count", "96", "--no-shrink"]).returncode
+    return Count(passed=1) if code == 0 else Count(failed=1)
+
+
 def corpus():
     """All recorded programs for every target and precision: one test, which fails on a wrong number or a crash, not on a refusal."""
     if not list(CORPUS.glob("*.tar.xz")):
@@ -161,7 +169,20 @@ def corpus():
     return Count(passed=1) if code == 0 else Count(failed=1)
 
 
-PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "fuzz": fuzz, "python": python, "upstream": upstream, "corpus": corpus}
+def cost():
+    """The instructions of lowering three models against those recorded: one test."""
+    if not shutil.which("valgrind"):
+        return skip("the cost of lowering: valgrind is not installed")
+    if not have_venv():
+        return skip("the cost of lowering: it exports models with torch from the virtual environment")
+    code = subprocess.run([str(VENV_PYTHON), str(ROOT / "tools" / "lowering_cost.py")], env=os.environ | {"CORTLAND_BUILD": str(BUILD)}).returncode
+    if code == 77:
+        return skip("the cost of lowering: nothing recorded for this compiler (see above)")
+    return Count(passed=1) if code == 0 else Count(failed=1)
+
+
+PARTS = {"layers": layers, "cpp": cpp, "cli": cli, "fuzz": fuzz, "python": python, "upstream": upstream, "programs": programs,
+         "corpus": corpus, "cost": cost}
 
 
 def main():

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache make pkg-config python3 python3-venv python3-pip libfmt-dev zlib1g-dev libsimdjson-dev
   libprotobuf-dev protobuf-compiler libflatbuffers-dev flatbuffers-compiler libdnnl-dev libcli11-dev libgtest-dev
-  libgmock-dev nlohmann-json3-dev)
+  libgmock-dev nlohmann-json3-dev valgrind)
 version=1.5.1
 executorch=build/executorch-$version
 

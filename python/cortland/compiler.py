@@ -27,7 +27,9 @@ class COMPILE_SPEC_KEYS(Enum):
     MULTIMETHOD_WEIGHT_SHARING_STRATEGY = "multimethod_weight_sharing_strategy"
 
 
-COMPRESSION_CONFIG = "compression_config"  # not one of ExecuTorch's, which leaves it alone
+# Keys that are not ExecuTorch's, which leaves them alone.
+COMPRESSION_CONFIG = "compression_config"
+FLOAT32_OPS = "float32_ops"
 
 
 class MULTIMETHOD_WEIGHT_SHARING_STRATEGY(Enum):

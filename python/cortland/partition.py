@@ -11,23 +11,27 @@ class CoreMLPartitioner:
     take_over_mutable_buffer: buffers that the model writes become Core ML state (iOS18) where they can.
     lower_full_graph: an operator that cannot be delegated is an error.
     take_over_constant_data: weights lie in the delegates; else they are passed in.
+    float32_ops: names of operators, or of single nodes, that compute in float32 whatever the precision. ExecuTorch has no such option.
     """
 
     def __init__(self, *, skip_ops_for_coreml_delegation=None, compile_specs=None, take_over_mutable_buffer=True,
-                 lower_full_graph=False, take_over_constant_data=True):
-        if isinstance(skip_ops_for_coreml_delegation, str):
-            raise TypeError("skip_ops_for_coreml_delegation is a string; pass a list of operator names")
+                 lower_full_graph=False, take_over_constant_data=True, float32_ops=None):
+        for option, names in (("skip_ops_for_coreml_delegation", skip_ops_for_coreml_delegation), ("float32_ops", float32_ops)):
+            if isinstance(names, str):
+                raise TypeError(f"{option} is a string; pass a list of operator names")
         self.skip_ops_for_coreml_delegation = list(skip_ops_for_coreml_delegation or [])
         self.compile_specs = list(compile_specs or [])
         self.take_over_mutable_buffer = bool(take_over_mutable_buffer)
         self.lower_full_graph = bool(lower_full_graph)
         self.take_over_constant_data = bool(take_over_constant_data)
+        self.float32_ops = list(float32_ops or [])
         if wrong := _cortland.check_partitioner(self.options()):
             raise AssertionError(wrong)  # as ExecuTorch, but also under `python -O`
 
     def options(self):
         """As the native side takes them."""
         return dict(skip_ops=[name.lower() for name in self.skip_ops_for_coreml_delegation],
+                    float32_ops=self.float32_ops,
                     compile_specs=[(spec.key, bytes(spec.value)) for spec in self.compile_specs],
                     lower_full_graph=self.lower_full_graph,
                     take_over_constant_data=self.take_over_constant_data,

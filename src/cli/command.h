@@ -16,6 +16,6 @@ struct Command {
   std::function<Status()> (*add)(CLI::App& app);
 };
 
-extern const Command kLower, kConvert, kRun, kBench, kInspect, kExtract, kOps, kCheckPasses;
+extern const Command kLower, kConvert, kRun, kBench, kInspect, kExtract, kOps, kRules, kCheckPasses;
 
 }  // namespace cortland::cli

@@ -57,9 +57,16 @@ void print(const Json& value, const std::string& key, int indent, std::string& o
 Status inspect(const InspectOptions& options) {
   TRY(const ModelKind kind, model_kind(options.model));
   if (options.mil) {
-    if (kind != ModelKind::Package) return diag(DiagKind::BadOption, "--mil shows the program of an .mlpackage", "use `cortland extract` to get the packages of a .pte");
-    TRY(const auto program, coreml::read_package(options.model));
-    fmt::print("{}", mil::print(program));
+    if (kind == ModelKind::Pt2)
+      return diag(DiagKind::BadOption, "--mil shows Core ML programs, and a .pt2 has none", "name an .mlpackage or a .pte");
+    std::string text;
+    if (kind == ModelKind::Pte) {
+      TRY(text, pte_mil(options.model));
+    } else {
+      TRY(const auto program, coreml::read_package(options.model));
+      text = mil::print(program);
+    }
+    fmt::print("{}", text);
     return {};
   }
   auto inspected = kind == ModelKind::Pt2   ? inspect_pt2(options.model)
@@ -74,7 +81,7 @@ std::function<Status()> add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   app.add_option("model", options->model, "a .pt2, .pte or .mlpackage")->required();
   app.add_flag("--json", options->json, "as JSON");
-  app.add_flag("--mil", options->mil, "print the MIL program (.mlpackage)");
+  app.add_flag("--mil", options->mil, "print the MIL program of an .mlpackage, or those of the delegates of a .pte");
   return [options] { return inspect(*options); };
 }
 

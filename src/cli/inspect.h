@@ -14,6 +14,8 @@ using Json = nlohmann::ordered_json;
 
 Result<Json> inspect_pt2(const std::filesystem::path& path);
 Result<Json> inspect_pte(const std::filesystem::path& path);
+// The MIL programs of its Core ML delegates, each under a comment with the delegate's name; a shared model once.
+Result<std::string> pte_mil(const std::filesystem::path& path);
 Result<Json> inspect_package(const std::filesystem::path& path);
 
 // {"name", "dtype", "shape"}; a size that varies is {"min", "max"} or a text that says how it depends on others.

@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "cli/inspect.h"
 #include "cli/pte_names.h"
+#include "coreml/package_reader.h"
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_reader.h"
+#include "mil/text.h"
 
 namespace cortland::cli {
 namespace {
@@ -88,7 +92,43 @@ Json describe_method(const PteProgram& program, const Plan& plan) {
           {"planned_memory", memory}};
 }
 
+// The listing of a flattened package; `owner` keeps its bytes.
+Result<std::string> listing(Bytes directory, const std::shared_ptr<const MappedFile>& owner) {
+  constexpr std::string_view kPackage = "model.mlpackage/";
+  TRY(const auto files, unflatten_directory(directory));
+  std::vector<coreml::PackageFile> package;
+  for (const auto& file : files)
+    if (file.path.starts_with(kPackage))
+      package.push_back({file.path.substr(kPackage.size()), MappedFile::from_memory(file.bytes, owner, file.path)});
+  if (package.empty()) return std::string("// compiled by Apple's tools: there is no MIL to show\n");
+  TRY(const auto program, coreml::read_package(package));
+  return mil::print(program);
+}
+
 }  // namespace
+
+Result<std::string> pte_mil(const std::filesystem::path& path) {
+  TRY(auto file, MappedFile::open(path));
+  TRY(const auto program, read_pte(file));
+  std::string text;
+  std::set<std::string> shared;
+  for (const Plan& plan : program.plans) {
+    for (size_t i = 0; i < plan.delegates.size(); ++i) {
+      const Delegate& delegate = plan.delegates[i];
+      if (delegate.id != kCoreMLBackendId) continue;
+      const auto reference = delegate_reference(program, delegate);
+      text += fmt::format("{}// {}_{}{}\n", text.empty() ? "" : "\n", plan.name, i,
+                          reference ? fmt::format(": function '{}' of the shared model {}", reference->function, reference->key) : "");
+      if (reference && !shared.insert(reference->key).second) continue;
+      TRY(const std::string mil, listing(delegate_directory(program, delegate), file));
+      text += mil;
+    }
+  }
+  if (text.empty())
+    return diag(DiagKind::BadInput, fmt::format("{} has no Core ML delegate", path.string()),
+                "nothing was delegated; see the report of `cortland lower`");
+  return text;
+}
 
 Result<Json> inspect_pte(const std::filesystem::path& path) {
   TRY(auto file, MappedFile::open(path));

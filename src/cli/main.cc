@@ -3,13 +3,15 @@
 
 #include <cstdio>
 #include <new>
+#include <string_view>
 
 #include "cli/command.h"
+#include "engine/threads.h"
 
 namespace cortland::cli {
 namespace {
 
-constexpr const Command* kCommands[] = {&kLower, &kConvert, &kRun, &kBench, &kInspect, &kExtract, &kOps, &kCheckPasses};
+constexpr const Command* kCommands[] = {&kLower, &kConvert, &kRun, &kBench, &kInspect, &kExtract, &kOps, &kRules, &kCheckPasses};
 
 int fail(const Diagnostic& error, int code) {
   fmt::print(stderr, "{}", render(error));
@@ -46,6 +48,7 @@ int parse_and_run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using cortland::DiagKind;
   using cortland::diag;
+  if (argc > 1 && (argv[1] == std::string_view("bench") || argv[1] == std::string_view("run"))) cortland::engine::restart_with_patience(argv);
   try {
     return cortland::cli::parse_and_run(argc, argv);
   } catch (const cortland::InternalError& e) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -15,6 +16,14 @@ uint64_t scramble(uint64_t x) {
   return x ^ (x >> 32);
 }
 
+constexpr size_t kStripe = 64;  // bytes
+
+uint64_t word_at(Bytes bytes, size_t at) {
+  uint64_t word;
+  std::memcpy(&word, bytes.data() + at, sizeof word);
+  return word;
+}
+
 }  // namespace
 
 // Two lanes with different rotations and odd multipliers.
@@ -25,13 +34,17 @@ void ContentHash::mix(uint64_t word) {
 
 void ContentHash::add(uint64_t number) { mix(number); }
 
+// Long runs go through independent lanes: each word waits for the one before it in its lane only.
 void ContentHash::add(Bytes bytes) {
   size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data() + at, 8);
-    mix(word);
+  if (bytes.size() >= kStripe) {
+    std::array<uint64_t, kStripe / 8> lanes;
+    for (size_t i = 0; i < lanes.size(); ++i) lanes[i] = scramble(i + 1);
+    for (; at + kStripe <= bytes.size(); at += kStripe)
+      for (size_t i = 0; i < lanes.size(); ++i) lanes[i] = std::rotl((lanes[i] ^ word_at(bytes, at + 8 * i)) * 0x9e3779b97f4a7c15, 31);
+    for (const uint64_t lane : lanes) mix(scramble(lane));
   }
+  for (; at + 8 <= bytes.size(); at += 8) mix(word_at(bytes, at));
   uint64_t rest = 0;
   if (at < bytes.size()) std::memcpy(&rest, bytes.data() + at, bytes.size() - at);
   mix(rest);

@@ -7,6 +7,15 @@
 
 namespace cortland::coreml {
 
+Status PackagePlan::write_weights(OutputFile& out, uint64_t at, std::string* fingerprint) const {
+  if (!fingerprint) return weights.write(out, at);
+  ContentHash hash;
+  hash.add(as_bytes(model));
+  TRY_DO(weights.write(out, at, &hash));
+  *fingerprint = hash.uuid();
+  return {};
+}
+
 Result<std::string> PackagePlan::fingerprint() const {
   ContentHash hash;
   hash.add(as_bytes(model));

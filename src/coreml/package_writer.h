@@ -35,8 +35,8 @@ struct PackagePlan {
 
   // Data/com.apple.CoreML/weights/weight.bin; 0: there is no such file.
   uint64_t weight_bytes() const { return weights.bytes(); }
-  // Puts exactly weight_bytes() bytes at `at`.
-  Status write_weights(OutputFile& out, uint64_t at = 0) const { return weights.write(out, at); }
+  // Puts exactly weight_bytes() bytes at `at`. Where `fingerprint` is given, it is made on the way.
+  Status write_weights(OutputFile& out, uint64_t at = 0, std::string* fingerprint = nullptr) const;
   // A UUID for model and weights together; reads all weights.
   Result<std::string> fingerprint() const;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/parallel.h"
@@ -72,36 +73,42 @@ Status WeightPlan::write_records(OutputFile& out, uint64_t at) const {
   return {};
 }
 
-Status WeightPlan::write(OutputFile& out, uint64_t at) const {
+Status WeightPlan::for_each_tile(ContentHash* hash, const TileWork& work) const {
+  const std::vector<Tile> all = tiles();
+  std::vector<uint64_t> words(hash ? all.size() : 0);
+  std::vector<std::atomic<int64_t>> left(weights_.size());  // elements of each weight
+  for (size_t i = 0; i < left.size(); ++i) left[i] = weights_[i].elements();
+  TRY_DO(for_each_parallel(all.size(), [&](size_t i) -> Status {
+    thread_local std::string buffer;  // a new one for each tile would have to be cleared
+    const Tile& tile = all[i];
+    const Weight& weight = weights_[tile.blob];
+    const Bytes bytes = element_bytes(weight, tile.first, tile.count, buffer);
+    if (hash) {
+      ContentHash tile_hash;
+      tile_hash.add(bytes);
+      words[i] = tile_hash.word();
+    }
+    TRY_DO(work(tile, bytes));
+    weight.forget(tile.first, tile.count);
+    // What tiles bring in together, only the last of them can let go of.
+    if ((left[tile.blob] -= tile.count) == 0) weight.forget(0, weight.elements());
+    return {};
+  }));
+  for (uint64_t word : words) hash->add(word);
+  return {};
+}
+
+Status WeightPlan::write(OutputFile& out, uint64_t at, ContentHash* hash) const {
   if (blobs_.empty()) return {};
   TRY_DO(write_records(out, at));
-  const std::vector<Tile> work = tiles();
-  return for_each_parallel(work.size(), [&](size_t i) -> Status {
-    const Tile& tile = work[i];
-    const Weight& weight = weights_[tile.blob];
-    std::string buffer;
-    const Bytes bytes = element_bytes(weight, tile.first, tile.count, buffer);
-    const auto skipped = static_cast<uint64_t>(byte_size(weight.dtype(), tile.first));
-    TRY_DO(out.write_at(at + blobs_[tile.blob].record + sizeof(Record) + skipped, bytes));
-    weight.forget(tile.first, tile.count);
-    return {};
+  return for_each_tile(hash, [&](const Tile& tile, Bytes bytes) {
+    const auto skipped = static_cast<uint64_t>(byte_size(weights_[tile.blob].dtype(), tile.first));
+    return out.write_at(at + blobs_[tile.blob].record + sizeof(Record) + skipped, bytes);
   });
 }
 
 Status WeightPlan::fingerprint(ContentHash& hash) const {
-  const std::vector<Tile> work = tiles();
-  std::vector<uint64_t> words(work.size());
-  TRY_DO(for_each_parallel(work.size(), [&](size_t i) -> Status {
-    std::string buffer;
-    ContentHash tile_hash;
-    const Weight& weight = weights_[work[i].blob];
-    tile_hash.add(element_bytes(weight, work[i].first, work[i].count, buffer));
-    words[i] = tile_hash.word();
-    weight.forget(work[i].first, work[i].count);
-    return {};
-  }));
-  for (uint64_t word : words) hash.add(word);
-  return {};
+  return for_each_tile(&hash, [](const Tile&, Bytes) { return Status(); });
 }
 
 Result<WeightFile> WeightFile::open(std::shared_ptr<const MappedFile> file) {

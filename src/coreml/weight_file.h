@@ -20,7 +20,8 @@ class WeightPlan {
 
   uint64_t bytes() const { return blobs_.empty() ? 0 : end_; }  // 0: the package has no weight.bin
   const WeightSet& weights() const { return weights_; }
-  Status write(OutputFile& out, uint64_t at) const;
+  // Writes bytes() bytes at `at`. The contents go into `hash` on the way, as fingerprint() adds them.
+  Status write(OutputFile& out, uint64_t at, ContentHash* hash = nullptr) const;
   // Adds the contents of every blob to `hash`.
   Status fingerprint(ContentHash& hash) const;
 
@@ -33,7 +34,11 @@ class WeightPlan {
     size_t blob = 0;
     int64_t first = 0, count = 0;  // elements
   };
+  using TileWork = std::function<Status(const Tile&, Bytes)>;
+
   std::vector<Tile> tiles() const;
+  // Produces each tile, in parallel, adds it to `hash` and hands it on.
+  Status for_each_tile(ContentHash* hash, const TileWork& work) const;
   Status write_records(OutputFile& out, uint64_t at) const;
 
   WeightSet weights_;

@@ -96,7 +96,8 @@ struct CoreMLPartitioner {
   bool take_over_mutable_buffer = true;         // buffers that the model writes become Core ML state, from iOS18 on
   bool lower_full_graph = false;                // what cannot be delegated is an error
   bool take_over_constant_data = true;          // weights lie in the delegates; else they are passed in
-  // Operators that compute in float32 whatever the precision, by exported name. ExecuTorch has no such option.
+  // Operators, by exported or edge name, and single nodes, by the name they have in the program, that compute in float32
+  // whatever the precision. ExecuTorch has no such option.
   std::vector<std::string> float32_ops = {};
 
   // BadOption when options exclude each other: lower_full_graph goes with no skipped operator and with both take_over_

@@ -32,9 +32,27 @@ Status check_block(const mil::Program& program, mil::BlockId block) {
 
 }  // namespace
 
+std::string_view evidence_name(Evidence evidence) {
+  switch (evidence) {
+    case Evidence::Documented: return "documented";
+    case Evidence::CoremltoolsSource: return "coremltools' source";
+    case Evidence::OtherConverters: return "other converters";
+    case Evidence::SeveralReports: return "several reports";
+  }
+  return {};
+}
+
+std::vector<std::string> warnings(const mil::Program& program, const mil::Function& function, uint64_t weight_bytes, bool neural_engine) {
+  std::vector<std::string> found;
+  for (const Risk& risk : risks())
+    if ((neural_engine || !risk.neural_engine) && risk.taken(program, function, weight_bytes))
+      found.push_back(fmt::format("{}: {}; {}", risk.id, risk.why, risk.remedy));
+  return found;
+}
+
 Status check_op(const mil::Program& program, const mil::Op& op) {
   for (const OpRule& rule : op_rules())
-    if (names(rule.ops, op.def->name) && rule.broken(program, op)) return broken(rule, op.def->name, op.name);
+    if ((rule.ops == "*" || names(rule.ops, op.def->name)) && rule.broken(program, op)) return broken(rule, op.def->name, op.name);
   return {};
 }
 

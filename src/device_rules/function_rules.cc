@@ -1,4 +1,5 @@
 // The rules on functions. Numbers after # are issues of apple/coremltools.
+#include <algorithm>
 #include <set>
 
 #include "device_rules/rules.h"
@@ -42,6 +43,10 @@ bool has_empty_input(const Program& p, const Function& f) {
   });
 }
 
+bool has_deep_input(const Program& p, const Function& f) {
+  return any_input(p, f, Type::Kind::Tensor, [](const Type& t) { return t.rank() > 5; });
+}
+
 bool gives_a_value_twice(const Program&, const Function& f) {
   std::set<int32_t> given;
   for (const mil::Output& o : f.outputs)
@@ -71,7 +76,39 @@ bool enumerates_too_many_shapes(const Program&, const Function& f) {
   return false;
 }
 
+bool pairs_shapes_unevenly(const Program&, const Function& f) {
+  return std::ranges::any_of(f.enumerated_shapes, [&](const auto& named) {
+    return named.second.size() != f.enumerated_shapes.begin()->second.size();
+  });
+}
+
+// ---- risks
+
+constexpr uint64_t kGigabyte = 1'000'000'000, kMostWeights = uint64_t{1} << 31;
+
+bool has_too_many_weights(const Program&, const Function&, uint64_t bytes) { return bytes > kMostWeights; }
+bool has_many_weights(const Program&, const Function&, uint64_t bytes) { return bytes > kGigabyte && bytes <= kMostWeights; }
+
+bool has_ragged_state(const Program& p, const Function& f, uint64_t) {
+  return any_input(p, f, Type::Kind::State, [](const Type& t) {
+    const auto& shape = t.shape();
+    return !shape.empty() && shape.back().is_constant() && shape.back().constant() % 32 != 0;
+  });
+}
+
+bool writes_a_cast(const Program& p, const Function& f, uint64_t) {
+  for (const mil::OpId id : p.blocks[f.body].ops) {
+    const mil::Op& op = p.ops[id];
+    if (op.def->name != "write_state") continue;
+    const mil::Operand data = p.operand(op, "data");
+    const mil::OpId producer = data.is_value() ? p.values[data.value()].producer : mil::OpId{};
+    if (producer && p.ops[producer].def->name == "cast") return true;
+  }
+  return false;
+}
+
 constexpr FunctionRule kRules[] = {
+    {"deep-input", "tensors have at most 5 axes", "merge axes", Documented, "#1723, #2291", has_deep_input},
     {"scalar-input", "a model cannot be given a tensor of rank 0", "pass a tensor of shape [1]", CoremltoolsSource, "the torch frontend", has_scalar_input},
     {"feature-type", "inputs and outputs are float32, int32 or, from iOS16 on, float16", "cast inside the model", Documented, "#2495, #2409",
      has_other_feature_types},
@@ -84,9 +121,24 @@ constexpr FunctionRule kRules[] = {
      enumerates_several_inputs},
     {"enumerated-count", "at most 128 shapes are enumerated", "list fewer shapes", Documented, "the guide to flexible inputs",
      enumerates_too_many_shapes},
+    {"enumerated-pairs", "the shapes of several inputs belong together by position", "list as many for each input", Documented,
+     "the guide to flexible inputs, #2271", pairs_shapes_unevenly},
+};
+
+constexpr Risk kRisks[] = {
+    {"weights-over-2-gib", "a weight file of more than 2 GiB is refused by older systems and by the Neural Engine",
+     "split the model, or compress its weights", SeveralReports, "#1807", false, has_too_many_weights},
+    {"weights-over-1-gb", "a model of more than 1 GB does not fit the Neural Engine of an iPhone", "split the model, or compress its weights",
+     Documented, "the guide to models in chunks", true, has_many_weights},
+    {"ragged-state", "a state whose last axis is no multiple of 32 fails on the Neural Engine",
+     "pad the buffer's last axis, or leave the Neural Engine out", SeveralReports, "#2631", true, has_ragged_state},
+    {"cast-state", "a state that is written through a cast fails on the Neural Engine", "compute what is written in float16",
+     CoremltoolsSource, "rdar://130912134", true, writes_a_cast},
 };
 
 }  // namespace
+
+std::span<const Risk> risks() { return kRisks; }
 
 std::span<const FunctionRule> function_rules() { return kRules; }
 

@@ -1,5 +1,6 @@
 #include "device_rules/rules.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -56,13 +57,70 @@ TEST_F(RuleTest, IdsAreUniqueAndOpsExist) {
   std::set<std::string_view> ids;
   for (const OpRule& rule : op_rules()) {
     EXPECT_TRUE(ids.insert(rule.id).second) << rule.id;
-    for (size_t at = 0; at < rule.ops.size();) {
+    for (size_t at = 0; rule.ops != "*" && at < rule.ops.size();) {
       const size_t end = std::min(rule.ops.find(' ', at), rule.ops.size());
       EXPECT_TRUE(mil_ops::exists(rule.ops.substr(at, end - at))) << rule.id;
       at = end + 1;
     }
   }
   for (const FunctionRule& rule : function_rules()) EXPECT_TRUE(ids.insert(rule.id).second) << rule.id;
+  for (const Risk& risk : risks()) EXPECT_TRUE(ids.insert(risk.id).second) << risk.id;
+}
+
+TEST_F(RuleTest, EveryOp) {
+  EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {1, 1, 1, 1, 1, 2})}}), "deep-tensor");
+  EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {1, 1, 1, 1, 2})}}), "");
+  EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {2, 0})}}), "empty-tensor");
+}
+
+TEST_F(RuleTest, MissingParameters) {
+  const Operand x = value(DType::F32, {2, 3});
+  const auto id = program.add_op(block, *mil_ops::find("reduce_sum", program.target), {{"x", x}, {"axes", ints({1})}});
+  ASSERT_TRUE(id.ok());
+  mil::Op op = program.ops[*id];
+  EXPECT_TRUE(check_op(program, op).ok()) << "keep_dims was filled in";
+  op.operands.pop_back();
+  ASSERT_FALSE(check_op(program, op).ok());
+  EXPECT_EQ(rule_of(check_op(program, op).error()), "missing-parameter");
+}
+
+TEST_F(RuleTest, Positions) {
+  const auto argmax = [&](Shape shape, int axis) {
+    return broken("reduce_argmax", {{"x", value(DType::F32, std::move(shape))}, {"axis", program.constant(axis)}, {"keep_dims", program.constant(false)}});
+  };
+  EXPECT_EQ(argmax({6}, 0), "position-in-a-row");
+  EXPECT_EQ(argmax({1, 6}, 1), "");
+}
+
+TEST_F(RuleTest, Norms) {
+  const auto norm = [&](DType type, float epsilon) {
+    return broken("layer_norm", {{"x", value(type, {2, 4})}, {"axes", ints({1})}, {"epsilon", program.constant(epsilon, type)}});
+  };
+  EXPECT_EQ(norm(DType::F16, 0), "vanishing-epsilon");
+  EXPECT_EQ(norm(DType::F16, 1e-5f), "");
+  EXPECT_EQ(norm(DType::F32, 0), "");
+}
+
+TEST_F(RuleTest, Ranges) {
+  const auto range = [&](float step) {
+    return broken("range_1d", {{"start", program.constant(0.0f)}, {"end", program.constant(1e-3f)}, {"step", program.constant(step)}});
+  };
+  EXPECT_EQ(range(1e-6f), "tiny-range-step");
+  EXPECT_EQ(range(5e-4f), "");
+}
+
+TEST_F(RuleTest, Risks) {
+  program.target = Target::iOS18;
+  mil::Function f;
+  f.body = block;
+  EXPECT_TRUE(warnings(program, f, 5'000'000, true).empty());
+  EXPECT_THAT(warnings(program, f, 1'500'000'000, true), testing::ElementsAre(testing::StartsWith("weights-over-1-gb: ")));
+  EXPECT_TRUE(warnings(program, f, 1'500'000'000, false).empty()) << "a limit of the Neural Engine";
+  EXPECT_THAT(warnings(program, f, 3'000'000'000, false), testing::ElementsAre(testing::StartsWith("weights-over-2-gib: ")));
+  f.inputs = {program.add_value("s", mil::Type::state({DType::F16, {2, 48}}))};
+  EXPECT_THAT(warnings(program, f, 0, true), testing::ElementsAre(testing::StartsWith("ragged-state: ")));
+  f.inputs = {program.add_value("s", mil::Type::state({DType::F16, {2, 64}}))};
+  EXPECT_TRUE(warnings(program, f, 0, true).empty());
 }
 
 TEST_F(RuleTest, Indices) {
@@ -170,6 +228,9 @@ TEST_F(RuleTest, EnumeratedShapes) {
   EXPECT_EQ(broken(f), "enumerated-inputs");
   f.enumerated_shapes = {{"x", std::vector<std::vector<int64_t>>(129, {2})}};
   EXPECT_EQ(broken(f), "enumerated-count");
+  program.target = Target::iOS18;
+  f.enumerated_shapes = {{"x", {{2}, {4}}}, {"y", {{2}}}};
+  EXPECT_EQ(broken(f), "enumerated-pairs");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "driver/coreml_compiler.h"
 #include "executorch/compile_specs.h"
@@ -30,6 +32,14 @@ Result<std::optional<compression::Config>> compression_of(std::span<const execut
   return config;
 }
 
+std::set<std::string> names_in(const std::string& list) {
+  std::set<std::string> names;
+  std::istringstream words(list);
+  for (std::string name; std::getline(words, name, ',');)
+    if (!name.empty()) names.insert(name);
+  return names;
+}
+
 }  // namespace
 
 Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, LowerOptions& options) {
@@ -44,6 +54,8 @@ Status apply_compile_specs(std::span<const executorch::CompileSpec> specs, Lower
                   "use iOS15 or newer");
     options.target = target;
   }
+  for (const auto& spec : specs)
+    if (spec.key == kFloat32Ops) options.partition.float32_ops.merge(names_in(spec.value));
   if (parsed.pass_names) TRY_DO(mil_passes::check_pass_names(*parsed.pass_names));
   options.partition.pass_names = parsed.pass_names;
   options.partition.float_type = parsed.compute_precision == executorch::Precision::Float32 ? DType::F32 : DType::F16;

@@ -8,8 +8,9 @@
 
 namespace cortland::driver {
 
-// Our own key, beside ExecuTorch's: a configuration file of compression/config.h.
-inline constexpr std::string_view kCompressionConfig = "compression_config";
+// Our own keys, beside ExecuTorch's.
+inline constexpr std::string_view kCompressionConfig = "compression_config";  // a configuration file of compression/config.h
+inline constexpr std::string_view kFloat32Ops = "float32_ops";                // operators and nodes, separated by commas
 
 // Sets target, precision and compute unit, and has the specs stored as they are. A spec that asks for something that cannot
 // be done here is an error that names it; keys that nobody defined are stored and not looked at.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <set>
 
 #include "coreml/package_writer.h"
@@ -16,78 +17,132 @@ namespace {
 
 using Plan = std::shared_ptr<const coreml::PackagePlan>;
 
-std::vector<executorch::BlobFile> package_files(const Plan& plan) {
-  const std::string root = "model.mlpackage/";
-  std::vector<executorch::BlobFile> files;
-  files.push_back({root + std::string(coreml::kManifestPath), executorch::viewed_bytes(as_bytes(plan->manifest), plan)});
-  files.push_back({root + std::string(coreml::kModelPath), executorch::viewed_bytes(as_bytes(plan->model), plan)});
-  if (plan->weight_bytes() > 0) {
-    auto write = [plan](OutputFile& out, uint64_t at) { return plan->write_weights(out, at); };
-    files.push_back({root + std::string(coreml::kWeightPath), executorch::streamed_bytes(plan->weight_bytes(), write)});
+// The identifier of a model, which names its content. Writing the weights makes it on the way; whoever asks earlier pays for
+// reading them.
+class Identifier {
+ public:
+  explicit Identifier(Plan plan) : plan_(std::move(plan)) {}
+
+  static std::string text(const std::string& uuid) { return "executorch_" + uuid; }
+
+  Status write_weights(OutputFile& out, uint64_t at) {
+    std::string uuid;
+    TRY_DO(plan_->write_weights(out, at, &uuid));
+    keep(std::move(uuid));
+    return {};
   }
-  return files;
+
+  Result<std::string> get() {
+    if (const std::lock_guard lock(mutex_); !uuid_.empty()) return text(uuid_);
+    TRY(std::string uuid, plan_->fingerprint());
+    return text(keep(std::move(uuid)));
+  }
+
+ private:
+  std::string keep(std::string uuid) {
+    const std::lock_guard lock(mutex_);
+    return uuid_ = std::move(uuid);
+  }
+
+  Plan plan_;
+  std::mutex mutex_;  // a program may be written by several threads at once
+  std::string uuid_;  // empty: not known yet
+};
+
+executorch::ByteSource metadata_source(const std::shared_ptr<Identifier>& identifier, executorch::BlobMetadata metadata) {
+  metadata.identifier = Identifier::text(coreml::ContentHash().uuid());  // all are of one length
+  const uint64_t size = executorch::metadata_json(metadata).size();
+  return executorch::streamed_bytes(size, [identifier, metadata](OutputFile& out, uint64_t at) -> Status {
+    executorch::BlobMetadata named = metadata;
+    TRY(named.identifier, identifier->get());
+    return out.write_at(at, as_bytes(executorch::metadata_json(named)));
+  });
 }
 
-Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Plan& plan,
+Result<executorch::FlattenedDirectory> flatten(const std::string& name, const Plan& plan, const std::shared_ptr<Identifier>& identifier,
                                                const executorch::BlobMetadata& metadata, executorch::ModelType type) {
   std::vector<executorch::BlobFile> files;
+  const executorch::BlobFile described{"metadata.json", metadata_source(identifier, metadata)};
   if (type == executorch::ModelType::CompiledModel) {
     TRY(files, compile_package(*plan, "model.mlmodelc/"));
-  } else {
-    files = package_files(plan);
+    files.insert(files.begin(), described);
+    return executorch::flatten_directory(name, std::move(files));
   }
-  files.insert(files.begin(), {"metadata.json", executorch::owned_bytes(executorch::metadata_json(metadata))});
+  const std::string root = "model.mlpackage/";
+  // The weights first: a blob starts aligned in its file, so they can be used where they are mapped; and the metadata has their
+  // identifier.
+  if (plan->weight_bytes() > 0) {
+    auto write = [identifier](OutputFile& out, uint64_t at) { return identifier->write_weights(out, at); };
+    files.push_back({root + std::string(coreml::kWeightPath), executorch::streamed_bytes(plan->weight_bytes(), write)});
+  }
+  files.push_back(described);
+  files.push_back({root + std::string(coreml::kManifestPath), executorch::viewed_bytes(as_bytes(plan->manifest), plan)});
+  files.push_back({root + std::string(coreml::kModelPath), executorch::viewed_bytes(as_bytes(plan->model), plan)});
   return executorch::flatten_directory(name, std::move(files));
+}
+
+// What the device may trip over, said once for the program however many models share it.
+void add_risks(const mil::Program& program, const mil::Function& function, uint64_t weight_bytes, bool neural_engine,
+               std::vector<std::string>& warnings) {
+  for (std::string& risk : device_rules::warnings(program, function, weight_bytes, neural_engine))
+    if (std::ranges::find(warnings, risk) == warnings.end()) warnings.push_back(std::move(risk));
 }
 
 // ---- a model for each delegate
 
-// How much of the weights one method stores again that another one has stored.
-class Repetition {
+// The weights of all models: which models are equal, and how much of its weights one method stores again that another one has stored.
+class StoredWeights {
  public:
-  void add(size_t method, const WeightSet& weights) {
+  // A key that models of equal content have in common.
+  std::string add(size_t method, const coreml::PackagePlan& plan) {
+    coreml::ContentHash key;
+    key.add(as_bytes(plan.model));
+    const WeightSet& weights = plan.weights.weights();
     for (size_t i = 0; i < weights.size(); ++i) {
       const size_t at = all_.add(weights[i]);
+      key.add(uint64_t{at});
       if (at == first_.size())
         first_.push_back(method);
       else if (first_[at] != method)
-        bytes_ += weights[i].byte_size();
+        repeated_ += weights[i].byte_size();
     }
+    return key.uuid();
   }
-  uint64_t bytes() const { return bytes_; }
+  uint64_t repeated_bytes() const { return repeated_; }
 
  private:
   WeightSet all_;
   std::vector<size_t> first_;  // method that stores the weight first
-  uint64_t bytes_ = 0;
+  uint64_t repeated_ = 0;
 };
 
-Result<DelegateBytes> own_model(const Plan& plan, const MethodDelegates& method) {
-  TRY(const std::string identifier, plan->fingerprint());
+Result<DelegateBytes> own_model(const Plan& plan, const MethodDelegates& method, std::string key) {
   executorch::BlobMetadata metadata;
-  metadata.identifier = "executorch_" + identifier;
   metadata.names = {plan->functions[0].inputs, plan->functions[0].outputs};
-  TRY(auto directory, flatten("lowered_module", plan, metadata, method.model_type));
+  TRY(auto directory, flatten("lowered_module", plan, std::make_shared<Identifier>(plan), metadata, method.model_type));
   const uint64_t bytes = directory.bytes.size;
-  return DelegateBytes{{{metadata.identifier, std::move(directory.bytes), directory.alignment}, method.specs}, bytes, {}};
+  return DelegateBytes{{{std::move(key), std::move(directory.bytes), directory.alignment}, method.specs}, bytes, {}};
 }
 
 Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, const std::string& why) {
   ProgramDelegates result;
-  Repetition repetition;
+  StoredWeights stored;
+  size_t count = 0;
+  for (const auto& m : methods) count += m.delegates.size();
   for (const auto& m : methods) {
     auto& made = result.methods.emplace_back();
     for (const auto& delegate : m.delegates) {
       TRY_DO(device_rules::check(delegate.program));
       TRY(auto planned, coreml::plan_package(delegate.program));
-      if (!why.empty()) repetition.add(result.methods.size(), planned.weights.weights());
-      TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m));
+      add_risks(delegate.program, delegate.program.functions[0], planned.weight_bytes(), m.neural_engine, result.warnings);
+      std::string key = count > 1 ? stored.add(result.methods.size(), planned) : std::string();
+      TRY(made.emplace_back(), own_model(std::make_shared<const coreml::PackagePlan>(std::move(planned)), m, std::move(key)));
     }
   }
-  if (!why.empty() && repetition.bytes() > 0)
+  if (!why.empty() && stored.repeated_bytes() > 0)
     result.warnings.push_back(
         fmt::format("the methods do not share their Core ML weights, and {} bytes are stored more than once: {}",
-                    repetition.bytes(), why));
+                    stored.repeated_bytes(), why));
   return result;
 }
 
@@ -108,17 +163,19 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
       functions.push_back({function[functions.size()], &m.delegates[at].program, &m.delegates[at].program.functions[0]});
   for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(auto planned, coreml::plan_package(functions));
+  const bool neural_engine = std::ranges::any_of(methods, &MethodDelegates::neural_engine);
+  for (const auto& f : functions) add_risks(*f.program, *f.function, planned.weight_bytes(), neural_engine, result.warnings);
   const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
-  TRY(const std::string identifier, plan->fingerprint());
+  const auto identifier = std::make_shared<Identifier>(plan);
+  TRY(const std::string name, identifier->get());  // the methods refer to the model by it
   executorch::BlobMetadata metadata;
-  metadata.identifier = "executorch_" + identifier;
   for (size_t i = 0; i < names.size(); ++i)
     metadata.methods[names[i]] = {plan->functions[i].inputs, plan->functions[i].outputs};
-  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, metadata, type));
+  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, identifier, metadata, type));
   const uint64_t bytes = directory.bytes.size;
-  const std::string key = "coreml_" + metadata.identifier;
+  const std::string key = "coreml_" + name;
   if (std::ranges::find(result.shared, key, &executorch::NamedData::name) == result.shared.end())
-    result.shared.push_back({key, {metadata.identifier, std::move(directory.bytes), directory.alignment}});
+    result.shared.push_back({key, {name, std::move(directory.bytes), directory.alignment}});
   size_t i = 0;
   for (size_t m = 0; m < methods.size(); ++m) {
     if (methods[m].delegates.empty()) continue;

@@ -15,6 +15,7 @@ struct MethodDelegates {
   std::vector<executorch::CompileSpec> specs;
   executorch::WeightSharing sharing = executorch::WeightSharing::Positional;
   executorch::ModelType model_type = executorch::ModelType::Model;
+  bool neural_engine = true;  // whether the compute unit has it
 };
 
 struct DelegateBytes {
@@ -26,7 +27,7 @@ struct DelegateBytes {
 struct ProgramDelegates {
   std::vector<std::vector<DelegateBytes>> methods;  // one list a method, one entry a delegate
   std::vector<executorch::NamedData> shared;        // directories that the blobs refer to
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings;  // each once
 };
 
 // Each delegate is a directory with metadata.json and the package, whose weights are streamed when the .pte is written, or the

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "coreml/package_writer.h"
 #include "executorch/delegate_blob.h"
 #include "mil_ops/ops.h"
 
@@ -111,6 +112,41 @@ TEST(DelegateBytes, OlderTargetsHaveModelsOfTheirOwn) {
   ASSERT_THAT(made.result.warnings, SizeIs(1));
   EXPECT_THAT(made.result.warnings[0], HasSubstr("16384 bytes are stored more than once"));
   EXPECT_THAT(made.result.warnings[0], HasSubstr("iOS18"));
+}
+
+// The identifier is made while the weights are written: it must be that of the content all the same.
+TEST(DelegateBytes, ModelsAreNamedAfterTheirContent) {
+  const auto identifiers = [](const Made& made) {
+    std::vector<std::string> names;
+    for (const auto& d : made.result.methods[0]) names.push_back(metadata_of(d.blob.data.bytes).identifier);
+    return names;
+  };
+  const auto made = make({{"forward", list(linear(Target::iOS17, 8, 1), linear(Target::iOS17, 8, 2))}});
+  const auto names = identifiers(made);
+  EXPECT_NE(names[0], names[1]);
+  EXPECT_EQ(identifiers(make({{"forward", list(linear(Target::iOS17, 8, 1))}}))[0], names[0]);
+  const auto plan = coreml::plan_package(made.delegates[0][0].program);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(names[0], "executorch_" + *plan->fingerprint());
+}
+
+TEST(DelegateBytes, EqualModelsOfOneProgramHaveOneKey) {
+  const auto made = make({{"forward", list(linear(Target::iOS17, 8), linear(Target::iOS17, 8))}});
+  EXPECT_EQ(made.result.methods[0][0].blob.data.key, made.result.methods[0][1].blob.data.key);
+  EXPECT_FALSE(made.result.methods[0][0].blob.data.key.empty());
+  const auto others = make({{"forward", list(linear(Target::iOS17, 8), linear(Target::iOS17, 8, 2))}});
+  EXPECT_NE(others.result.methods[0][0].blob.data.key, others.result.methods[0][1].blob.data.key);
+}
+
+TEST(DelegateBytes, WeightsLieWhereTheyCanBeUsedInPlace) {
+  const auto made = make({{"forward", list(linear(Target::iOS17, 8))}});
+  const auto bytes = executorch::read_all(made.result.methods[0][0].blob.data.bytes);
+  ASSERT_TRUE(bytes.ok());
+  const auto files = executorch::unflatten_directory(as_bytes(*bytes));
+  ASSERT_TRUE(files.ok());
+  const auto weights = std::ranges::find_if(*files, [](const auto& file) { return file.path.ends_with("weight.bin"); });
+  ASSERT_NE(weights, files->end());
+  EXPECT_EQ(weights->bytes.data(), as_bytes(*bytes).data());  // which starts at a multiple of 128 in its file
 }
 
 TEST(DelegateBytes, OtherNumbersAndOtherTargetsHaveModelsOfTheirOwn) {

@@ -22,12 +22,17 @@
 #include "torch_passes/share_weights.h"
 
 namespace cortland::driver {
+namespace {
+
+bool may_use_neural_engine(const LowerOptions& options) { return options.compute_unit == "all" || options.compute_unit == "cpu_and_ne"; }
+
+}  // namespace
+
 Status compress(std::span<mil::Program* const> programs, const LowerOptions& options, MethodReport& report) {
   if (!options.compression) return {};
-  const bool neural_engine = options.compute_unit == "all" || options.compute_unit == "cpu_and_ne";
   compression::Report total;
   for (mil::Program* program : programs) {
-    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = neural_engine}));
+    TRY(auto done, compression::compress(*program, *options.compression, {.neural_engine = may_use_neural_engine(options)}));
     compression::merge(total, std::move(done));
   }
   report.compression = {total.weights, total.bytes_before, total.bytes_after};
@@ -48,25 +53,37 @@ void add_names(std::set<std::string>& names, const std::string& target) {
   names.insert(lower_case(partition::edge_name(target)));
 }
 
-std::set<std::string> operator_names(const torch::Graph& graph) {
-  std::set<std::string> names;
-  for_each_node(graph, graph.order, [&](torch::NodeId n) { add_names(names, graph.nodes[n].target); });
-  return names;
-}
+// What options can name.
+struct Names {
+  std::set<std::string> operators, nodes;
 
-// Names to skip that no operator of any method has, neither as exported nor once the program was taken apart.
-void report_unknown_skips(std::set<std::string> names, std::span<const Method> methods, LowerReport& report) {
-  for (const auto& method : report.methods) {
-    for (const auto& op : method.cpu_ops) add_names(names, op.op);
-    for (const auto& d : method.delegates)
-      for (const auto& op : d.ops) add_names(names, op);
+  void add(const torch::Graph& graph) {
+    for_each_node(graph, graph.order, [&](torch::NodeId n) {
+      add_names(operators, graph.nodes[n].target);
+      nodes.insert(graph.nodes[n].name);
+    });
   }
-  std::set<std::string> unknown;
-  for (const auto& method : methods)
+};
+
+// Names in options that nothing of any method has, neither as exported nor once the program was taken apart.
+void report_unknown_names(Names names, std::span<const Method> methods, LowerReport& report) {
+  for (const auto& method : report.methods) {
+    for (const auto& op : method.cpu_ops) add_names(names.operators, op.op);
+    for (const auto& d : method.delegates)
+      for (const auto& op : d.ops) add_names(names.operators, op);
+  }
+  std::set<std::string> skips, float32;
+  for (const auto& method : methods) {
     for (const auto& skip : method.options.partition.skip_ops)
-      if (skip != "*" && !names.count(skip)) unknown.insert(skip);
-  for (const auto& skip : unknown)
+      if (skip != "*" && !names.operators.count(skip)) skips.insert(skip);
+    for (const auto& name : method.options.partition.float32_ops)
+      if (!names.operators.count(lower_case(name)) && !names.nodes.count(name)) float32.insert(name);
+  }
+  for (const auto& skip : skips)
     report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+  for (const auto& name : float32)
+    report.warnings.push_back(
+        fmt::format("nothing computes in float32 for '{}': the program has no operator and no node of that name", name));
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {
@@ -104,33 +121,53 @@ Diagnostic in_method(Diagnostic error, const std::string& name, size_t methods) 
 
 using Graphs = std::vector<std::unique_ptr<torch::Graph>>;
 
-Result<Graphs> read_graphs(std::span<const Method> methods) {
+// With `shared`, equal weights become one, whichever method has them.
+Result<Graphs> read_graphs(std::span<const Method> methods, bool shared) {
   Graphs graphs;
+  WeightSet weights;
   for (const auto& method : methods) {
     auto graph = read_functional(method);
     if (!graph.ok()) return in_method(std::move(graph).error(), method.name, methods.size());
+    if (shared && methods.size() > 1) torch_passes::share_weights(*graph, weights);
     graphs.push_back(std::make_unique<torch::Graph>(std::move(*graph)));
   }
   return graphs;
 }
 
-// Sets the target that each method is lowered for. Gives the one that was chosen where none was given: the file needs the
-// newest of its methods' anyway, and methods of one target can share models.
-Result<std::optional<mil::Target>> choose_targets(std::vector<Method>& methods, const Graphs& graphs) {
-  std::optional<mil::Target> chosen;
+struct Targets {
+  std::optional<mil::Target> chosen;                              // where none was given
+  std::vector<std::unique_ptr<partition::LowestTarget>> decided;  // by method: the work that choosing has done already, or null
+};
+
+// Sets the target that each method is lowered for. The same is chosen for all that were given none: the file needs the newest of
+// its methods' anyway, and methods of one target can share models.
+Result<Targets> choose_targets(std::vector<Method>& methods, const Graphs& graphs) {
+  Targets targets;
+  auto& [chosen, decided] = targets;
+  decided.resize(methods.size());
   for (size_t i = 0; i < methods.size(); ++i) {
     LowerOptions& options = methods[i].options;
     if (options.target) {
       options.partition.target = *options.target;
       continue;
     }
-    TRY(mil::Target lowest, partition::lowest_target(*graphs[i], options.partition));
+    TRY(auto found, partition::lowest_target(*graphs[i], options.partition));
+    mil::Target lowest = found.target;
+    decided[i] = std::make_unique<partition::LowestTarget>(std::move(found));
     if (options.compression) lowest = std::max(lowest, mil::Target::iOS16);  // iOS15 has no compressed weights
     chosen = std::max(chosen.value_or(lowest), lowest);
   }
   for (auto& method : methods)
     if (!method.options.target) method.options.partition.target = *chosen;
-  return chosen;
+  return targets;
+}
+
+// What is decided about a method's graph for its target.
+Result<partition::Decided> decide(const Method& method, torch::Graph graph, partition::LowestTarget* known) {
+  const auto& options = method.options.partition;
+  if (known && known->target == options.target) return std::move(known->decided);
+  TRY(auto decision, partition::decide(graph, options));
+  return partition::Decided{std::move(graph), std::move(decision)};
 }
 
 void report_target(std::optional<mil::Target> chosen, LowerReport& report) {
@@ -149,12 +186,12 @@ struct Lowering {
   MethodReport report;
 };
 
-Result<Lowering> partition_method(const Method& method, torch::Graph graph, WeightSet* shared, std::set<std::string>& operators) {
+Result<Lowering> partition_method(const Method& method, torch::Graph graph, partition::LowestTarget* known, Names& names) {
   Lowering lowering;
-  if (shared) torch_passes::share_weights(graph, *shared);
-  operators.merge(operator_names(graph));
+  names.add(graph);
   lowering.buffers = buffer_use(method.name, graph);
-  TRY(auto partitioned, partition::partition_graph(std::move(graph), method.options.partition));
+  TRY(auto decided, decide(method, std::move(graph), known));
+  TRY(auto partitioned, partition::partition_graph(std::move(decided), method.options.partition));
   lowering.report = describe_method(method.name, partitioned, method.options.partition);
   std::vector<mil::Program*> programs;
   for (auto& delegate : partitioned.delegates) programs.push_back(&delegate.program);
@@ -162,25 +199,25 @@ Result<Lowering> partition_method(const Method& method, torch::Graph graph, Weig
   report_missing_passes(method.options, lowering.report);
   lowering.graph = std::make_unique<const partition::PartitionedGraph>(std::move(partitioned));
   lowering.delegates = {method.name, lowering.graph->delegates, method.options.compile_specs, method.options.weight_sharing,
-                        method.options.model_type};
+                        method.options.model_type, may_use_neural_engine(method.options)};
   return lowering;
 }
 
-Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs,
-                                                std::set<std::string>& operators) {
+Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs, Targets& targets, Names& names) {
   std::vector<Lowering> lowerings;
-  WeightSet weights;
   for (size_t i = 0; i < methods.size(); ++i) {
-    auto lowering = partition_method(methods[i], std::move(*graphs[i]), methods.size() > 1 ? &weights : nullptr, operators);
+    auto lowering = partition_method(methods[i], std::move(*graphs[i]), targets.decided[i].get(), names);
     if (!lowering.ok()) return in_method(std::move(lowering).error(), methods[i].name, methods.size());
     lowerings.push_back(std::move(lowering.value()));
   }
   return lowerings;
 }
 
-Result<mil::Program> convert_method(const Method& method, torch::Graph graph, MethodReport& report) {
+Result<mil::Program> convert_method(const Method& method, torch::Graph graph, partition::LowestTarget* known,
+                                    MethodReport& report) {
   std::vector<Diagnostic> warnings;
-  TRY(auto program, partition::convert_graph(std::move(graph), method.options.partition, &warnings));
+  TRY(auto decided, decide(method, std::move(graph), known));
+  TRY(auto program, partition::convert_graph(std::move(decided), method.options.partition, &warnings));
   for (const auto& w : warnings) report.warnings.push_back(w.what);
   mil::Program* const programs[] = {&program};
   TRY_DO(compress(programs, method.options, report));
@@ -248,10 +285,10 @@ Result<Method> method_of(std::string name, const torch::Pt2Source& pt2, const Lo
 
 Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::ConstantMethod> constants) {
   TRY_DO(check_names(methods, constants));
-  TRY(const auto graphs, read_graphs(methods));
-  TRY(const auto chosen, choose_targets(methods, graphs));
-  std::set<std::string> operators;
-  TRY(auto lowerings, partition_methods(methods, graphs, operators));
+  TRY(const auto graphs, read_graphs(methods, /*shared=*/true));
+  TRY(auto targets, choose_targets(methods, graphs));
+  Names names;
+  TRY(auto lowerings, partition_methods(methods, graphs, targets, names));
   std::vector<MethodDelegates> delegates;
   std::vector<BufferUse> buffers;
   for (const auto& lowering : lowerings) {
@@ -268,8 +305,8 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
     lowered.graphs.push_back(std::move(lowering.graph));
     lowered.report.methods.push_back(std::move(lowering.report));
   }
-  report_unknown_skips(std::move(operators), methods, lowered.report);
-  if (std::ranges::any_of(delegates, [](const auto& m) { return !m.delegates.empty(); })) report_target(chosen, lowered.report);
+  report_unknown_names(std::move(names), methods, lowered.report);
+  if (std::ranges::any_of(delegates, [](const auto& m) { return !m.delegates.empty(); })) report_target(targets.chosen, lowered.report);
   return lowered;
 }
 
@@ -292,14 +329,16 @@ Result<mil::Program> convert_program(const Method& method) {
 
 Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination) {
   TRY_DO(check_names(methods, {}));
-  TRY(const auto graphs, read_graphs(methods));
-  TRY(const auto chosen, choose_targets(methods, graphs));
+  TRY(const auto graphs, read_graphs(methods, /*shared=*/false));
+  TRY(auto targets, choose_targets(methods, graphs));
   LowerReport report;
+  Names known;
   std::vector<mil::Program> programs;
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& method = methods[i];
+    known.add(*graphs[i]);
     MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
-    auto program = convert_method(method, std::move(*graphs[i]), described);
+    auto program = convert_method(method, std::move(*graphs[i]), targets.decided[i].get(), described);
     if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
     programs.push_back(std::move(program.value()));
   }
@@ -313,12 +352,17 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   for (size_t i = 0; i < programs.size(); ++i) functions.push_back({names[i], &programs[i], &programs[i].functions[0]});
   for (const auto& f : functions) TRY_DO(device_rules::check(*f.program, *f.function));
   TRY(const auto plan, coreml::plan_package(functions));
+  for (size_t i = 0; i < functions.size(); ++i)
+    for (std::string& risk : device_rules::warnings(*functions[i].program, *functions[i].function, plan.weight_bytes(),
+                                                    may_use_neural_engine(methods[i].options)))
+      report.methods[i].warnings.push_back(std::move(risk));
   if (methods[0].options.model_type == executorch::ModelType::CompiledModel) {
     TRY_DO(write_compiled_model(plan, destination));
   } else {
     TRY_DO(coreml::write_package(plan, destination));
   }
-  report_target(chosen, report);
+  report_unknown_names(std::move(known), methods, report);
+  report_target(targets.chosen, report);
   return report;
 }
 

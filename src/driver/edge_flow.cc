@@ -14,8 +14,8 @@ Result<mil::Target> choose_target(const torch::Graph& graph, const LowerOptions&
   if (options.target) return *options.target;
   TRY(auto functional, torch_passes::functionalize(torch::clone(graph)));
   torch_passes::reduce_high_ranks(functional);
-  TRY(const mil::Target lowest, partition::lowest_target(functional, options.partition));
-  return options.compression ? std::max(lowest, mil::Target::iOS16) : lowest;  // iOS15 has no compressed weights
+  TRY(const auto lowest, partition::lowest_target(functional, options.partition));
+  return options.compression ? std::max(lowest.target, mil::Target::iOS16) : lowest.target;  // iOS15 has no compressed weights
 }
 
 }  // namespace

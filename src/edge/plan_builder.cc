@@ -71,7 +71,8 @@ Result<int64_t> PlanBuilder::upper_bound(Dim dim) const {
       held_.insert(symbol);
     } else {
       return diag(DiagKind::UnsupportedShape, fmt::format("the size {} has no upper bound", symbol),
-                  "export with torch.export.Dim(..., max=...), so that memory can be planned");
+                  symbol.starts_with('u') ? "the data decides it: bound it in the model by torch._check(size <= ...), so that memory can be planned"
+                                          : "export with torch.export.Dim(..., max=...), so that memory can be planned");
     }
   }
   TRY(const int64_t bound, graph_.dims->eval(dim, largest));

@@ -26,12 +26,14 @@ void block_signals() {
 
 #ifdef _OPENMP
 
+bool waiting_is_configured() { return std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT"); }
+
 // At the end of a parallel section GNU's OpenMP spins for milliseconds, which on a busy machine takes the processor from the
 // very thread it waits for: models ran ten times slower. It spins only shortly when there are more OpenMP threads than
 // processors, so one extra team of two exists from the first section on; it sleeps all its life.
 void wait_politely() {
   static const bool once = [] {
-    if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return false;
+    if (waiting_is_configured()) return false;
     std::thread([] {
       block_signals();
       std::atomic<int> members = 0;
@@ -167,6 +169,15 @@ ThreadLimit::~ThreadLimit() {
   limit = before_;
 #ifdef _OPENMP
   omp_set_num_threads(openmp_before_);
+#endif
+}
+
+void restart_with_patience([[maybe_unused]] char** argv) {
+#if defined(_OPENMP) && defined(__linux__)
+  if (waiting_is_configured()) return;
+  ::setenv("GOMP_SPINCOUNT", "10000", 1);
+  ::execv("/proc/self/exe", argv);  // where it fails, waiting stays as it is
+  ::unsetenv("GOMP_SPINCOUNT");
 #endif
 }
 

@@ -25,7 +25,7 @@ TEST_F(FoldTest, BatchNormFoldsIntoItsConvolution) {
                            {"gamma", two(4, 5)},
                            {"beta", two(6, 7)},
                            {"epsilon", number(1, DType::F32)}}));
-  run(fuse_batchnorm);
+  run("common::fuse_conv_batchnorm");
   EXPECT_EQ(before, R"(
 tensor<fp32, [1, 2, 4, 4]> conv_1 = conv(x = x, weight = tensor<fp32, [2, 1, 1, 1]>([[[[2]]], [[[3]]]]), strides = tensor<int32, [2]>([1, 1]), pad_type = string("valid"), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1))
 tensor<fp32, [1, 2, 4, 4]> y0 = batch_norm(x = conv_1, mean = tensor<fp32, [2]>([1, 2]), variance = tensor<fp32, [2]>([3, 8]), gamma = tensor<fp32, [2]>([4, 5]), beta = tensor<fp32, [2]>([6, 7]), epsilon = fp32(1))
@@ -40,7 +40,7 @@ TEST_F(FoldTest, AConvolutionThatOthersReadKeepsItsBatchNorm) {
   output(
       op("batch_norm", {{"x", y}, {"mean", floats({1}, {1})}, {"variance", floats({1}, {1})}, {"epsilon", number(1e-3f)}}));
   output(op("relu", {{"x", y}}));
-  run(fuse_batchnorm);
+  run("common::fuse_conv_batchnorm");
   EXPECT_EQ(before, after);
 }
 
@@ -55,7 +55,7 @@ TEST_F(PassTest, BatchNormFoldsIntoALinearBehindReshapes) {
                         {"beta", floats({2}, {5, 6})},
                         {"epsilon", number(1)}});
   output(op("relu", {{"x", op("squeeze", {{"x", y}, {"axes", ints({2})}})}}));
-  run(fuse_batchnorm);
+  run("common::fuse_conv_batchnorm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 3, 2]> linear_1 = linear(x = x, weight = tensor<fp16, [2, 2]>([[1, 2], [3, 4]]))
 tensor<fp16, [3, 2]> reshape_2 = reshape(x = linear_1, shape = tensor<int32, [2]>([3, 2]))
@@ -80,7 +80,7 @@ TEST_F(PassTest, AScaleOfTheScoresFoldsIntoTheQueries) {
   q = op("transpose", {{"x", op("reshape", {{"x", q}, {"shape", ints({1, 2, 2, 2})}})}, {"perm", ints({0, 2, 1, 3})}});
   const Operand k = op("reshape", {{"x", op("relu", {{"x", x}})}, {"shape", ints({1, 2, 2, 2})}});
   output(op("mul", {{"x", op("matmul", {{"x", q}, {"y", k}})}, {"y", number(0.5f)}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 4]> linear_1 = linear(x = x, weight = tensor<fp16, [4, 4]>([[2, 2, 2, 2], [2, 2, 2, 2], [2, 2, 2, 2], [2, 2, 2, 2]]), bias = tensor<fp16, [4]>([1, 2, 3, 4]))
 tensor<fp16, [1, 2, 2, 2]> reshape_2 = reshape(x = linear_1, shape = tensor<int32, [4]>([1, 2, 2, 2]))
@@ -103,7 +103,7 @@ tensor<fp16, [1, 2, 2, 2]> y0 = matmul(x = transpose_3, y = reshape_5, transpose
 TEST_F(PassTest, AScaleThatHasNoWeightsGoesBeforeTheProduct) {
   const Operand scores = op("matmul", {{"x", input({2, 4}, DType::F16, "q")}, {"y", input({4, 3}, DType::F16, "k")}});
   output(op("relu", {{"x", op("real_div", {{"x", scores}, {"y", number(4)}})}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 3]> matmul_1 = matmul(x = q, y = k, transpose_x = bool(false), transpose_y = bool(false))
 tensor<fp16, [2, 3]> real_div_2 = real_div(x = matmul_1, y = fp16(4))
@@ -123,7 +123,7 @@ TEST_F(PassTest, AScaleOfOnePartOfASplitFoldsIntoItsRows) {
   const Operand k = result_of(q, 1), v = result_of(q, 2);
   output(op("mul", {{"x", op("squeeze", {{"x", q}, {"axes", ints({2})}})}, {"y", number(0.5f)}}));
   output(op("add", {{"x", k}, {"y", v}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 6]> linear_1 = linear(x = x, weight = tensor<fp16, [6, 1]>([[1], [2], [3], [4], [5], [6]]))
 tensor<fp16, [1, 2, 3, 2]> reshape_2 = reshape(x = linear_1, shape = tensor<int32, [4]>([1, 2, 3, 2]))
@@ -144,7 +144,7 @@ tensor<fp16, [1, 2, 1, 2]> y1 = add(x = split_3_1, y = split_3_2)
 TEST_F(FoldTest, ALayerScaleFoldsIntoTheConvolution) {
   const Operand y = conv(input({1, 1, 4, 4}), floats({2, 1, 1, 1}, {2, 3}), floats({2}, {1, 1}));
   output(op("mul", {{"x", floats({2, 1, 1}, {0.5f, 2})}, {"y", y}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 4, 4]> conv_1 = conv(x = x, weight = tensor<fp16, [2, 1, 1, 1]>([[[[2]]], [[[3]]]]), bias = tensor<fp16, [2]>([1, 1]), strides = tensor<int32, [2]>([1, 1]), pad_type = string("valid"), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1))
 tensor<fp16, [1, 2, 4, 4]> y0 = mul(x = tensor<fp16, [2, 1, 1]>([[[0.5]], [[2]]]), y = conv_1)
@@ -156,20 +156,41 @@ tensor<fp16, [1, 2, 4, 4]> y0 = conv(x = x, weight = tensor<fp16, [2, 1, 1, 1]>(
 
 TEST_F(FoldTest, AScaleThatFloat16WeightsCannotTakeStays) {
   output(op("mul", {{"x", conv(input({1, 1, 4, 4}), floats({1, 1, 1, 1}, {2}))}, {"y", number(1e-6f)}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, after);
 }
 
 TEST_F(FoldTest, ARowOfNumbersAlongAnotherAxisStays) {
   output(op("mul", {{"x", conv(input({1, 1, 4, 4}), floats({1, 1, 1, 1}, {2}))}, {"y", floats({4}, {1, 2, 3, 4})}}));
-  run(fuse_scale);
+  run("common::fuse_conv_scale");
   EXPECT_EQ(before, after);
+}
+
+TEST_F(PassTest, ScalesMerge) {
+  const Operand x = op("exp", {{"x", input({4})}});
+  const Operand twice = op("real_div", {{"x", op("mul", {{"x", x}, {"y", number(0.5f)}})}, {"y", number(0.25f)}});
+  const Operand same = op("real_div", {{"x", op("mul", {{"x", x}, {"y", number(4)}})}, {"y", number(4)}});
+  output(op("add", {{"x", twice}, {"y", same}}));
+  run("common::fuse_conv_scale");
+  EXPECT_EQ(before, R"(
+tensor<fp16, [4]> exp_1 = exp(x = x)
+tensor<fp16, [4]> mul_2 = mul(x = exp_1, y = fp16(0.5))
+tensor<fp16, [4]> real_div_3 = real_div(x = mul_2, y = fp16(0.25))
+tensor<fp16, [4]> mul_4 = mul(x = exp_1, y = fp16(4))
+tensor<fp16, [4]> real_div_5 = real_div(x = mul_4, y = fp16(4))
+tensor<fp16, [4]> y0 = add(x = real_div_3, y = real_div_5)
+)");
+  EXPECT_EQ(after, R"(
+tensor<fp16, [4]> exp_1 = exp(x = x)
+tensor<fp16, [4]> mul_6 = mul(x = exp_1, y = fp16(2))
+tensor<fp16, [4]> y0 = add(x = mul_6, y = exp_1)
+)");
 }
 
 TEST_F(PassTest, ASubtractionBecomesABias) {
   output(op("sub", {{"x", floats({2}, {1, 2})},
                     {"y", op("linear", {{"x", input({3, 2})}, {"weight", floats({2, 2}, {1, 2, 3, 4})}})}}));
-  run(fuse_bias);
+  run("common::fuse_conv_bias");
   EXPECT_EQ(before, R"(
 tensor<fp16, [3, 2]> linear_1 = linear(x = x, weight = tensor<fp16, [2, 2]>([[1, 2], [3, 4]]))
 tensor<fp16, [3, 2]> y0 = sub(x = tensor<fp16, [2]>([1, 2]), y = linear_1)
@@ -182,7 +203,7 @@ tensor<fp16, [3, 2]> y0 = linear(x = x, weight = tensor<fp16, [2, 2]>([[-1, -2],
 TEST_F(PassTest, AScaleAndAShiftOfChannelsAreABatchNorm) {
   const Operand y = op("mul", {{"x", input({1, 2, 4, 4})}, {"y", floats({1, 2, 1, 1}, {2, 3})}});
   output(op("add", {{"x", floats({2, 1, 1}, {4, 5})}, {"y", y}}));
-  run(fuse_elementwise_to_batchnorm);
+  run("common::fuse_elementwise_to_batchnorm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 4, 4]> mul_1 = mul(x = x, y = tensor<fp16, [1, 2, 1, 1]>([[[[2]], [[3]]]]))
 tensor<fp16, [1, 2, 4, 4]> y0 = add(x = tensor<fp16, [2, 1, 1]>([[[4]], [[5]]]), y = mul_1)
@@ -192,20 +213,31 @@ tensor<fp16, [1, 2, 4, 4]> y0 = batch_norm(x = x, mean = tensor<fp16, [2]>([0, 0
 )");
 }
 
-TEST_F(FoldTest, PadsMergeAndDisappearInAConvolution) {
+TEST_F(PassTest, PadsMerge) {
   Operand y =
       op("pad",
          {{"x", input({1, 1, 4, 4})}, {"pad", ints({1, 1, 0, 0})}, {"mode", text("constant")}, {"constant_val", number(0)}});
-  y = op("pad", {{"x", y}, {"pad", ints({2, 3})}, {"mode", text("constant")}, {"constant_val", number(0)}});
-  output(conv(y, floats({1, 1, 1, 1}, {2})));
-  run([](mil::Program& p) -> Status {
-    TRY_DO(merge_consecutive_paddings(p));
-    return fuse_pad_conv(p);
-  });
+  output(op("pad", {{"x", y}, {"pad", ints({2, 3})}, {"mode", text("constant")}, {"constant_val", number(0)}}));
+  run("common::merge_consecutive_paddings");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 1, 6, 4]> pad_1 = pad(x = x, pad = tensor<int32, [4]>([1, 1, 0, 0]), mode = string("constant"), constant_val = fp16(0))
-tensor<fp16, [1, 1, 6, 9]> pad_2 = pad(x = pad_1, pad = tensor<int32, [2]>([2, 3]), mode = string("constant"), constant_val = fp16(0))
-tensor<fp16, [1, 1, 6, 9]> y0 = conv(x = pad_2, weight = tensor<fp16, [1, 1, 1, 1]>([[[[2]]]]), strides = tensor<int32, [2]>([1, 1]), pad_type = string("valid"), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1))
+tensor<fp16, [1, 1, 6, 9]> y0 = pad(x = pad_1, pad = tensor<int32, [2]>([2, 3]), mode = string("constant"), constant_val = fp16(0))
+)");
+  EXPECT_EQ(after, R"(
+tensor<fp16, [1, 1, 6, 9]> y0 = pad(x = x, pad = tensor<int32, [4]>([1, 1, 2, 3]), mode = string("constant"), constant_val = fp16(0))
+)");
+}
+
+TEST_F(FoldTest, APadDisappearsInAConvolution) {
+  const Operand y = op("pad", {{"x", input({1, 1, 4, 4})},
+                               {"pad", ints({1, 1, 2, 3})},
+                               {"mode", text("constant")},
+                               {"constant_val", number(0)}});
+  output(conv(y, floats({1, 1, 1, 1}, {2})));
+  run("common::fuse_pad_conv");
+  EXPECT_EQ(before, R"(
+tensor<fp16, [1, 1, 6, 9]> pad_1 = pad(x = x, pad = tensor<int32, [4]>([1, 1, 2, 3]), mode = string("constant"), constant_val = fp16(0))
+tensor<fp16, [1, 1, 6, 9]> y0 = conv(x = pad_1, weight = tensor<fp16, [1, 1, 1, 1]>([[[[2]]]]), strides = tensor<int32, [2]>([1, 1]), pad_type = string("valid"), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1))
 )");
   EXPECT_EQ(after, R"(
 tensor<fp16, [1, 1, 6, 9]> y0 = conv(x = x, weight = tensor<fp16, [1, 1, 1, 1]>([[[[2]]]]), strides = tensor<int32, [2]>([1, 1]), pad_type = string("custom"), pad = tensor<int32, [4]>([1, 1, 2, 3]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1))
@@ -216,7 +248,7 @@ TEST_F(FoldTest, ReflectionsOfOneAxisDoNotMerge) {
   Operand y =
       op("pad", {{"x", input({1, 1, 4, 4})}, {"pad", ints({1, 1})}, {"mode", text("reflect")}, {"constant_val", number(0)}});
   output(op("pad", {{"x", y}, {"pad", ints({2, 0})}, {"mode", text("reflect")}, {"constant_val", number(0)}}));
-  run(merge_consecutive_paddings);
+  run("common::merge_consecutive_paddings");
   EXPECT_EQ(before, after);
 }
 

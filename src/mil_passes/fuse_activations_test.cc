@@ -9,7 +9,7 @@ TEST_F(PassTest, GeluByErf) {
   const Operand x = input({4});
   const Operand erf = op("erf", {{"x", op("real_div", {{"x", x}, {"y", number(std::sqrt(2.0f))}})}});
   output(op("mul", {{"x", op("mul", {{"x", x}, {"y", op("add", {{"x", erf}, {"y", number(1)}})}})}, {"y", number(0.5f)}}));
-  run(fuse_gelu_exact);
+  run("common::fuse_gelu_exact");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> real_div_1 = real_div(x = x, y = fp16(1.4140625))
 tensor<fp16, [4]> erf_2 = erf(x = real_div_1)
@@ -28,7 +28,7 @@ TEST_F(PassTest, GeluByTanh) {
   t = op("mul", {{"x", op("add", {{"x", x}, {"y", t}})}, {"y", number(0.7978846f)}});
   t = op("add", {{"x", op("tanh", {{"x", t}})}, {"y", number(1)}});
   output(op("mul", {{"x", op("mul", {{"x", x}, {"y", number(0.5f)}})}, {"y", t}}));
-  run(fuse_gelu_tanh_approximation);
+  run("common::fuse_gelu_tanh_approximation");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> pow_1 = pow(x = x, y = fp16(3))
 tensor<fp16, [4]> mul_2 = mul(x = pow_1, y = fp16(0.044708252))
@@ -49,14 +49,14 @@ TEST_F(PassTest, WhatOthersReadIsNoPartOfAGelu) {
   const Operand erf = op("erf", {{"x", op("mul", {{"x", x}, {"y", number(0.70710678f)}})}});
   output(op("mul", {{"x", op("mul", {{"x", x}, {"y", op("add", {{"x", erf}, {"y", number(1)}})}})}, {"y", number(0.5f)}}));
   output(op("relu", {{"x", erf}}));
-  run(fuse_gelu_exact);
+  run("common::fuse_gelu_exact");
   EXPECT_EQ(before, after);
 }
 
 TEST_F(PassTest, Silu) {
   const Operand x = input({4});
   output(op("mul", {{"x", op("sigmoid", {{"x", x}})}, {"y", x}}));
-  run(fuse_silu);
+  run("mil_backend::fuse_activation_silu");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> sigmoid_1 = sigmoid(x = x)
 tensor<fp16, [4]> y0 = mul(x = sigmoid_1, y = x)
@@ -70,7 +70,7 @@ TEST_F(PassTest, Hardswish) {
   const Operand x = input({4});
   const Operand gate = op("relu6", {{"x", op("add", {{"x", x}, {"y", number(3)}})}});
   output(op("real_div", {{"x", op("mul", {{"x", x}, {"y", gate}})}, {"y", number(6)}}));
-  run(fuse_hardswish);
+  run("common::fuse_hardswish");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> add_1 = add(x = x, y = fp16(3))
 tensor<fp16, [4]> relu6_2 = relu6(x = add_1)
@@ -86,7 +86,7 @@ tensor<fp16, [4]> y0 = mul(x = x, y = sigmoid_hard_4)
 TEST_F(PassTest, LeakyRelu) {
   const Operand x = input({4});
   output(op("maximum", {{"x", op("mul", {{"x", x}, {"y", number(0.125f)}})}, {"y", x}}));
-  run(fuse_leaky_relu);
+  run("common::fuse_leaky_relu");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> mul_1 = mul(x = x, y = fp16(0.125))
 tensor<fp16, [4]> y0 = maximum(x = mul_1, y = x)
@@ -98,7 +98,7 @@ tensor<fp16, [4]> y0 = leaky_relu(x = x, alpha = fp16(0.125))
 
 TEST_F(PassTest, ReluAfterRelu) {
   output(op("relu", {{"x", op("relu6", {{"x", input({4})}})}}));
-  run(merge_consecutive_relus);
+  run("common::merge_consecutive_relus");
   EXPECT_EQ(before, R"(
 tensor<fp16, [4]> relu6_1 = relu6(x = x)
 tensor<fp16, [4]> y0 = relu(x = relu6_1)

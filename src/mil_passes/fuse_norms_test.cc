@@ -10,7 +10,7 @@ TEST_F(PassTest, LayerNorm) {
   const Operand v = op("reduce_mean", {{"x", op("square", {{"x", d}})}, {"axes", ints({-1})}, {"keep_dims", flag(true)}});
   const Operand s = op("sqrt", {{"x", op("add", {{"x", v}, {"y", number(1e-5f)}})}});
   output(op("real_div", {{"x", d}, {"y", s}}));
-  run(fuse_layernorm_or_instancenorm);
+  run("common::fuse_layernorm_or_instancenorm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 3, 1]> reduce_mean_1 = reduce_mean(x = x, axes = tensor<int32, [1]>([-1]), keep_dims = bool(true))
 tensor<fp16, [2, 3, 8]> sub_2 = sub(x = x, y = reduce_mean_1)
@@ -32,7 +32,7 @@ TEST_F(PassTest, InstanceNorm) {
   const Operand v =
       op("reduce_mean", {{"x", op("mul", {{"x", d}, {"y", d}})}, {"axes", ints({2, 3})}, {"keep_dims", flag(true)}});
   output(op("mul", {{"x", op("rsqrt", {{"x", v}, {"epsilon", number(1e-3f)}})}, {"y", d}}));
-  run(fuse_layernorm_or_instancenorm);
+  run("common::fuse_layernorm_or_instancenorm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 3, 1, 1]> reduce_mean_1 = reduce_mean(x = x, axes = tensor<int32, [2]>([2, 3]), keep_dims = bool(true))
 tensor<fp16, [1, 3, 4, 4]> sub_2 = sub(x = x, y = reduce_mean_1)
@@ -52,7 +52,7 @@ TEST_F(PassTest, RootMeanSquareNorm) {
       op("reduce_mean", {{"x", op("pow", {{"x", x}, {"y", number(2)}})}, {"axes", ints({-1})}, {"keep_dims", flag(true)}});
   const Operand r = op("rsqrt", {{"x", op("add", {{"x", m}, {"y", number(1e-5f)}})}, {"epsilon", number(0)}});
   output(op("mul", {{"x", floats({4}, {1, 2, 3, 4})}, {"y", op("mul", {{"x", x}, {"y", r}})}}));
-  run(fuse_rms_norm);
+  run("common::fuse_rms_norm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 4]> pow_1 = pow(x = x, y = fp16(2))
 tensor<fp16, [2, 1]> reduce_mean_2 = reduce_mean(x = pow_1, axes = tensor<int32, [1]>([-1]), keep_dims = bool(true))
@@ -72,7 +72,7 @@ tensor<fp16, [2, 4]> y0 = slice_by_index(x = layer_norm_8, begin = tensor<int32,
 TEST_F(PassTest, SumOverCountIsAMean) {
   const Operand s = op("reduce_sum", {{"x", input({2, 8})}, {"axes", ints({1})}, {"keep_dims", flag(false)}});
   output(op("real_div", {{"x", s}, {"y", number(8)}}));
-  run(fuse_reduce_mean);
+  run("common::fuse_reduce_mean");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2]> reduce_sum_1 = reduce_sum(x = x, axes = tensor<int32, [1]>([1]), keep_dims = bool(false))
 tensor<fp16, [2]> y0 = real_div(x = reduce_sum_1, y = fp16(8))
@@ -85,7 +85,7 @@ tensor<fp16, [2]> y0 = reduce_mean(x = x, axes = tensor<int32, [1]>([1]), keep_d
 TEST_F(PassTest, SumOverAnotherCountIsNoMean) {
   const Operand s = op("reduce_sum", {{"x", input({2, 8})}, {"axes", ints({1})}, {"keep_dims", flag(false)}});
   output(op("real_div", {{"x", s}, {"y", number(7)}}));
-  run(fuse_reduce_mean);
+  run("common::fuse_reduce_mean");
   EXPECT_EQ(before, after);
 }
 
@@ -94,7 +94,7 @@ TEST_F(PassTest, RootOfSquaresIsANorm) {
   const Operand s =
       op("reduce_sum", {{"x", op("mul", {{"x", x}, {"y", x}})}, {"axes", ints({1})}, {"keep_dims", flag(true)}});
   output(op("sqrt", {{"x", s}}));
-  run(fuse_l2_norm);
+  run("common::fuse_l2_norm");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 8]> mul_1 = mul(x = x, y = x)
 tensor<fp16, [2, 1]> reduce_sum_2 = reduce_sum(x = mul_1, axes = tensor<int32, [1]>([1]), keep_dims = bool(true))
@@ -108,7 +108,7 @@ tensor<fp16, [2, 1]> y0 = reduce_l2_norm(x = x, axes = tensor<int32, [1]>([1]), 
 TEST_F(PassTest, ExponentialsOverTheirSumAreASoftmax) {
   const Operand e = op("exp", {{"x", input({2, 8})}});
   output(op("real_div", {{"x", e}, {"y", op("reduce_sum", {{"x", e}, {"axes", ints({1})}, {"keep_dims", flag(true)}})}}));
-  run(fuse_softmax);
+  run("common::fuse_softmax");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 8]> exp_1 = exp(x = x)
 tensor<fp16, [2, 1]> reduce_sum_2 = reduce_sum(x = exp_1, axes = tensor<int32, [1]>([1]), keep_dims = bool(true))
@@ -126,7 +126,7 @@ TEST_F(PassTest, AttentionSpelledOut) {
   Operand y = op("mul", {{"x", op("matmul", {{"x", q}, {"y", k}, {"transpose_y", flag(true)}})}, {"y", number(0.25f)}});
   y = op("add", {{"x", y}, {"y", input({1, 1, 5, 6}, DType::F16, "mask")}});
   output(op("matmul", {{"x", op("softmax", {{"x", y}, {"axis", integer(-1)}})}, {"y", v}}));
-  run(fuse_attention);
+  run("common::fuse_attention");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 5, 6]> matmul_1 = matmul(x = q, y = k, transpose_x = bool(false), transpose_y = bool(true))
 tensor<fp16, [1, 2, 5, 6]> mul_2 = mul(x = matmul_1, y = fp16(0.25))

@@ -8,7 +8,7 @@ TEST_F(PassTest, ReshapesMerge) {
   y = op("reshape", {{"x", y}, {"shape", ints({1, 12})}});
   y = op("squeeze", {{"x", y}, {"axes", ints({0})}});
   output(op("reshape", {{"x", y}, {"shape", ints({3, 4})}}));
-  run(merge_consecutive_reshapes);
+  run("common::merge_consecutive_reshapes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 2, 6]> expand_dims_1 = expand_dims(x = x, axes = tensor<int32, [1]>([0]))
 tensor<fp16, [1, 12]> reshape_2 = reshape(x = expand_dims_1, shape = tensor<int32, [2]>([1, 12]))
@@ -23,7 +23,7 @@ tensor<fp16, [3, 4]> y0 = reshape(x = x, shape = tensor<int32, [2]>([3, 4]))
 TEST_F(PassTest, ReshapesThatUndoEachOtherGo) {
   Operand y = op("reshape", {{"x", op("relu", {{"x", input({2, 6})}})}, {"shape", ints({12})}});
   output(op("tanh", {{"x", op("reshape", {{"x", y}, {"shape", ints({2, 6})}})}}));
-  run(merge_consecutive_reshapes);
+  run("common::merge_consecutive_reshapes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 6]> relu_1 = relu(x = x)
 tensor<fp16, [12]> reshape_2 = reshape(x = relu_1, shape = tensor<int32, [1]>([12]))
@@ -40,7 +40,7 @@ TEST_F(PassTest, ADynamicSizeStaysADynamicSize) {
   const Dim n = program.dims->symbol("n", {1, 8});
   Operand y = op("expand_dims", {{"x", input({n, 6})}, {"axes", ints({1})}});
   output(op("reshape", {{"x", y}, {"shape", ints({-1, 2, 3})}}));
-  run(merge_consecutive_reshapes);
+  run("common::merge_consecutive_reshapes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [n, 1, 6]> expand_dims_1 = expand_dims(x = x, axes = tensor<int32, [1]>([1]))
 tensor<fp16, [n, 2, 3]> y0 = reshape(x = expand_dims_1, shape = tensor<int32, [3]>([-1, 2, 3]))
@@ -53,7 +53,7 @@ tensor<fp16, [n, 2, 3]> y0 = reshape(x = x, shape = tensor<int32, [3]>([-1, 2, 3
 TEST_F(PassTest, TransposesMerge) {
   Operand y = op("transpose", {{"x", input({2, 3, 4})}, {"perm", ints({1, 2, 0})}});
   output(op("transpose", {{"x", y}, {"perm", ints({0, 2, 1})}}));
-  run(merge_consecutive_transposes);
+  run("common::merge_consecutive_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [3, 4, 2]> transpose_1 = transpose(x = x, perm = tensor<int32, [3]>([1, 2, 0]))
 tensor<fp16, [3, 2, 4]> y0 = transpose(x = transpose_1, perm = tensor<int32, [3]>([0, 2, 1]))
@@ -66,7 +66,7 @@ tensor<fp16, [3, 2, 4]> y0 = transpose(x = x, perm = tensor<int32, [3]>([1, 0, 2
 TEST_F(PassTest, TransposesThatUndoEachOtherGo) {
   Operand y = op("transpose", {{"x", input({2, 3, 4})}, {"perm", ints({1, 2, 0})}});
   output(op("relu", {{"x", op("transpose", {{"x", y}, {"perm", ints({-1, 0, 1})}})}}));
-  run(merge_consecutive_transposes);
+  run("common::merge_consecutive_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [3, 4, 2]> transpose_1 = transpose(x = x, perm = tensor<int32, [3]>([1, 2, 0]))
 tensor<fp16, [2, 3, 4]> transpose_2 = transpose(x = transpose_1, perm = tensor<int32, [3]>([-1, 0, 1]))
@@ -80,7 +80,7 @@ tensor<fp16, [2, 3, 4]> y0 = relu(x = x)
 TEST_F(PassTest, AReductionReadsTheTensorAsItWas) {
   Operand y = op("transpose", {{"x", input({1, 5, 6, 3})}, {"perm", ints({0, 3, 1, 2})}});
   output(op("reduce_mean", {{"x", y}, {"axes", ints({2, 3})}, {"keep_dims", flag(false)}}));
-  run(merge_consecutive_transposes);
+  run("common::merge_consecutive_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 3, 5, 6]> transpose_1 = transpose(x = x, perm = tensor<int32, [4]>([0, 3, 1, 2]))
 tensor<fp16, [1, 3]> y0 = reduce_mean(x = transpose_1, axes = tensor<int32, [2]>([2, 3]), keep_dims = bool(false))
@@ -95,7 +95,7 @@ TEST_F(PassTest, ATransposeIsAFlagOfTheProduct) {
   const Operand w = op("matmul", {{"x", input({2, 5, 4}, DType::F16, "q")}, {"y", k}});
   const Operand v = op("transpose", {{"x", input({8, 2, 3}, DType::F16, "v")}, {"perm", ints({1, 2, 0})}});
   output(op("matmul", {{"x", w}, {"y", v}, {"transpose_y", flag(true)}}));
-  run(fuse_transpose_matmul);
+  run("common::fuse_transpose_matmul");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 4, 8]> transpose_1 = transpose(x = k, perm = tensor<int32, [3]>([0, 2, 1]))
 tensor<fp16, [2, 5, 8]> matmul_2 = matmul(x = q, y = transpose_1, transpose_x = bool(false), transpose_y = bool(false))
@@ -119,7 +119,7 @@ TEST_F(PassTest, SlicesSideBySideAreASplit) {
                             {"end_mask", program.constant(Weight::dense(DType::Bool, {2}, std::string("\1\0", 2)))}});
   output(op("relu", {{"x", a}}));
   output(op("relu", {{"x", b}}));
-  run(slices_to_split);
+  run("common::slices_to_split");
   EXPECT_EQ(before, R"(
 tensor<fp16, [2, 4]> slice_by_index_1 = slice_by_index(x = x, begin = tensor<int32, [2]>([0, 2]), end = tensor<int32, [2]>([2, 6]))
 tensor<fp16, [2, 2]> slice_by_index_2 = slice_by_index(x = x, begin = tensor<int32, [2]>([0, 0]), end = tensor<int32, [2]>([0, 2]), end_mask = tensor<bool, [2]>([true, false]))
@@ -137,7 +137,7 @@ TEST_F(PassTest, SlicesWithAGapStay) {
   const Operand x = input({2, 6});
   output(op("slice_by_index", {{"x", x}, {"begin", ints({0, 0})}, {"end", ints({2, 2})}}));
   output(op("slice_by_index", {{"x", x}, {"begin", ints({0, 3})}, {"end", ints({2, 6})}}));
-  run(slices_to_split);
+  run("common::slices_to_split");
   EXPECT_EQ(before, after);
 }
 
@@ -147,7 +147,7 @@ TEST_F(PassTest, AShuffleAfterAConcatenationInterleaves) {
   y = op("reshape", {{"x", y}, {"shape", ints({1, 2, 3, 2, 2})}});
   y = op("transpose", {{"x", y}, {"perm", ints({0, 2, 1, 3, 4})}});
   output(op("reshape", {{"x", y}, {"shape", ints({1, 6, 2, 2})}}));
-  run(detect_concat_interleave);
+  run("common::detect_concat_interleave");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 6, 2, 2]> concat_1 = concat(values = (a, b), axis = int32(1), interleave = bool(false))
 tensor<fp16, [1, 2, 3, 2, 2]> reshape_2 = reshape(x = concat_1, shape = tensor<int32, [5]>([1, 2, 3, 2, 2]))

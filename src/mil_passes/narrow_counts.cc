@@ -35,7 +35,8 @@ struct Island {
   std::vector<mil::OpId> exits;  // casts to float16
 };
 
-std::optional<Island> island_of(const Rewriter& r, mil::OpId cast) {
+std::optional<Island> island_of(const Rewriter& r, mil::OpId cast, const std::unordered_set<int32_t>& float32_origins) {
+  if (float32_origins.count(r.op(cast).origin)) return std::nullopt;
   Island island;
   std::unordered_set<mil::OpId> inside = {cast};
   std::vector<mil::OpId> pending = {cast};
@@ -49,6 +50,7 @@ std::optional<Island> island_of(const Rewriter& r, mil::OpId cast) {
         continue;
       }
       if (!kCounting.count(r.op(user).def->name) || r.op(user).parent != r.op(cast).parent) return std::nullopt;
+      if (float32_origins.count(r.op(user).origin)) return std::nullopt;
       if (!inside.insert(user).second) continue;
       island.ops.push_back(user);
       pending.push_back(user);
@@ -65,17 +67,17 @@ std::optional<Island> island_of(const Rewriter& r, mil::OpId cast) {
   return island;
 }
 
-Result<bool> narrow(Rewriter& r, mil::OpId id) {
-  if (!becomes(r, id, "fp32") || is_float(r.type(r.input(id, "x")).dtype())) return false;
-  auto island = island_of(r, id);
-  if (!island) return false;
+void narrow(Rewriter& r, mil::OpId id, const std::unordered_set<int32_t>& float32_origins) {
+  if (!becomes(r, id, "fp32") || is_float(r.type(r.input(id, "x")).dtype())) return;
+  auto island = island_of(r, id, float32_origins);
+  if (!island) return;
   std::vector<std::tuple<mil::OpId, uint32_t, Operand>> constants;
   for (mil::OpId op : island->ops) {
     for (uint32_t i = 0; i < r.op(op).operands.size(); ++i) {
       const Operand o = r.op(op).operands[i].operand;
       if (!o.is_const() || r.type(o).dtype() != DType::F32) continue;
       const auto small = narrowed(r, o);
-      if (!small) return false;
+      if (!small) return;
       constants.emplace_back(op, i, *small);
     }
   }
@@ -84,13 +86,16 @@ Result<bool> narrow(Rewriter& r, mil::OpId id) {
   for (mil::OpId op : island->ops) r.program.values[r.result(op).value()].type.tensor.dtype = DType::F16;
   r.program.values[r.result(id).value()].type.tensor.dtype = DType::F16;
   for (mil::OpId exit : island->exits) r.replace(exit, r.input(exit, "x"));
-  return true;
 }
-
-constexpr Rule kRules[] = {{"cast", narrow}};
 
 }  // namespace
 
-Status narrow_counts(mil::Program& program) { return rewrite(program, kRules); }
+Status narrow_counts(mil::Program& program, const PipelineOptions& options) {
+  Rewriter r(program);
+  for (const mil::Function& f : program.functions)
+    for (mil::BlockId block : blocks_of(program, f))
+      for (mil::OpId id : std::vector<mil::OpId>(program.blocks[block].ops)) narrow(r, id, options.float32_origins);
+  return {};
+}
 
 }  // namespace cortland::mil_passes

@@ -61,7 +61,7 @@ TEST(RunPipeline, RunsTheNamedPassesAlone) {
     function.outputs.push_back({"y", op("relu", op("identity", x))});
     function.body = block;
     program.functions = {function};
-    EXPECT_TRUE(run_pipeline(program, names).ok());
+    EXPECT_TRUE(run_pipeline(program, {.names = names}).ok());
     Names left;
     for (mil::OpId id : program.blocks[block].ops) left.emplace_back(program.ops[id].def->name);
     return left;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <sstream>
 
 #include "mil/text.h"
@@ -14,7 +16,27 @@ namespace cortland::mil_passes {
 using mil::NamedOperand;
 using mil::Operand;
 
+// A listing that knows whether a test has read it: compared it with a text.
+struct Listing {
+  std::string text;
+  mutable bool read = false;
+
+  bool operator==(const char* expected) const {
+    read = true;
+    return text == expected;
+  }
+  bool operator==(const Listing& other) const { return text == other.text; }
+  friend std::ostream& operator<<(std::ostream& out, const Listing& listing) { return out << listing.text; }
+};
+
 class PassTest : public testing::Test {
+ public:
+  // The passes of which a test has shown the text before and after, all tests of the program together.
+  static std::set<std::string>& shown() {
+    static std::set<std::string> names;
+    return names;
+  }
+
  protected:
   PassTest() : block(program.add_block()) {}
 
@@ -43,16 +65,23 @@ class PassTest : public testing::Test {
 
   void output(Operand o) { function.outputs.push_back({"y" + std::to_string(function.outputs.size()), o}); }
 
-  // Runs the pass on what was built; the result must be a valid program.
-  void run(Status (*pass)(mil::Program&)) {
+  // Runs the pass of this name on what was built; the result must be a valid program.
+  void run(std::string_view name, const PipelineOptions& options = {}) {
+    const auto pass = std::ranges::find(pipeline(), name, &Pass::name);
+    ASSERT_NE(pass, pipeline().end()) << name;
     function.body = block;
     program.functions = {function};
-    before = body();
-    const Status done = pass(program);
+    passes.emplace_back(name);
+    before.text = body();
+    const Status done = pass->run(program, options);
     EXPECT_TRUE(done.ok()) << (done.ok() ? "" : done.error().what);
     const Status valid = mil::verify(program);
     EXPECT_TRUE(valid.ok()) << (valid.ok() ? "" : valid.error().what);
-    after = body();
+    after.text = body();
+  }
+
+  void TearDown() override {
+    if (before.read && after.read && before.text != after.text) shown().insert(passes.begin(), passes.end());
   }
 
   // The listing of the function's ops, without what every line has.
@@ -78,7 +107,8 @@ class PassTest : public testing::Test {
   mil::Program program{mil::Target::iOS17};
   mil::BlockId block;
   mil::Function function;
-  std::string before, after;
+  Listing before, after;
+  std::vector<std::string> passes;  // that ran
   int count = 0;
 };
 

@@ -2,25 +2,34 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "mil/program.h"
 
 namespace cortland::mil_passes {
 
+// Called before the first pass, with an empty name, and after each.
+using AfterPass = std::function<Status(std::string_view pass, const mil::Program& program)>;
+
+struct PipelineOptions {
+  // The passes to run, in this order; check_pass_names() holds of them. Names the pipeline has no pass for do nothing. Not set:
+  // the whole pipeline.
+  std::optional<std::span<const std::string>> names = {};
+  AfterPass after = {};
+  std::unordered_set<int32_t> float32_origins = {};  // ops of these torch nodes keep float32
+};
+
 struct Pass {
   std::string_view name;  // upstream's, where the pass is the same
-  Status (*run)(mil::Program&);
+  Status (*run)(mil::Program&, const PipelineOptions&);
 };
 
 std::span<const Pass> pipeline();
-// Called before the first pass, with an empty name, and after each.
-using AfterPass = std::function<Status(std::string_view pass, const mil::Program& program)>;
-Status run_pipeline(mil::Program& program, const AfterPass& after = {});
-// Runs the passes of these names in this order; check_pass_names() holds of them. Names the pipeline has no pass for do nothing.
-Status run_pipeline(mil::Program& program, std::span<const std::string> names, const AfterPass& after = {});
+Status run_pipeline(mil::Program& program, const PipelineOptions& options = {});
 
 // Drops pure ops whose results nobody reads, nested blocks included.
 Status remove_dead_ops(mil::Program& program);
@@ -52,7 +61,7 @@ Status fuse_bias(mil::Program& program);
 Status fuse_elementwise_to_batchnorm(mil::Program& program);
 
 // Keeps counts made of integers out of float32 where float16 reads them.
-Status narrow_counts(mil::Program& program);
+Status narrow_counts(mil::Program& program, const PipelineOptions& options);
 
 // Spelled-out activations and norms as one op.
 Status fuse_gelu_exact(mil::Program& program);

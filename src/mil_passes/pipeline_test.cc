@@ -1,8 +1,7 @@
 #include "mil_passes/pipeline.h"
 
-#include <gtest/gtest.h>
-
 #include "mil_passes/min_cut.h"
+#include "mil_passes/pass_test.h"
 
 namespace cortland::mil_passes {
 namespace {
@@ -18,14 +17,26 @@ TEST(Pipeline, NamesAreKnownAndRunnable) {
 TEST(Pipeline, TheWatcherSeesTheProgramBeforeAndAfterEachPass) {
   mil::Program program;
   std::vector<std::string> seen;
-  ASSERT_TRUE(run_pipeline(program, [&](std::string_view pass, const mil::Program&) -> Status {
-                seen.emplace_back(pass);
-                return {};
-              }).ok());
+  ASSERT_TRUE(run_pipeline(program, {.after = [&](std::string_view pass, const mil::Program&) -> Status {
+                             seen.emplace_back(pass);
+                             return {};
+                           }}).ok());
   ASSERT_EQ(seen.size(), pipeline().size() + 1);
   EXPECT_EQ(seen[0], "");
   EXPECT_EQ(seen[1], pipeline()[0].name);
 }
+
+// When all tests ran, each pass was shown at work by one of them.
+class EveryPassIsShown : public testing::Environment {
+  void TearDown() override {
+    if (GTEST_FLAG_GET(filter) != "*" || GTEST_FLAG_GET(list_tests)) return;
+    for (const Pass& pass : pipeline())
+      EXPECT_TRUE(PassTest::shown().count(std::string(pass.name)))
+          << "no test compares the text before and after " << pass.name;
+  }
+};
+
+[[maybe_unused]] testing::Environment* const kEveryPassIsShown = testing::AddGlobalTestEnvironment(new EveryPassIsShown);
 
 TEST(MinCut, TheCheapestOfTwoBridgesIsCut) {
   MinCut cut;

@@ -8,7 +8,7 @@ TEST_F(PassTest, TransposesMeetThroughElementwiseOps) {
   y = op("mul", {{"x", op("relu", {{"x", y}})}, {"y", floats({3}, {1, 2, 3})}});
   y = op("softmax", {{"x", y}, {"axis", integer(-1)}});
   output(op("tanh", {{"x", op("transpose", {{"x", y}, {"perm", ints({0, 3, 1, 2})}})}}));
-  run(reduce_transposes);
+  run("common::reduce_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 4, 5, 3]> transpose_1 = transpose(x = x, perm = tensor<int32, [4]>([0, 2, 3, 1]))
 tensor<fp16, [1, 4, 5, 3]> relu_2 = relu(x = transpose_1)
@@ -30,7 +30,7 @@ TEST_F(PassTest, AResidualOfThreeBranchesNeedsOneTranspose) {
   const Operand b = op("transpose", {{"x", input({1, 3, 4}, DType::F16, "b")}, {"perm", ints({0, 2, 1})}});
   const Operand c = op("transpose", {{"x", input({1, 3, 4}, DType::F16, "c")}, {"perm", ints({0, 2, 1})}});
   output(op("add", {{"x", op("add", {{"x", a}, {"y", b}})}, {"y", c}}));
-  run(reduce_transposes);
+  run("common::reduce_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 4, 3]> transpose_1 = transpose(x = a, perm = tensor<int32, [3]>([0, 2, 1]))
 tensor<fp16, [1, 4, 3]> transpose_2 = transpose(x = b, perm = tensor<int32, [3]>([0, 2, 1]))
@@ -48,7 +48,7 @@ tensor<fp16, [1, 4, 3]> y0 = transpose(x = add_5, perm = tensor<int32, [3]>([0, 
 TEST_F(PassTest, ATransposeThatIsNeededStays) {
   const Operand y = op("transpose", {{"x", input({1, 3, 4})}, {"perm", ints({0, 2, 1})}});
   output(op("relu", {{"x", y}}));
-  run(reduce_transposes);
+  run("common::reduce_transposes");
   EXPECT_EQ(before, after);
 }
 
@@ -58,7 +58,7 @@ TEST_F(PassTest, PartsOfASplitAreTransposedAtOnce) {
   for (Operand p : {parts, other})
     output(
         op("matmul", {{"x", op("transpose", {{"x", p}, {"perm", ints({0, 2, 1, 3})}})}, {"y", floats({3, 1}, {1, 2, 3})}}));
-  run(reduce_transposes);
+  run("common::reduce_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 6, 4, 3]> split_1_0, tensor<fp16, [1, 6, 4, 3]> split_1_1 = split(x = x, num_splits = int32(2), axis = int32(3))
 tensor<fp16, [1, 4, 6, 3]> transpose_2 = transpose(x = split_1_0, perm = tensor<int32, [4]>([0, 2, 1, 3]))
@@ -81,7 +81,7 @@ TEST_F(PassTest, SlicesPadsAndReductionsRenameTheirAxes) {
          {{"x", y}, {"pad", ints({0, 0, 1, 2, 0, 0, 0, 0})}, {"mode", text("constant")}, {"constant_val", number(0)}});
   y = op("reduce_max", {{"x", y}, {"axes", ints({2})}, {"keep_dims", flag(true)}});
   output(op("relu", {{"x", op("transpose", {{"x", y}, {"perm", ints({0, 3, 1, 2})}})}}));
-  run(reduce_transposes);
+  run("common::reduce_transposes");
   EXPECT_EQ(before, R"(
 tensor<fp16, [1, 4, 5, 3]> transpose_1 = transpose(x = x, perm = tensor<int32, [4]>([0, 2, 3, 1]))
 tensor<fp16, [1, 2, 5, 3]> slice_by_index_2 = slice_by_index(x = transpose_1, begin = tensor<int32, [4]>([0, 1, 0, 0]), end = tensor<int32, [4]>([1, 3, 5, 3]))

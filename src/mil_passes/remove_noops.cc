@@ -1,5 +1,6 @@
 // noop_elimination: ops whose result is their operand.
 #include <algorithm>
+#include <set>
 
 #include "mil_passes/pipeline.h"
 #include "mil_passes/rewrite.h"
@@ -79,7 +80,57 @@ Result<bool> drop_wrapping(Rewriter& r, mil::OpId id) {
   return false;
 }
 
+bool asks_for_zero(const Rewriter& r, mil::OpId id) {
+  return r.is(id, "not_equal") && r.splat(r.input(id, "y")) == 0.0f;
+}
+
+// Ops that move the elements of x.
+bool moves(const Rewriter& r, mil::OpId id) {
+  static const std::set<std::string_view> kMoves = {"reshape", "expand_dims", "squeeze",       "transpose",    "gather",
+                                                    "gather_nd", "tile",        "slice_by_index", "slice_by_size"};
+  return id && r.op(id).def && kMoves.count(r.op(id).def->name);
+}
+
+// Whether all who read `o`, moved about or not, only ask whether it is 0.
+bool only_asked_for_zero(const Rewriter& r, Operand o) {
+  std::vector<Operand> pending = {o};
+  while (!pending.empty()) {
+    const Operand value = pending.back();
+    pending.pop_back();
+    if (r.program.is_output(value.value())) return false;
+    for (mil::OpId user : r.users(value)) {
+      if (r.input(user, "x") != value) return false;
+      if (asks_for_zero(r, user)) continue;
+      const auto& operands = r.op(user).operands;
+      const auto reads = std::count_if(operands.begin(), operands.end(), [&](const auto& b) { return b.operand == value; });
+      if (!moves(r, user) || reads != 1) return false;
+      pending.push_back(r.result(user));
+    }
+  }
+  return true;
+}
+
+// n != 0 as 0 and 1, moved about and asked again whether it is 0: n itself says it as well. Masks are indexed like this, since
+// there is no gather of bools.
+Result<bool> drop_truth_between(Rewriter& r, mil::OpId id) {
+  if (r.text(r.input(id, "dtype")) != "int32" || r.type(r.input(id, "x")).dtype() != DType::Bool) return false;
+  std::vector<mil::OpId> chain;
+  mil::OpId question = r.producer(r.input(id, "x"));
+  for (; moves(r, question); question = r.producer(r.input(question, "x"))) chain.push_back(question);
+  if (!asks_for_zero(r, question) || !only_asked_for_zero(r, r.result(id))) return false;
+  const Operand n = r.input(question, "x");
+  if (!n.is_value() || r.type(n).dtype() != DType::I32) return false;
+  for (mil::OpId move : chain)
+    if (!r.has_one_use(r.result(move))) return false;
+  if (chain.empty()) return r.replace(id, n);
+  r.set_input(chain.back(), "x", n);
+  for (mil::OpId move : chain) r.program.values[r.result(move).value()].type.tensor.dtype = DType::I32;
+  r.erase_unused(question);
+  return r.replace(id, r.input(id, "x"));
+}
+
 constexpr Rule kRules[] = {
+    {"cast", drop_truth_between},
     {"resize_bilinear", drop_resize},
     {"select", drop_wrapping},
     {"identity", drop},

@@ -24,7 +24,8 @@ class Builder {
         program_(options.target, graph.dims),
         body_(program_.add_block()),
         state_(program_, body_, {options.target, options.float_type}) {
-    state_.float32_ops = options.float32_ops;
+    state_.float32_nodes = part.float32_nodes;
+    if (part.float16_range) state_.float16_range = part.float16_range;
     function_.body = body_;
     for (const auto& input : graph.inputs)
       if (input.value && is_constant_input(graph, input, options)) constants_.emplace(input.value, &input);
@@ -57,8 +58,7 @@ class Builder {
     for (size_t i = 0; i < part_.states.size(); ++i) TRY_DO(write_state(i));
     for (size_t i = 0; i < part_.outputs.size(); ++i) TRY_DO(add_output(i));
     program_.functions.push_back(std::move(function_));
-    TRY_DO(options_.pass_names ? mil_passes::run_pipeline(program_, *options_.pass_names, options_.after_pass)
-                               : mil_passes::run_pipeline(program_, options_.after_pass));
+    TRY_DO(run_passes());
     TRY_DO(mil::verify(program_));
     delegate_.nodes = part_.nodes;
     delegate_.program = std::move(program_);
@@ -66,6 +66,14 @@ class Builder {
   }
 
  private:
+  Status run_passes() {
+    mil_passes::PipelineOptions passes;
+    if (options_.pass_names) passes.names = *options_.pass_names;
+    passes.after = options_.after_pass;
+    for (const torch::NodeId n : state_.float32_nodes) passes.float32_origins.insert(n.index);
+    return mil_passes::run_pipeline(program_, passes);
+  }
+
   Status add_inputs_of(const torch::Arg& arg) {
     Status status;
     for_each_value(arg, [&](torch::ValueId v) {

@@ -3,7 +3,7 @@
 
 #include <unordered_set>
 
-#include "partition/partition.h"
+#include "partition/decide.h"
 
 namespace cortland::partition {
 
@@ -18,6 +18,8 @@ struct Part {
   std::vector<std::string> output_names;  // as many; chosen from the values' names when empty
   std::vector<OwnedBuffer> states;
   std::unordered_set<torch::ValueId> read_in_float16;  // of values from outside: see Decision
+  std::unordered_set<torch::NodeId> float32_nodes;     // see Decision
+  std::shared_ptr<torch_ops::Float16Range> float16_range;
 };
 
 // Lowers the nodes into a function `main`. Inputs are those `required` (even if unused), then what the nodes read from
@@ -25,8 +27,9 @@ struct Part {
 Result<Delegate> build_delegate(const torch::Graph& graph, const Part& part, const std::vector<torch::ValueId>& required,
                                 const PartitionOptions& options);
 
-// The whole graph as one delegate: user inputs and outputs in order. options.lower_full_graph is set. A buffer that cannot become
-// a state is an error, or noted in `kept_outside` and then an input and an output.
-Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& options, std::vector<Diagnostic>* kept_outside);
+// The whole graph, which `decision` is about, as one delegate: user inputs and outputs in order. options.lower_full_graph is set. A
+// buffer that cannot become a state is an error, or noted in `kept_outside` and then an input and an output.
+Result<Delegate> lower_whole(torch::Graph& graph, const Decision& decision, const PartitionOptions& options,
+                             std::vector<Diagnostic>* kept_outside);
 
 }  // namespace cortland::partition

@@ -8,6 +8,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "partition/wide_sums.h"
 #include "torch_ops/decompose.h"
 #include "torch_ops/lowering_state.h"
 
@@ -21,13 +22,15 @@ std::string lower_case(std::string text) {
 
 class Decider {
  public:
-  Decider(torch::Graph& graph, const PartitionOptions& options)
+  Decider(torch::Graph& graph, const PartitionOptions& options, std::shared_ptr<torch_ops::Float16Range> range)
       : graph_(graph),
         options_(options),
         program_(options.target, graph.dims),
         block_(program_.add_block()),
         state_(program_, block_, {options.target, options.float_type}) {
-    state_.float32_ops = options.float32_ops;
+    for (const std::string& name : options.float32_ops) float32_operators_.insert(lower_case(name));
+    state_.float16_range = std::move(range);
+    for (const torch::NodeId id : scales_of_integer_products(graph)) state_.float32_nodes.insert(id);
     add_inputs();
   }
 
@@ -43,6 +46,8 @@ class Decider {
         order.push_back(id);
         continue;
       }
+      bound_known_size(node);
+      if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = decide_regions(id);
@@ -58,6 +63,7 @@ class Decider {
       add_inputs();
       if (!parts.empty()) {
         if (skipped) skipped_parts_.insert(parts.begin(), parts.end());
+        if (state_.float32_nodes.count(id)) state_.float32_nodes.insert(parts.begin(), parts.end());
         pending.insert(pending.begin(), parts.begin(), parts.end());
         continue;
       }
@@ -75,7 +81,9 @@ class Decider {
     TRY(std::vector<torch::NodeId> order, decide_all(graph_.order));
     graph_.order = std::move(order);
     decision_.weight_bytes = weight_bytes();
+    decision_.float16_range = state_.float16_range;
     if (options_.float_type == DType::F16) find_read_in_float16();
+    decision_.float32_nodes = state_.float32_nodes;
     return std::move(decision_);
   }
 
@@ -163,9 +171,13 @@ class Decider {
     }
   }
 
+  // Whether the operator is in the list, under either of its names.
+  static bool lists(const std::set<std::string>& names, const torch::Node& node) {
+    return names.count(lower_case(node.target)) || names.count(lower_case(edge_name(node.target)));
+  }
+
   bool skipped_by_name(const torch::Node& node) const {
-    const auto& skip = options_.skip_ops;
-    return options_.cpu_nodes.count(node.name) || skip.count("*") || skip.count(lower_case(node.target)) || skip.count(lower_case(edge_name(node.target)));
+    return options_.cpu_nodes.count(node.name) || options_.skip_ops.count("*") || lists(options_.skip_ops, node);
   }
 
   Diagnostic skip_reason(const torch::Node& node) const {
@@ -209,6 +221,18 @@ class Decider {
     return bytes;
   }
 
+  // A size that `item` reads from a constant is that number: torch.arange(n).max() + 1.
+  void bound_known_size(const torch::Node& node) {
+    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return;
+    const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<torch::ValueId>();
+    const auto known = x ? state_.operands.find(*x) : state_.operands.end();
+    if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return;
+    const torch::Value& size = graph_.values[node.results[0]];
+    const auto numbers = program_.consts[known->second.constant()].data.to_ints();
+    if (size.kind != torch::Value::Kind::SymInt || !graph_.dims->is_symbol(size.sym) || numbers.size() != 1) return;
+    graph_.dims->symbol(graph_.dims->str(size.sym), {numbers[0], numbers[0]});
+  }
+
   // Turns a node whose results are constants into constant inputs of the graph.
   bool fold(torch::NodeId id) {
     const torch::Node& node = graph_.nodes[id];
@@ -239,7 +263,8 @@ class Decider {
     return true;
   }
 
-  // Backwards through the program: float32 values and conditions from which a float16 value is computed.
+  // Backwards through the program: float32 values and conditions from which a float16 value is computed, but not through what
+  // computes in float32 for a reason.
   void find_read_in_float16() {
     std::unordered_set<mil::ValueId> found;
     const auto& ops = program_.blocks[block_].ops;
@@ -247,7 +272,7 @@ class Decider {
       const mil::Op& op = program_.ops[*id];
       bool half = false;
       for (mil::ValueId v : op.results) half = half || program_.type(v).dtype() == DType::F16 || found.count(v);
-      if (!half) continue;
+      if (!half || state_.float32_nodes.count(torch::NodeId{op.origin})) continue;
       for (const mil::Binding& b : op.operands)
         if (const DType t = program_.type(b.operand).dtype(); b.operand.is_value() && (t == DType::F32 || t == DType::Bool)) found.insert(b.operand.value());
     }
@@ -263,6 +288,7 @@ class Decider {
   mil::Program program_;
   mil::BlockId block_;
   torch_ops::LoweringState state_;
+  std::set<std::string> float32_operators_;
   std::set<torch::ValueId> outside_;
   std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into
   std::optional<Diagnostic> stay_;  // set while nodes are visited that stay on the CPU whatever they are
@@ -295,6 +321,8 @@ bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input
   return true;
 }
 
-Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options) { return Decider(graph, options).run(); }
+Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options, std::shared_ptr<torch_ops::Float16Range> range) {
+  return Decider(graph, options, std::move(range)).run();
+}
 
 }  // namespace cortland::partition

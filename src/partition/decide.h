@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "partition/partition.h"
+#include "torch_ops/lowering_state.h"
 
 namespace cortland::partition {
 
@@ -16,11 +17,27 @@ struct Decision {
   // these become float16 at once, so that nothing before is left in float32 and off the Neural Engine. What only meets
   // element-wise operators on its way to the outputs keeps float32 and its range.
   std::unordered_set<torch::ValueId> read_in_float16;
+  // What computes in float32 at float16 precision: on request, with all that a node was taken apart into, or because a constant
+  // needs it.
+  std::unordered_set<torch::NodeId> float32_nodes;
+  std::shared_ptr<torch_ops::Float16Range> float16_range;  // what was found out about the weights, for those who lower the graph again
+};
+
+// A graph with what was decided about it for the options it was decided for.
+struct Decided {
+  torch::Graph graph;
+  Decision decision;
 };
 
 // Decides for every node of `graph`, in order. Refused nodes that have a decomposition are replaced by its parts, which are
 // decided in turn. Nodes whose results are known now become constant inputs of the graph.
-Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options);
+// `range` may know of some weights already.
+Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options,
+                        std::shared_ptr<torch_ops::Float16Range> range = std::make_shared<torch_ops::Float16Range>());
+
+// As the functions of partition.h, with that work already done for the same options.
+Result<PartitionedGraph> partition_graph(Decided decided, const PartitionOptions& options);
+Result<mil::Program> convert_graph(Decided decided, const PartitionOptions& options, std::vector<Diagnostic>* warnings);
 
 // The MIL type a value has at the border of a delegate: floats as float32 (float16 tensors as float16 from iOS16 on),
 // integers as int32, bools as float32, scalars as [1].

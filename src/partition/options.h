@@ -26,7 +26,7 @@ struct PartitionOptions {
   std::map<std::string, std::vector<std::vector<int64_t>>> enumerated_shapes;
   std::optional<std::vector<std::string>> pass_names;  // MIL passes to run, in this order; not set: the default pipeline
   std::function<Status(std::string_view pass, const mil::Program&)> after_pass;  // see mil_passes::run_pipeline
-  std::set<std::string> float32_ops;        // operators, and nodes by name, that compute in float32 at float16 precision
+  std::set<std::string> float32_ops;        // compute in float32 at float16 precision: operators as in skip_ops, nodes by name
 };
 
 }  // namespace cortland::partition

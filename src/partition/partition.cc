@@ -236,9 +236,14 @@ bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node) {
 }
 
 Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
+  TRY(auto decision, decide(graph, options));
+  return partition_graph(Decided{std::move(graph), std::move(decision)}, options);
+}
+
+Result<PartitionedGraph> partition_graph(Decided decided, const PartitionOptions& options) {
+  auto& [graph, decision] = decided;
   TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;
-  TRY(const Decision decision, decide(graph, options));
   if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
   const auto live = live_symbolic_nodes(graph, decision);
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]) && !live.count(n); });
@@ -249,6 +254,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     part.read_in_float16 = decision.read_in_float16;
+    part.float16_range = decision.float16_range;
+    part.float32_nodes = decision.float32_nodes;
     parts.push_back(std::move(part));
   }
   if (options.take_over_mutable_buffer)
@@ -277,16 +284,18 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
   return result;
 }
 
-Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& options, std::vector<Diagnostic>* kept_outside) {
+Result<Delegate> lower_whole(torch::Graph& graph, const Decision& decision, const PartitionOptions& options,
+                             std::vector<Diagnostic>* kept_outside) {
   CHECK(options.lower_full_graph);
   TRY_DO(check_enumerated_shapes(graph, options));
-  TRY(const Decision decision, decide(graph, options));
   if (!decision.refused.empty()) return full_graph_error(graph, decision);
   std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]); });
   std::vector<Part> parts(1);
   Part& part = parts[0];
   part.nodes = graph.order;
   part.read_in_float16 = decision.read_in_float16;
+  part.float16_range = decision.float16_range;
+  part.float32_nodes = decision.float32_nodes;
   std::vector<Diagnostic> none;
   if (options.take_over_mutable_buffer)
     TRY_DO(report_kept(take_over_buffers(graph, parts, options), !kept_outside, kept_outside ? *kept_outside : none));
@@ -301,11 +310,16 @@ Result<Delegate> lower_whole(torch::Graph& graph, const PartitionOptions& option
   return build_delegate(graph, part, inputs, options);
 }
 
-Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& given, std::vector<Diagnostic>* warnings) {
+Result<mil::Program> convert_graph(torch::Graph graph, const PartitionOptions& options, std::vector<Diagnostic>* warnings) {
+  TRY(auto decision, decide(graph, options));
+  return convert_graph(Decided{std::move(graph), std::move(decision)}, options, warnings);
+}
+
+Result<mil::Program> convert_graph(Decided decided, const PartitionOptions& given, std::vector<Diagnostic>* warnings) {
   PartitionOptions options = given;
   options.lower_full_graph = true;
   // Without a program around the model, buffers that stay outside are its inputs and outputs.
-  TRY(Delegate delegate, lower_whole(graph, options, warnings));
+  TRY(Delegate delegate, lower_whole(decided.graph, decided.decision, options, warnings));
   return std::move(delegate.program);
 }
 

@@ -145,7 +145,8 @@ Result<PartitionedGraph> whole_delegate(torch::Graph graph, const PartitionOptio
   options.lower_full_graph = true;
   TRY(graph, prepare(std::move(graph)));
   PartitionedGraph result;
-  TRY(Delegate delegate, lower_whole(graph, options, nullptr));
+  TRY(const Decision decision, decide(graph, options));
+  TRY(Delegate delegate, lower_whole(graph, decision, options, nullptr));
   for (const auto& output : graph.outputs)
     if (output.kind != torch::GraphOutput::Kind::UserOutput)
       return diag(DiagKind::UnsupportedOp,

@@ -77,6 +77,7 @@ torch::Pt2Source open_program(const nb::object& program, const std::string& name
 CoreMLPartitioner to_partitioner(const nb::dict& from) {
   CoreMLPartitioner partitioner;
   for (nb::handle name : from["skip_ops"]) partitioner.skip_ops_for_coreml_delegation.push_back(nb::cast<std::string>(name));
+  for (nb::handle name : from["float32_ops"]) partitioner.float32_ops.push_back(nb::cast<std::string>(name));
   partitioner.compile_specs = to_specs(nb::cast<nb::list>(from["compile_specs"]));
   partitioner.take_over_mutable_buffer = nb::cast<bool>(from["take_over_mutable_buffer"]);
   partitioner.lower_full_graph = nb::cast<bool>(from["lower_full_graph"]);

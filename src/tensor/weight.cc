@@ -4,10 +4,13 @@
 #include <cstring>
 #include <numeric>
 
+#include "tensor/strided_copy.h"
 #include "tensor/weight_node.h"
 
 namespace cortland {
 namespace {
+
+constexpr size_t kLargeExtent = size_t{32} << 20;  // bytes of a turned view that are let go of after each run
 
 std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
@@ -26,35 +29,19 @@ int64_t product(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-void copy_strided(const std::byte* base, const std::vector<int64_t>& shape, const std::vector<int64_t>& strides, int64_t width,
-                  int64_t first, int64_t count, std::byte* out) {
-  const size_t rank = shape.size();
-  std::vector<int64_t> index(rank, 0);
-  int64_t rest = first, source = 0;
-  for (size_t i = rank; i-- > 0;) {
-    index[i] = rest % shape[i];
-    rest /= shape[i];
-    source += index[i] * strides[i];
-  }
-  const int64_t inner = rank ? shape[rank - 1] : 1, step = rank ? strides[rank - 1] : 0;
-  while (count > 0) {
-    const int64_t run = std::min(count, rank ? inner - index[rank - 1] : 1);
-    if (step == 1) {
-      std::memcpy(out, base + source * width, static_cast<size_t>(run * width));
-    } else {
-      for (int64_t k = 0; k < run; ++k)
-        std::memcpy(out + k * width, base + (source + k * step) * width, static_cast<size_t>(width));
-    }
-    out += run * width;
-    count -= run;
-    if (rank == 0) return;
-    index[rank - 1] += run;
-    source += run * step;
-    for (size_t i = rank - 1; i > 0 && index[i] == shape[i]; --i) {
-      source += strides[i - 1] - index[i] * strides[i];
-      index[i] = 0;
-      ++index[i - 1];
-    }
+// One block of elements, not cleared first.
+std::unique_ptr<std::byte[]> tile_of(DType dtype, int64_t elements) {
+  return std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(cortland::byte_size(dtype, elements)));
+}
+
+// Multiplies elements [first, first + count) of a tensor by the factor of their channel; a channel is `inner` elements wide.
+void scale_run(float* x, int64_t first, int64_t count, int64_t inner, const std::vector<float>& factors) {
+  const auto channels = static_cast<int64_t>(factors.size());
+  int64_t channel = first / inner % channels, left = inner - first % inner;
+  for (int64_t at = 0; at < count; left = inner) {
+    const int64_t end = std::min(count, at + left);
+    for (const float factor = factors[static_cast<size_t>(channel)]; at < end; ++at) x[at] *= factor;
+    if (++channel == channels) channel = 0;
   }
 }
 
@@ -262,27 +249,25 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
       const Bytes direct = source.dense_bytes();
       if (!direct.empty())
         return convert_elements(source.dtype(), direct.data() + cortland::byte_size(source.dtype(), first), n.dtype, out, count);
-      std::string tile(static_cast<size_t>(cortland::byte_size(source.dtype(), std::min(count, kTile))), '\0');
-      auto* in = reinterpret_cast<std::byte*>(tile.data());
+      const auto tile = tile_of(source.dtype(), std::min(count, kTile));
       for (int64_t done = 0; done < count; done += kTile) {
         const int64_t m = std::min(kTile, count - done);
-        source.read(first + done, m, in);
-        convert_elements(source.dtype(), in, n.dtype, out + cortland::byte_size(n.dtype, done), m);
+        source.read(first + done, m, tile.get());
+        convert_elements(source.dtype(), tile.get(), n.dtype, out + cortland::byte_size(n.dtype, done), m);
       }
       return;
     }
     case Node::Kind::Scale: {
       int64_t inner = 1;
       for (size_t i = static_cast<size_t>(n.axis) + 1; i < n.shape.size(); ++i) inner *= n.shape[i];
-      const auto channels = static_cast<int64_t>(n.factors.size());
-      std::vector<float> tile(static_cast<size_t>(std::min(count, kTile)));
+      const auto tile = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(std::min(count, kTile)));
+      auto* const bytes = reinterpret_cast<std::byte*>(tile.get());
       const Weight source = n.sources[0].cast(DType::F32);
       for (int64_t done = 0; done < count; done += kTile) {
         const int64_t m = std::min(kTile, count - done);
-        source.read(first + done, m, reinterpret_cast<std::byte*>(tile.data()));
-        for (int64_t i = 0; i < m; ++i)
-          tile[static_cast<size_t>(i)] *= n.factors[static_cast<size_t>((first + done + i) / inner % channels)];
-        convert_elements(DType::F32, reinterpret_cast<const std::byte*>(tile.data()), n.dtype, out + done * width, m);
+        source.read(first + done, m, bytes);
+        scale_run(tile.get(), first + done, m, inner, n.factors);
+        convert_elements(DType::F32, bytes, n.dtype, out + done * width, m);
       }
       return;
     }
@@ -325,11 +310,15 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
 
 void Weight::forget(int64_t first, int64_t count) const {
   const Node& n = *node_;
+  const bool whole = first == 0 && count == elements();
   switch (n.kind) {
     case Node::Kind::View:
-      if (is_dense(n.shape, n.strides))
+      if (is_dense(n.shape, n.strides)) {
         n.file->forget(dense_bytes().subspan(static_cast<size_t>(cortland::byte_size(n.dtype, first)),
                                              static_cast<size_t>(cortland::byte_size(n.dtype, count))));
+      } else if (const Bytes extent = n.extent(); whole || extent.size() > kLargeExtent) {
+        n.file->forget(extent);  // a run of a turned view lies scattered over all of it
+      }
       return;
     case Node::Kind::Cast:
     case Node::Kind::Reshape:
@@ -344,8 +333,20 @@ void Weight::forget(int64_t first, int64_t count) const {
     }
     case Node::Kind::Gather:
     case Node::Kind::Select:
-    case Node::Kind::Concat: return;  // runs of these are scattered over their sources
+    case Node::Kind::Concat:  // runs of these are scattered over their sources
+      if (!whole) return;
+      for (const Weight& source : n.sources) source.forget(0, source.elements());
+      return;
   }
+}
+
+Bytes Weight::Node::extent() const {
+  int64_t end = 1;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0) return {};
+    end += (shape[i] - 1) * strides[i];
+  }
+  return file->bytes().subspan(offset, static_cast<size_t>(cortland::byte_size(dtype, end)));
 }
 
 Bytes Weight::dense_bytes() const {

@@ -11,6 +11,11 @@ namespace {
 constexpr int64_t kStartElements = 256, kTileBytes = int64_t{1} << 20;
 
 bool same_contents(const Weight& a, const Weight& b) {
+  const auto done = [&](bool same) {
+    a.forget(0, a.elements());
+    b.forget(0, b.elements());
+    return same;
+  };
   std::string buffer_a, buffer_b;
   const int64_t step = tile_elements(a.dtype());
   for (int64_t first = 0; first < a.elements(); first += step) {
@@ -18,9 +23,9 @@ bool same_contents(const Weight& a, const Weight& b) {
     const bool same = as_text(element_bytes(a, first, count, buffer_a)) == as_text(element_bytes(b, first, count, buffer_b));
     a.forget(first, count);
     b.forget(first, count);
-    if (!same) return false;
+    if (!same) return done(false);
   }
-  return true;
+  return done(true);
 }
 
 }  // namespace
@@ -41,6 +46,7 @@ size_t WeightSet::add(const Weight& weight) {
   if (!inserted) return known->second.index;
   std::string buffer;
   std::string start(as_text(element_bytes(weight, 0, std::min(weight.elements(), kStartElements), buffer)));
+  weight.forget(0, weight.elements());  // of a turned weight, its first elements lie all over it
   start += fmt::format("{}[{}]", static_cast<int>(weight.dtype()), fmt::join(weight.shape(), ","));
   std::vector<size_t>& alike = by_start_[start];
   const auto same = std::ranges::find_if(alike, [&](size_t i) { return same_contents(weights_[i], weight); });

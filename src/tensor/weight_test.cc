@@ -62,6 +62,45 @@ TEST(Weight, RunsInsideTheTensor) {
   }
 }
 
+// Every element size, sizes around the blocks that turned matrices are copied in, runs that start inside a row.
+TEST(Weight, TurnedMatricesOfAllSizes) {
+  for (const DType dtype : {DType::U8, DType::F16, DType::F32, DType::I64, DType::C128}) {
+    const int64_t width = bit_width(dtype) / 8;
+    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {16, 16}, {15, 33}, {50, 17}, {2, 64}}) {
+      std::string bytes(static_cast<size_t>(2 * rows * columns * width), '\0');
+      for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + i / 251);
+      const Weight turned = Weight::dense(dtype, {2, rows, columns}, bytes).permute({0, 2, 1});
+      for (const int64_t first : {int64_t{0}, rows * columns / 3}) {
+        std::string run(static_cast<size_t>((turned.elements() - first) * width), '\0'), expected;
+        turned.read(first, turned.elements() - first, reinterpret_cast<std::byte*>(run.data()));
+        for (int64_t i = first; i < turned.elements(); ++i) {
+          const int64_t matrix = i / (rows * columns), column = i / rows % columns, row = i % rows;
+          expected += bytes.substr(static_cast<size_t>(((matrix * rows + row) * columns + column) * width), static_cast<size_t>(width));
+        }
+        ASSERT_EQ(run, expected) << rows << "x" << columns << " of " << width << " bytes from " << first;
+      }
+    }
+  }
+}
+
+TEST(Weight, ScalesRunsByTheirChannel) {
+  std::vector<float> values(7 * 5 * 3, 1);
+  const Weight ones = Weight::of(DType::F32, {7, 5, 3}, values);
+  for (int64_t axis = 0; axis < 3; ++axis) {
+    std::vector<float> factors(static_cast<size_t>(ones.shape()[static_cast<size_t>(axis)]));
+    for (size_t i = 0; i < factors.size(); ++i) factors[i] = static_cast<float>(i + 1);
+    const Weight scaled = ones.scale(axis, factors);
+    for (int64_t first = 0; first < scaled.elements(); ++first) {
+      std::vector<float> run(static_cast<size_t>(scaled.elements() - first));
+      scaled.read(first, std::ssize(run), reinterpret_cast<std::byte*>(run.data()));
+      for (size_t i = 0; i < run.size(); ++i) {
+        const int64_t at = first + static_cast<int64_t>(i), index[] = {at / 15, at / 3 % 5, at % 3};
+        ASSERT_EQ(run[i], static_cast<float>(index[axis] + 1)) << "axis " << axis << ", element " << at;
+      }
+    }
+  }
+}
+
 TEST(Weight, ConversionsSaturateAndTruncate) {
   const auto w = Weight::floats({-2.7f, 3e9f, std::numeric_limits<float>::quiet_NaN(), 1e6f});
   EXPECT_EQ(w.cast(DType::I32).to_ints(), (std::vector<int64_t>{-2, INT32_MAX, 0, 1000000}));

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "torch_ops/decompositions.h"
-#include "torch_ops/elementwise.h"
+#include "torch_ops/data_movement.h"
 
 namespace cortland::torch_ops {
 namespace {
@@ -99,6 +99,8 @@ Lowered lower_pow_scalar_exponent(Lowering& in) {
   TRY(Operand x, in.precise_tensor("self"));
   if (is_float(in.result_type().dtype)) {
     TRY(x, as_float(in, x));
+  } else {
+    TRY(x, in.cast(x, DType::I32));  // a power of a bool is a whole number
   }
   // Exact forms, which also work for negative bases on every device.
   if (e == 1) return x;
@@ -217,21 +219,26 @@ Lowered lower_hypot(Lowering& in) {
   return in.op(mil_ops::sqrt, {{"x", sum}});
 }
 
-// atan(y / x), moved to the right quadrant where x is negative.
+// atan(y / x), moved to the right quadrant where x is negative. Truth values as numbers: MIL's select takes its shape from the two
+// values alone, and these have only a part of the result's.
 Lowered lower_atan2(Lowering& in) {
   TRY(Pair p, float32_pair(in));
   const Operand y = p.x, x = p.y;
-  auto number = [&](double v) { return in.constant(v, DType::F32); };
+  const auto number = [&](Operand truth) { return in.cast(truth, DType::F32); };
   TRY(Operand x_zero, in.op(mil_ops::equal, {{"x", x}, {"y", 0}}));
   TRY(Operand y_zero, in.op(mil_ops::equal, {{"x", y}, {"y", 0}}));
   TRY(Operand origin, in.op(mil_ops::logical_and, {{"x", x_zero}, {"y", y_zero}}));
-  TRY(Operand divisor, select(in, origin, number(1), x));
+  TRY(origin, number(origin));
+  TRY(Operand divisor, in.op(mil_ops::add, {{"x", x}, {"y", origin}}));
   TRY(Operand ratio, in.op(mil_ops::real_div, {{"x", y}, {"y", divisor}}));
   TRY(Operand angle, in.op(mil_ops::atan, {{"x", ratio}}));
   TRY(Operand x_negative, in.op(mil_ops::less, {{"x", x}, {"y", 0}}));
+  TRY(x_negative, number(x_negative));
   TRY(Operand y_negative, in.op(mil_ops::less, {{"x", y}, {"y", 0}}));
-  TRY(Operand half_turn, select(in, y_negative, number(-M_PI), number(M_PI)));
-  TRY(Operand turn, select(in, x_negative, half_turn, number(0)));
+  TRY(y_negative, number(y_negative));
+  TRY(Operand half_turn, in.op(mil_ops::mul, {{"x", y_negative}, {"y", -2 * M_PI}}));
+  TRY(half_turn, in.op(mil_ops::add, {{"x", half_turn}, {"y", M_PI}}));
+  TRY(Operand turn, in.op(mil_ops::mul, {{"x", half_turn}, {"y", x_negative}}));
   return in.op(mil_ops::add, {{"x", angle}, {"y", turn}});
 }
 
@@ -240,7 +247,7 @@ Lowered lower_copysign(Lowering& in) {
   TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", p.x}}));
   TRY(Operand minus, negate(in, magnitude));
   TRY(Operand negative, in.op(mil_ops::less, {{"x", p.y}, {"y", 0}}));
-  return select(in, negative, minus, magnitude);
+  return select(in, negative, minus, magnitude, in.result_type().shape);
 }
 
 // x * log(y), and 0 where x is 0.
@@ -333,6 +340,8 @@ constexpr TorchOp kTable[] = {
      .samples = "N[*] N[*]; F[2,3] F[3] alpha=2; i32[3] f32[2,3] -> f32[2,3]"},
     {.schema = "aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
      .same_as = "aten.sub.Tensor", .edge = "aten.sub.Tensor", .samples = "N[*] N[*]; F[2,3] F[3] alpha=2"},
+    {.schema = "aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
+     .same_as = "aten.sub.Scalar", .edge = "aten.sub.Scalar", .samples = "N[*] 2; F[3] 0.5 2"},
     {.schema = "aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor", .lower = lower_sub,
      .samples = "N[*] 2; F[3] 0.5 2"},
     {.schema = "aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor", .lower = lower_rsub,
@@ -345,10 +354,18 @@ constexpr TorchOp kTable[] = {
      .samples = "N[*] 2; I[3] 0.5 -> F[3]"},
     {.schema = "aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor",
      .same_as = "aten.mul.Tensor", .edge = "aten.mul.Tensor", .samples = "T[*] T[*]"},
+    {.schema = "aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor",
+     .same_as = "aten.mul.Scalar", .edge = "aten.mul.Scalar", .samples = "N[*] 2"},
     {.schema = "aten::div.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_div,
      .samples = "N[*] N[*]{1..4} -> F[*]; F[2,1] F[1,3]{1..2} -> F[2,3]"},
     {.schema = "aten::divide.Tensor(Tensor self, Tensor other) -> Tensor",
      .same_as = "aten.div.Tensor", .edge = "aten.div.Tensor", .samples = "N[*] N[*]{1..4} -> F[*]"},
+    {.schema = "aten::divide.Scalar(Tensor self, Scalar other) -> Tensor",
+     .same_as = "aten.div.Scalar", .edge = "aten.div.Scalar", .samples = "N[*] 2 -> F[*]"},
+    {.schema = "aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor",
+     .same_as = "aten.div.Tensor_mode", .edge = "aten.div.Tensor_mode", .samples = "N[*]{-9..9} N[*]{1..4} rounding_mode='floor'"},
+    {.schema = "aten::divide.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor",
+     .same_as = "aten.div.Scalar_mode", .edge = "aten.div.Scalar_mode", .samples = "N[*]{-9..9} 2 rounding_mode='trunc'"},
     {.schema = "aten::div.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_div, .samples = "N[*] 2 -> F[*]"},
     {.schema = "aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor", .lower = lower_div,
      .samples = "N[*]{-9..9} N[*]{1..4} rounding_mode='floor'; N[2,3]{-9..9} N[2,3]{1..4} rounding_mode='trunc'; "
@@ -367,11 +384,13 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::remainder, .samples = "N[*]{-9..9} N[*]{1..4}"},
     {.schema = "aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_remainder,
      .decompose = decompositions::remainder, .samples = "N[*]{-9..9} 3"},
+    {.schema = "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", .lower = lower_remainder,
+     .decompose = decompositions::number_as_tensor, .samples = "3 N[*]{1..4}"},
     {.schema = "aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_fmod,
      .samples = "N[*]{-9..9} N[*]{1..4}"},
     {.schema = "aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_fmod, .samples = "N[*]{-9..9} 3"},
     {.schema = "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor", .lower = lower_pow_scalar_exponent,
-     .samples = "N[*]{1..4} 2; F[3]{0.5..2} 0.5; F[3]{0.5..2} -1; F[3] 3"},
+     .samples = "N[*]{1..4} 2; F[3]{0.5..2} 0.5; F[3]{0.5..2} -1; F[3] 3; bool[3] 2 -> i64[3]"},
     {.schema = "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", .lower = lower_pow,
      .samples = "F[*]{0.5..2} F[*]; I[3]{1..3} I[3]{0..3}"},
     {.schema = "aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", .lower = lower_pow,
@@ -420,10 +439,18 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::hypot, .samples = "F[*] F[*]"},
     {.schema = "aten::atan2(Tensor self, Tensor other) -> Tensor", .lower = lower_atan2,
      .samples = "N[*]{-4..4} N[*]{1..4} -> F[*]; F[3]{-2..-1} F[3]{-2..-1}"},
+    {.schema = "aten::arctan2(Tensor self, Tensor other) -> Tensor", .same_as = "aten.atan2.default", .edge = "aten.atan2.default",
+     .samples = "N[*] N[*]{1..4} -> F[*]"},
     {.schema = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_copysign,
      .decompose = decompositions::copysign, .samples = "F[*] F[*]"},
+    {.schema = "aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_copysign,
+     .decompose = decompositions::copysign, .samples = "F[*] -2"},
     {.schema = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_xlogy,
      .decompose = decompositions::xlogy, .samples = "N[*] N[*]{1..4} -> F[*]; f32[2]{0,2} f32[2]{0,3}"},
+    {.schema = "aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor", .lower = lower_xlogy,
+     .decompose = decompositions::xlogy, .samples = "N[*] 3 -> F[*]"},
+    {.schema = "aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor", .lower = lower_xlogy,
+     .decompose = decompositions::xlogy, .samples = "2 N[*]{1..4} -> F[*]"},
     {.schema = "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
      .lower = [](Lowering& in) -> Lowered { return log_add_exp(in, 1); }, .decompose = decompositions::logaddexp,
      .samples = "F[*] F[*]"},

@@ -117,8 +117,11 @@ bool all_ones(const Lowering& in, Operand o) {
 Result<Operand> additive_mask(Lowering& in, Operand mask) {
   const bool half = in.compute() == DType::F16;
   const double hidden = half ? -3e4 : -1e30;
-  if (in.dtype_of(mask) == DType::Bool)
-    return select(in, mask, in.constant(0, in.compute()), in.constant(hidden, in.compute()), in.shape_of(mask));
+  if (in.dtype_of(mask) == DType::Bool) {
+    // 1 becomes 0, and 0 what hides. A select would need zeros of the shape of the mask.
+    TRY(mask, in.cast(mask, in.compute()));
+    return in.op(mil_ops::linear_activation, {{"x", mask}, {"alpha", -hidden}, {"beta", hidden}});
+  }
   TRY(mask, in.op(mil_ops::maximum, {{"x", mask}, {"y", number_like(in, in.dtype_of(mask) == DType::F16 || half ? -3e4 : hidden, mask)}}));
   return in.cast(mask, in.compute());
 }

@@ -70,7 +70,14 @@ Result<Operand> slice(Lowering& in, Operand x, int64_t axis, Dim begin, Dim end,
   TRY(Operand e, in.sizes(ends));
   std::vector<int64_t> strides(shape.size(), 1);
   strides[at] = step;
-  return in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", b}, {"end", e}, {"stride", strides}, {"begin_mask", begin_mask}, {"end_mask", end_mask}});
+  TRY(Operand part, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", b}, {"end", e}, {"stride", strides}, {"begin_mask", begin_mask}, {"end_mask", end_mask}}));
+  // From the start to a size that is known only at run time: MIL's type does not say that this is the new size.
+  if (step == 1 && !first && last && !known(in, *last)) {
+    Shape kept = shape;
+    kept[at] = *last;
+    in.with_shape(part, kept);
+  }
+  return part;
 }
 
 Result<Operand> concat(Lowering& in, const std::vector<Operand>& parts, int64_t axis) {

@@ -186,6 +186,13 @@ Status remainder(Decomposition& d) {
   return s.give(s.sub(a, s.mul(times, d.arg("other"))));
 }
 
+// Numbers become tensors: remainder(3, x) is the remainder of two tensors.
+Status number_as_tensor(Decomposition& d) {
+  Steps s(d);
+  const std::string& target = d.node().target;
+  return s.give(d.op(target.substr(0, target.find('.', 5)) + ".Tensor", {{"self", s.tensor("self")}, {"other", s.tensor("other")}}, d.result_type()));
+}
+
 // self + value * tensor1 (* or /) tensor2.
 static Status add_product(Decomposition& d, const char* op) {
   Steps s(d);
@@ -337,7 +344,7 @@ Status logaddexp(Decomposition& d) {
 Status xlogy(Decomposition& d) {
   Steps s(d);
   const DType t = d.result_type().dtype;
-  const V a = s.cast(d.tensor("self"), t), b = s.cast(s.tensor("other"), t);
+  const V a = s.cast(s.tensor("self"), t), b = s.cast(s.tensor("other"), t);
   const V zero = s.both(s.compare("eq", a, 0.0), s.negate(s.unary("isnan", b, DType::Bool)));
   return s.give(s.where(zero, 0.0, s.mul(a, s.unary("log", b)), t));
 }
@@ -382,5 +389,20 @@ Status isin(Decomposition& d) {
   const V found = s.any(equal, {s.rank(x)}, false);
   return s.give(d.boolean("invert") ? s.negate(found) : found);
 }
+
+Status isin_number(Decomposition& d) {
+  Steps s(d);
+  return s.give(s.compare(d.boolean("invert") ? "ne" : "eq", d.tensor("elements"), d.arg("test_element")));
+}
+
+static Status infinity(Decomposition& d, double which) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const V infinite = s.unary("isinf", x, DType::Bool);
+  return s.give(s.both(infinite, s.compare(which > 0 ? "gt" : "lt", x, int64_t{0})));
+}
+
+Status isposinf(Decomposition& d) { return infinity(d, 1); }
+Status isneginf(Decomposition& d) { return infinity(d, -1); }
 
 }  // namespace cortland::torch_ops::decompositions

@@ -9,11 +9,20 @@ namespace cortland::torch_ops::decompositions {
 
 using V = Steps::V;
 
-// A tensor cut into blocks: every axis is two, the number of blocks and the size of one. Shapes of scales have ones for the
-// latter.
+// A tensor cut into blocks: an axis that has several is two, the number of blocks and the size of one. Shapes of scales have ones for
+// what lies inside of blocks.
 struct Blocks {
   Shape cut, scales;
   std::vector<int64_t> inside;  // axes of `cut` that lie inside of blocks
+
+  void add_axis(Dim size, Dim scale) {
+    cut.push_back(size);
+    scales.push_back(scale);
+  }
+  void add_inside(Dim size) {
+    inside.push_back(static_cast<int64_t>(cut.size()));
+    add_axis(size, 1);
+  }
 };
 
 static std::optional<Blocks> blocks_of(Steps& s, const Shape& shape) {
@@ -27,19 +36,16 @@ static std::optional<Blocks> blocks_of(Steps& s, const Shape& shape) {
                      : number              ? shape[i]
                      : symbol && *symbol   ? s.d.graph().values[*symbol].sym
                                            : shape[i];
-    Dim count = 1;
-    if (size == Dim(1)) {
-      count = shape[i];
-    } else if (size != shape[i]) {
+    const bool alone = size == Dim(1), whole = !alone && size == shape[i];
+    Dim count = alone ? shape[i] : Dim(1);
+    if (!alone && !whole) {
       if (!size.is_constant() || !shape[i].is_constant() || shape[i].constant() % size.constant() != 0) return std::nullopt;
       count = shape[i].constant() / size.constant();
     }
-    b.inside.push_back(static_cast<int64_t>(b.cut.size()) + 1);
-    b.cut.push_back(count);
-    b.cut.push_back(size);
-    b.scales.push_back(count);
-    b.scales.emplace_back(1);
+    if (!whole) b.add_axis(count, count);
+    if (!alone) b.add_inside(size);
   }
+  if (b.inside.empty()) b.add_inside(1);
   return b;
 }
 

@@ -186,6 +186,23 @@ Status cdist(Decomposition& d) {
   return s.give(d.op("aten._cdist_forward.default", {{"x1", d.arg("x1")}, {"x2", d.arg("x2")}, {"p", d.arg("p")}}, d.result_type()));
 }
 
+// (a1 b2 - a2 b1, a2 b0 - a0 b2, a0 b1 - a1 b0): of both vectors, rolled by one and by two places.
+Status cross(Decomposition& d) {
+  Steps s(d);
+  const V a = d.tensor("self"), b = d.tensor("other");
+  const Shape& shape = d.result_type().shape;
+  const int rank = static_cast<int>(shape.size());
+  const auto dim = d.has("dim") ? d.integer("dim") : std::find(shape.begin(), shape.end(), Dim(3)) - shape.begin();
+  const auto axis = dim ? s.axis(*dim, rank) : std::nullopt;
+  if (!axis) return d.reject("the dimension must be one of the tensor's");
+  const auto rolled = [&](V v, int64_t by) {
+    const int64_t own = *axis - (rank - s.rank(v));
+    return d.op("aten.roll.default", {{"self", v}, {"shifts", Steps::list(std::vector<int64_t>{-by})}, {"dims", Steps::list(std::vector<int64_t>{own})}},
+                s.type(v));
+  };
+  return s.give(s.sub(s.mul(rolled(a, 1), rolled(b, 2)), s.mul(rolled(a, 2), rolled(b, 1))));
+}
+
 // ---- softmax and its relatives
 
 static Status softmax(Decomposition& d, const char* target) {

@@ -88,6 +88,7 @@ Status square(Decomposition& d);
 Status rsub(Decomposition& d);
 Status floor_divide_number(Decomposition& d);
 Status remainder(Decomposition& d);
+Status number_as_tensor(Decomposition& d);
 Status addcmul(Decomposition& d);
 Status addcdiv(Decomposition& d);
 Status lerp(Decomposition& d);
@@ -113,6 +114,9 @@ Status deg2rad(Decomposition& d);
 Status rad2deg(Decomposition& d);
 Status round_decimals(Decomposition& d);
 Status isin(Decomposition& d);
+Status isin_number(Decomposition& d);
+Status isposinf(Decomposition& d);
+Status isneginf(Decomposition& d);
 
 // decompose_pool.cc
 Status max_pool2d(Decomposition& d);
@@ -167,6 +171,7 @@ Status matrix_norm(Decomposition& d);
 Status cosine_similarity(Decomposition& d);
 Status pairwise_distance(Decomposition& d);
 Status cdist(Decomposition& d);
+Status cross(Decomposition& d);
 Status softmax_int(Decomposition& d);
 Status log_softmax_int(Decomposition& d);
 Status logsumexp(Decomposition& d);

@@ -172,7 +172,7 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
   const bool constant = reads_only_constants(state, graph, node);
   if (auto status = check_types(state, graph, node, constant); !status.ok()) return at_node(status.error(), node);
   DType compute = state.options.float_type;
-  if (state.float32_ops.count(node.target) || state.float32_ops.count(node.name) || constant) compute = DType::F32;
+  if (state.float32_nodes.count(id) || constant) compute = DType::F32;
   const auto mark = state.mark();
   state.float16_overflow = false;
   Status status = try_lower(state, graph, id, *op, compute);
@@ -181,6 +181,7 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
     state.roll_back(mark);
     status = try_lower(state, graph, id, *op, DType::F32);
     state.float16_overflow = false;
+    state.float32_nodes.insert(id);
   }
   if (!status.ok()) {
     state.roll_back(mark);

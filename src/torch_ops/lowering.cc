@@ -297,7 +297,7 @@ Operand Lowering::constant(Weight w) { return state_.program.constant(std::move(
 
 Operand Lowering::constant(double v, DType dtype) {
   if (dtype == DType::F16 && v != 0 && (std::abs(v) > 65504 || std::abs(v) < 0x1p-23) && !std::isinf(v)) {
-    const auto half = to_float16(Weight::of<float>(DType::F32, {}, {static_cast<float>(v)}));
+    const auto half = to_float16(Weight::of<float>(DType::F32, {}, {static_cast<float>(v)}), *state_.float16_range);
     if (half) return constant(*half);
     state_.float16_overflow = true;
   }

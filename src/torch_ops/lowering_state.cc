@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "mil_ops/ops.h"
 
@@ -13,12 +16,47 @@ constexpr float kMaxFloat16 = 65504.0f;
 constexpr float kLeastFloat16 = 0x1p-23f;  // the least number that keeps two digits
 constexpr float kInfinityLike = 1e38f;
 constexpr int64_t kScanLimit = int64_t{1} << 20;  // constants above this many elements are weights, not masks
+constexpr uint64_t kSmall = 1024;                 // bytes that are read sooner than remembered
+
+// Whether one of the floats at `bytes`, which need not be aligned, is finite and beyond what float16 holds. Without a branch, so that the
+// loop becomes vector instructions: nearly no constant has one.
+bool any_leaves_float16(const std::byte* bytes, int64_t count) {
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    float x;
+    std::memcpy(&x, bytes + i * int64_t{sizeof x}, sizeof x);
+    found |= static_cast<uint32_t>(std::abs(x) > kMaxFloat16) & static_cast<uint32_t>(std::abs(x) <= std::numeric_limits<float>::max());
+  }
+  return found != 0;
+}
+
+bool leaves_float16(const Weight& w) {
+  const Weight numbers = w.cast(DType::F32);
+  const Bytes direct = numbers.dense_bytes();
+  bool found = !direct.empty() && any_leaves_float16(direct.data(), w.elements());
+  std::array<std::byte, 4096 * sizeof(float)> tile;
+  constexpr int64_t kTile = std::ssize(tile) / int64_t{sizeof(float)};
+  for (int64_t first = 0; direct.empty() && !found && first < w.elements(); first += kTile) {
+    const int64_t count = std::min(kTile, w.elements() - first);
+    numbers.read(first, count, tile.data());
+    found = any_leaves_float16(tile.data(), count);
+  }
+  w.forget(0, w.elements());
+  return found;
+}
 
 }  // namespace
 
-std::optional<Weight> to_float16(const Weight& w) {
+bool Float16Range::left_by(const Weight& w) {
+  if (w.byte_size() <= kSmall) return leaves_float16(w);
+  const auto [it, inserted] = known_.try_emplace(w.key(), Known{w});
+  if (inserted) it->second.left = leaves_float16(w);
+  return it->second.left;
+}
+
+std::optional<Weight> to_float16(const Weight& w, Float16Range& range) {
   if (w.dtype() == DType::F16) return w;
-  if (w.elements() > kScanLimit) return w.cast(DType::F16);
+  if (w.elements() > kScanLimit || (w.elements() > 1 && !range.left_by(w))) return w.cast(DType::F16);
   auto values = w.to_floats();
   bool saturated = false;
   // A tiny number by itself is there to keep something from being 0: it must not become 0.
@@ -49,7 +87,7 @@ Result<Operand> LoweringState::cast(Operand o, DType to, int32_t origin) {
   if (o.is_const()) {
     const Weight& data = program.consts[o.constant()].data;
     if (to == DType::F16 && is_float(data.dtype())) {
-      if (auto half = to_float16(data)) return Operand(program.constant(std::move(*half)));
+      if (auto half = to_float16(data, *float16_range)) return Operand(program.constant(std::move(*half)));
       float16_overflow = true;
       return Operand(program.constant(data.cast(DType::F16)));
     }
@@ -92,6 +130,8 @@ void LoweringState::add_size_source(mil::ValueId input, const Shape& shape) {
 }
 
 Result<Operand> LoweringState::symbol_size(const std::string& name, int32_t origin) {
+  if (const DimRange range = program.dims->symbol_range(name); range.low == range.high && range.high <= INT32_MAX)
+    return Operand(program.constant(std::vector<int32_t>{static_cast<int32_t>(range.low)}));
   const auto it = sources_.find(name);
   if (it == sources_.end())
     return diag(DiagKind::UnsupportedShape, fmt::format("the size {} is not a size of any input of the Core ML part", name),

@@ -3,12 +3,28 @@
 #pragma once
 
 #include <map>
-#include <set>
+#include <memory>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "torch_ops/lowering.h"
 
 namespace cortland::torch_ops {
+
+// Which large constants have finite numbers beyond float16. Found out once, though a program reads a constant more than once and a
+// graph is lowered more than once. Keeps every weight it was asked about, since a weight's key names its file by address.
+class Float16Range {
+ public:
+  bool left_by(const Weight& w);
+
+ private:
+  struct Known {
+    Weight weight;
+    bool left = false;
+  };
+  std::unordered_map<std::string, Known> known_;  // by Weight::key()
+};
 
 class LoweringState {
  public:
@@ -20,8 +36,10 @@ class LoweringState {
   const LoweringOptions options;
   // Torch values known so far. Float constants keep their stored type until a node reads them.
   std::unordered_map<torch::ValueId, Operand> operands;
-  // What computes in float32 although options.float_type is float16: operators, or single nodes by their names.
-  std::set<std::string> float32_ops;
+  // Nodes that compute in float32 although options.float_type is float16. lower_node() adds those whose constants need it.
+  std::unordered_set<torch::NodeId> float32_nodes;
+  // May be shared with those who lower the same graph before or after; one thread all the same.
+  std::shared_ptr<Float16Range> float16_range = std::make_shared<Float16Range>();
 
   // Sizes of `input` (a function input whose torch shape is `shape`) become sources for the symbols in them.
   void add_size_source(mil::ValueId input, const Shape& shape);
@@ -83,6 +101,6 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
 // Copies of a float constant as float16: nullopt when a finite value does not fit. Values of at least 1e38 stand for
 // infinity (masks) and are saturated to the largest float16, which softmax treats the same and sums survive. A single number
 // too small for float16 (an epsilon) becomes 2^-23 instead of 0.
-std::optional<Weight> to_float16(const Weight& w);
+std::optional<Weight> to_float16(const Weight& w, Float16Range& range);
 
 }  // namespace cortland::torch_ops

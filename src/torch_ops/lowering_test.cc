@@ -39,21 +39,43 @@ TEST(Registry, NamesOfTheEdgeDialect) {
   EXPECT_EQ(edge_name("aten.no_such_operator.default"), "aten.no_such_operator.default");
 }
 
+std::optional<Weight> half(const Weight& w) {
+  Float16Range range;
+  return to_float16(w, range);
+}
+
 TEST(ToFloat16, KeepsInfinitiesSaturatesSentinelsRefusesTheRest) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto mask = to_float16(Weight::floats({0, -kInfinity, std::numeric_limits<float>::lowest()}));
+  const auto mask = half(Weight::floats({0, -kInfinity, std::numeric_limits<float>::lowest()}));
   ASSERT_TRUE(mask);
   EXPECT_EQ(mask->dtype(), DType::F16);
   EXPECT_EQ(mask->to_floats(), (std::vector<float>{0, -kInfinity, -65504}));
-  EXPECT_FALSE(to_float16(Weight::floats({1, -1e9f})));
-  EXPECT_TRUE(to_float16(Weight::floats({65504})));
+  EXPECT_FALSE(half(Weight::floats({1, -1e9f})));
+  EXPECT_TRUE(half(Weight::floats({65504})));
 }
 
 TEST(ToFloat16, KeepsEpsilonsFromBecomingZero) {
-  EXPECT_EQ(to_float16(Weight::of<float>(DType::F32, {}, {1e-12f}))->to_floats(), (std::vector<float>{0x1p-23f}));
-  EXPECT_EQ(to_float16(Weight::floats({-1e-9f}))->to_floats(), (std::vector<float>{-0x1p-23f}));
-  EXPECT_EQ(to_float16(Weight::floats({0}))->to_floats(), (std::vector<float>{0}));
-  EXPECT_EQ(to_float16(Weight::floats({1e-12f, 1}))->to_floats(), (std::vector<float>{0, 1}));  // weights are what they are
+  EXPECT_EQ(half(Weight::of<float>(DType::F32, {}, {1e-12f}))->to_floats(), (std::vector<float>{0x1p-23f}));
+  EXPECT_EQ(half(Weight::floats({-1e-9f}))->to_floats(), (std::vector<float>{-0x1p-23f}));
+  EXPECT_EQ(half(Weight::floats({0}))->to_floats(), (std::vector<float>{0}));
+  EXPECT_EQ(half(Weight::floats({1e-12f, 1}))->to_floats(), (std::vector<float>{0, 1}));  // weights are what they are
+}
+
+// The scan goes over a weight in place where it lies dense, wherever that is, and tile by tile elsewhere.
+TEST(ToFloat16, FindsOneNumberInALargeWeight) {
+  constexpr int64_t kRows = 3, kColumns = 3001;
+  std::vector<float> values(kRows * kColumns, 65504);
+  values.back() = -1e5f;
+  const std::string bytes = "x" + std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  const auto file = MappedFile::from_bytes(bytes, "w");
+  const Weight w = *Weight::view(file, 1, bytes.size() - 1, DType::F32, {kRows, kColumns}, {kColumns, 1});
+  Float16Range range;
+  EXPECT_TRUE(range.left_by(w));
+  EXPECT_TRUE(range.left_by(w));  // remembered
+  EXPECT_TRUE(range.left_by(w.permute({1, 0})));
+  EXPECT_FALSE(range.left_by(w.slice(1, 0, kColumns - 1)));
+  EXPECT_FALSE(half(w));
+  EXPECT_EQ(half(w.slice(0, 0, 2))->bytes(), w.slice(0, 0, 2).cast(DType::F16).bytes());
 }
 
 // One node of `target` on inputs of these types, lowered for `float_type`.

@@ -148,9 +148,11 @@ Result<Operand> layer_norm(Lowering& in, Operand x, const Ints& axes, Operand we
   DType type = in.dtype_of(x);
   const bool fused = is_constant(weight) && is_constant(bias);
   if (type == DType::F16 && eps < kLeastEpsilon) {
-    // From iOS17 on the parameters may be float32 beside a float16 x.
-    if (in.at_least(mil::Target::iOS17)) type = DType::F32;
-    eps = std::max(eps, in.at_least(mil::Target::iOS17) ? 0.0 : kLeastEpsilon);
+    // From iOS17 on epsilon may be float32 beside a float16 x, but gamma and beta must be so too: float32 weights would take the
+    // op off the Neural Engine.
+    const bool alone = in.at_least(mil::Target::iOS17) && (!fused || (!weight && !bias));
+    if (alone) type = DType::F32;
+    else eps = kLeastEpsilon;
   }
   if (weight) {
     TRY(weight, in.cast(weight, fused ? type : in.dtype_of(x)));

@@ -250,23 +250,28 @@ Lowered lower_logcumsumexp(Lowering& in) {
   return in.op(mil_ops::add, {{"x", y}, {"y", high}});
 }
 
-// An inclusive scan by doubling: after the step of width w each element covers 2 w positions.
+constexpr int64_t kLongestScan = int64_t{1} << 20;
+
+// An inclusive scan by doubling: after the step of width w each element covers 2 w positions. Along a dynamic dimension there are as
+// many steps as its largest size takes.
 Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis, double neutral) {
-  const Dim length = in.shape_of(x)[static_cast<size_t>(axis)];
-  if (!length.is_constant())
-    return in.reject(DiagKind::UnsupportedShape, "scans along a dynamic dimension", "export with a static size for that dimension");
-  const int rank = in.rank_of(x);
-  for (int64_t width = 1; width < length.constant(); width *= 2) {
-    Shape pad = in.shape_of(x);
-    pad[static_cast<size_t>(axis)] = width;
+  const Shape shape = in.shape_of(x);
+  const auto at = static_cast<size_t>(axis);
+  const int64_t longest = in.dim_table().range(shape[at]).high;
+  if (longest > kLongestScan)
+    return in.reject(DiagKind::UnsupportedShape, "scans along a dynamic dimension without a largest size",
+                     "export with a largest size for that dimension");
+  const std::vector<int64_t> begin(shape.size(), 0);
+  std::vector<bool> end_mask(shape.size(), true);
+  end_mask[at] = false;
+  TRY(const Operand end, in.sizes(shape));
+  for (int64_t width = 1; width < longest; width *= 2) {
+    Shape pad = shape;
+    pad[at] = width;
     TRY(Operand front, in.expand(in.constant(neutral, in.dtype_of(x)), pad));
-    std::vector<int64_t> begin(static_cast<size_t>(rank), 0), end(static_cast<size_t>(rank), 0);
-    std::vector<bool> begin_mask(static_cast<size_t>(rank), true), end_mask(static_cast<size_t>(rank), true);
-    end[static_cast<size_t>(axis)] = length.constant() - width;
-    end_mask[static_cast<size_t>(axis)] = false;
-    TRY(Operand rest, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", begin}, {"end", end}, {"begin_mask", begin_mask}, {"end_mask", end_mask}}));
-    TRY(Operand shifted, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, rest}}, {"axis", axis}, {"interleave", false}}));
-    TRY(x, in.op(op, {{"x", x}, {"y", shifted}}));
+    TRY(Operand joined, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, x}}, {"axis", axis}, {"interleave", false}}));
+    TRY(Operand shifted, in.op(mil_ops::slice_by_index, {{"x", joined}, {"begin", begin}, {"end", end}, {"end_mask", end_mask}}));
+    TRY(x, in.op(op, {{"x", x}, {"y", in.with_shape(shifted, shape)}}));
   }
   return x;
 }
@@ -285,12 +290,13 @@ Lowered lower_cumulative_extreme(Lowering& in) {
     return in.reject(DiagKind::UnsupportedArgument, "the positions of cumulative extremes are used", "use only the values");
   TRY(Operand x, in.precise_tensor("self"));
   TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : DType::I32));
-  if (in.rank_of(x) == 0) return x;
+  if (in.rank_of(x) == 0) return in.cast(x, in.mil_dtype(in.result_type().dtype));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool largest = op.name == mil_ops::maximum.name;
   const double limit = is_float(in.dtype_of(x)) ? kInfinity : static_cast<double>(INT32_MAX);
-  return scan(in, op, x, axis, largest ? -limit : limit);
+  TRY(x, scan(in, op, x, axis, largest ? -limit : limit));
+  return in.cast(x, in.mil_dtype(in.result_type().dtype));
 }
 
 constexpr TorchOp kTable[] = {
@@ -379,10 +385,10 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod,
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]"},
     {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>,
-     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; "
+     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
                 "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument"},
     {.schema = "aten::cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::minimum>,
-     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; "
+     .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
                 "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument"},
     {.schema = "aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
      .decompose = decompositions::nanmean, .samples = "F[2,3] -> F[]; F[2,3] [1] True -> F[2,1]"},

@@ -75,14 +75,17 @@ Result<Ordered> top(Lowering& in, const Line& l, Dim k, bool ascending, bool sor
 // Core ML does not say in which order it puts equal elements. The place of an element is the number of elements before it,
 // and these places are all different.
 Result<Ordered> stable_order(Lowering& in, const Line& l, bool ascending) {
-  const auto elements = TensorType{DType::I32, in.shape_of(l.x)}.elements();
-  if (!elements || *elements > kMostComparisons / std::max<int64_t>(l.size.constant(), 1))
+  const int64_t n = l.size.constant();
+  Dim lines(1);
+  for (size_t i = 0; i < in.shape_of(l.x).size(); ++i)
+    if (static_cast<int64_t>(i) != l.axis) lines = in.dim_table().mul(lines, in.shape_of(l.x)[i]);
+  const int64_t known = lines.is_constant() ? lines.constant() : std::max<int64_t>(in.dim_table().range(lines).low, 1);
+  if (known > kMostComparisons / std::max<int64_t>(n * n, 1))
     return in.reject(DiagKind::UnsupportedShape, "a stable sort of this size is not possible: Core ML leaves the order of equal elements open",
                      "drop stable=True, or sort fewer elements");
   const int rank = in.rank_of(l.x);
   TRY(Operand last, move_axis(in, l.x, l.axis, rank - 1));
   const Shape shape = in.shape_of(last);
-  const int64_t n = l.size.constant(), lines = *elements / n;
   TRY(Operand rows, in.reshape(last, {lines, n}));
   TRY(Operand mine, in.unsqueeze(rows, {2}));    // [lines, i, 1]
   TRY(Operand other, in.unsqueeze(rows, {1}));   // [lines, 1, j]
@@ -246,7 +249,8 @@ constexpr TorchOp kTable[] = {
      .samples = "F[2,5] -> F[2,5], i64[2,5]; F[4,3] 0 True -> F[4,3], i64[4,3]; I[5]{-99..99} -> I[5], i64[5]; "
                 "F[n4,5] -> F[n4,5], i64[n4,5]"},
     {.schema = "aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-     .lower = sorted_pair, .decompose = decompositions::sort, .samples = "F[2,5] stable=True -> F[2,5], i64[2,5]"},
+     .lower = sorted_pair, .decompose = decompositions::sort,
+     .samples = "F[2,5] stable=True -> F[2,5], i64[2,5]; F[n4,5] stable=True -> F[n4,5], i64[n4,5]"},
     {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
      .decompose = decompositions::argsort, .edge = "aten.sort.default",
      .samples = "F[2,5] -> i64[2,5]; F[4,3] 0 True -> i64[4,3]"},

@@ -7,6 +7,7 @@
 
 #include "torch_passes/complex.h"
 #include "torch_passes/control_flow.h"
+#include "torch_passes/empty_parts.h"
 #include "torch_passes/high_rank.h"
 #include "torch_passes/subgraphs.h"
 #include "torch_passes/views.h"
@@ -30,6 +31,14 @@ bool is_assert(const std::string& target) {
 
 // "aten.add_.Tensor" -> "aten.add.Tensor"; empty for operators that write nothing.
 std::string functional_target(const std::string& target) {
+  static const std::unordered_map<std::string, std::string> other_overloads = {
+      {"aten.floor_divide_.Tensor", "aten.floor_divide.default"},
+      {"aten.pow_.Scalar", "aten.pow.Tensor_Scalar"},
+      {"aten.pow_.Tensor", "aten.pow.Tensor_Tensor"},
+      {"aten.float_power_.Scalar", "aten.float_power.Tensor_Scalar"},
+      {"aten.float_power_.Tensor", "aten.float_power.Tensor_Tensor"},
+      {"aten.bernoulli_.float", "aten.bernoulli.p"}};
+  if (const auto it = other_overloads.find(target); it != other_overloads.end()) return it->second;
   if (!target.starts_with("aten.")) return {};
   const size_t dot = target.find('.', 5);
   if (dot == std::string::npos || target[dot - 1] != '_' || target[dot - 2] == '_') return {};
@@ -73,12 +82,13 @@ class Functionalizer {
     const std::string functional = functional_target(graph_.nodes[id].target);
     for (size_t i = 0; i < graph_.nodes[id].args.size(); ++i) TRY_DO(read_all(graph_.nodes[id].args[i].arg));
     Node& node = graph_.nodes[id];
-    const bool writes = !functional.empty() && !view_of(graph_, node.results.empty() ? ValueId{} : node.results[0]).node;
-    if (!writes) {
-      if (!functional.empty()) {
-        node.target = functional;  // detach_, and dropout_ in evaluation: names of the same memory
-        node.args[0].name = functional == "aten.detach.default" ? "self" : "input";
-      }
+    // squeeze_, t_, detach_, and dropout_ in evaluation write nothing: they give the same memory another name.
+    const bool renames = is_view(functional) && !node.args.empty();
+    if (renames) {
+      node.target = functional;
+      node.args[0].name = functional.find("dropout") == std::string::npos ? "self" : "input";
+    }
+    if (functional.empty() || renames) {
       graph_.order.push_back(id);
       // Whose memory a result shows is settled now: later it would be taken to hold what was written since.
       for (size_t i = 0; i < graph_.nodes[id].results.size(); ++i)
@@ -258,11 +268,45 @@ Status refuse_wrappers(const Graph& graph) {
   return {};
 }
 
+// A tensor without elements takes no computing, and not every kernel knows that there are such tensors.
+void replace_empty_results(Graph& graph) {
+  std::vector<NodeId> order;
+  for (const NodeId id : graph.order) {
+    const Node& node = graph.nodes[id];
+    const auto is_empty = [&](ValueId v) {
+      if (!v || graph.values[v].kind != torch::Value::Kind::Tensor) return false;
+      const Shape& shape = graph.type(v).shape;
+      return std::all_of(shape.begin(), shape.end(), [](Dim d) { return d.is_constant(); }) &&
+             std::find(shape.begin(), shape.end(), Dim(0)) != shape.end();
+    };
+    if (node.results.empty() || !std::all_of(node.results.begin(), node.results.end(), is_empty)) {
+      order.push_back(id);
+      continue;
+    }
+    for (const ValueId v : std::vector(node.results)) {
+      Arg::List sizes;
+      for (const Dim d : graph.type(v).shape) sizes.push_back(d.constant());
+      Node full;
+      full.target = "aten.full.default";
+      full.name = graph.values[v].name;
+      full.args = {{"size", sizes}, {"fill_value", int64_t{0}}, {"dtype", graph.type(v).dtype}};
+      full.source = node.source;
+      full.results = {v};
+      graph.values[v].producer = NodeId{graph.nodes.size()};
+      order.push_back(graph.values[v].producer);
+      graph.nodes.add(std::move(full));
+    }
+  }
+  graph.order = std::move(order);
+}
+
 Result<Graph> functionalize(Graph graph, int nesting) {
   if (nesting > kMostNesting) return diag(DiagKind::BadProgram, "subgraphs are nested too deeply");
   TRY_DO(refuse_wrappers(graph));
   TRY_DO(inline_wrappers(graph));
   TRY_DO(Functionalizer(graph).run());
+  replace_empty_results(graph);
+  drop_empty_parts(graph);
   remove_dead_nodes(graph);
   for (const NodeId n : graph.order) {
     for (const auto& a : graph.nodes[n].args) {

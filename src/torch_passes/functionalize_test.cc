@@ -57,6 +57,39 @@ TEST_F(FunctionalizeTest, AnInPlaceOperatorBecomesItsPureTwin) {
   EXPECT_EQ(graph.outputs.size(), 1u);
 }
 
+// Of these the pure operator with the same overload is another one, or none.
+TEST_F(FunctionalizeTest, SomeTwinsHaveAnotherOverload) {
+  const ValueId x = input("x", {4}), y = input("y", {4});
+  const ValueId z = op("aten.mul.Tensor", {{"self", x}, {"other", 2.0}}, {4});
+  op("aten.floor_divide_.Tensor", {{"self", z}, {"other", y}}, {4});
+  op("aten.pow_.Scalar", {{"self", z}, {"exponent", 2.0}}, {4});
+  op("aten.pow_.Tensor", {{"self", z}, {"exponent", y}}, {4});
+  output(z);
+  EXPECT_EQ(run(), (Targets{"aten.mul.Tensor", "aten.floor_divide.default", "aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor"}));
+}
+
+TEST_F(FunctionalizeTest, AWriteThroughASliceMayHaveAComputedPlace) {
+  const ValueId x = input("x", {4, 3});
+  torch::Value size;
+  size.name = "end";
+  size.kind = torch::Value::Kind::SymInt;
+  const ValueId end = graph.add_value(std::move(size));
+  const ValueId y = op("aten.mul.Tensor", {{"self", x}, {"other", 2.0}}, {4, 3});
+  const Dim n = graph.dims->symbol("u0");
+  const ValueId part = op("aten.slice.Tensor", {{"self", y}, {"dim", int64_t{0}}, {"start", int64_t{0}}, {"end", end}}, {n, 3});
+  op("aten.fill_.Scalar", {{"self", part}, {"value", 0.0}}, {n, 3});
+  output(y);
+  ASSERT_EQ(run().back(), "aten.slice_scatter.default");
+  EXPECT_EQ(*graph.nodes[graph.order.back()].find("end")->as<ValueId>(), end);
+}
+
+TEST_F(FunctionalizeTest, JoinsLoseTheirEmptyParts) {
+  const ValueId x = input("x", {4, 3});
+  const ValueId none = op("aten.slice.Tensor", {{"self", x}, {"dim", int64_t{1}}, {"start", int64_t{3}}}, {4, 0});
+  output(op("aten.cat.default", {{"tensors", Arg::List{x, none}}, {"dim", int64_t{1}}}, {4, 3}));
+  EXPECT_EQ(run(), (Targets{"aten.cat.default"}));
+}
+
 TEST_F(FunctionalizeTest, AWriteIsSeenThroughTheOldName) {
   const ValueId x = input("x", {4});
   const ValueId y = op("aten.mul.Tensor", {{"self", x}, {"other", 2.0}}, {4});

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "torch_passes/collapse.h"
 #include "torch_passes/functionalize.h"
 #include "torch_passes/views.h"
 
@@ -23,7 +24,7 @@ using torch::ValueId;
 
 constexpr int kMostDims = 5;
 
-enum class Kind { Reshape, Copy, Permute, Slice, Select, Split, Unbind, Expand };
+enum class Kind { Reshape, Copy, Permute, Slice, Select, Split, Unbind, Unfold, Expand, Pointwise, Along };
 
 std::optional<Kind> kind_of(std::string_view target) {
   static const std::unordered_map<std::string_view, Kind> kinds = {
@@ -46,10 +47,12 @@ std::optional<Kind> kind_of(std::string_view target) {
       {"aten.split.Tensor", Kind::Split},            {"aten.split_with_sizes.default", Kind::Split},
       {"aten.split_with_sizes_copy.default", Kind::Split}, {"aten.chunk.default", Kind::Split},
       {"aten.unbind.int", Kind::Unbind},             {"aten.unbind_copy.int", Kind::Unbind},
+      {"aten.unfold.default", Kind::Unfold},         {"aten.unfold_copy.default", Kind::Unfold},
       {"aten.expand.default", Kind::Expand},         {"aten.expand_copy.default", Kind::Expand},
       {"aten.expand_as.default", Kind::Expand},      {"aten.broadcast_to.default", Kind::Expand}};
-  const auto it = kinds.find(target);
-  return it == kinds.end() ? std::nullopt : std::optional(it->second);
+  if (const auto it = kinds.find(target); it != kinds.end()) return it->second;
+  if (is_pointwise(target)) return Kind::Pointwise;
+  return is_reduction(target) || is_scan(target) ? std::optional(Kind::Along) : std::nullopt;
 }
 
 // An argument by name; the edge dialect leaves names out, there the position counts.
@@ -125,45 +128,71 @@ class Reducer {
   int rank(ValueId v) const { return graph_.type(v).rank(); }
   bool high(ValueId v) const { return rank(v) > kMostDims; }
 
-  // Nodes take the place of `id`, or stand beside it where its results are too high: then the node itself stays and is dead
-  // when nobody else reads it. False leaves the node alone.
+  // Nodes take the place of `id`. Results that are too high themselves become views of their elements, which are dead when nobody but
+  // this pass reads them. False leaves the node alone.
   bool rewrite(NodeId id) {
     const Node node = graph_.nodes[id];
     const auto kind = kind_of(node.target);
-    const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<ValueId>();
-    if (!kind || !x || graph_.values[*x].kind != torch::Value::Kind::Tensor) return false;
-    bool involved = high(*x);
+    if (!kind) return false;
+    bool involved = false;
     for (ValueId v : node.results) involved = involved || (v && high(v));
-    const auto known = flat_.find(*x);
-    if (!involved || (high(*x) && known == flat_.end())) return false;
+    const auto tensors = tensor_arguments(node, *kind);
+    if (tensors.empty()) return false;
+    for (ValueId v : tensors) {
+      if (high(v) && !flat_.contains(v)) return false;
+      involved = involved || high(v);
+    }
+    if (!involved) return false;
+    bool keep = false;  // a view of the elements could not be told two sizes
+    for (ValueId v : node.results) {
+      if (!v || size_argument(graph_.type(v).shape)) continue;
+      if (!high(v)) return false;
+      keep = true;
+    }
     source_ = node.source;
-    const ValueId from = known == flat_.end() ? *x : known->second;
     std::vector<ValueId> results(node.results.size());
-    if (!make(node, *kind, *x, from, results)) return false;
-    bool keep = false;
-    for (ValueId v : node.results) keep = keep || (v && high(v));
-    for (ValueId v : node.results)
-      if (v && !keep && !size_argument(graph_.type(v).shape)) return false;
+    if (!make(node, *kind, tensors, results)) return false;
     for (size_t i = 0; i < results.size(); ++i) {
       if (!node.results[i] || !results[i]) continue;
-      if (keep) flat_[node.results[i]] = results[i];
-      else replace(node.results[i], results[i]);
+      if (high(node.results[i])) flat_[node.results[i]] = results[i];
+      if (!keep) replace(node.results[i], results[i]);
     }
     if (keep) graph_.order.push_back(id);
     return true;
   }
 
+  // What the node computes from: of what only moves elements, its first argument.
+  std::vector<ValueId> tensor_arguments(const Node& node, Kind kind) const {
+    std::vector<ValueId> tensors;
+    for (const auto& a : node.args) {
+      const auto* v = a.arg.as<ValueId>();
+      if (v && graph_.values[*v].kind == torch::Value::Kind::Tensor) tensors.push_back(*v);
+      if (kind != Kind::Pointwise) break;
+    }
+    return tensors;
+  }
+
+  ValueId elements_of(ValueId v) const {
+    const auto it = flat_.find(v);
+    return it == flat_.end() ? v : it->second;
+  }
+
   // Elements of each result in order, in values of few dimensions.
-  bool make(const Node& node, Kind kind, ValueId x, ValueId from, std::vector<ValueId>& results) {
-    const Shape& shape = graph_.type(x).shape;
+  bool make(const Node& node, Kind kind, const std::vector<ValueId>& tensors, std::vector<ValueId>& results) {
+    const ValueId x = tensors[0], from = elements_of(x);
+    const Shape shape = graph_.type(x).shape;
     switch (kind) {
+      case Kind::Pointwise: return pointwise(node, tensors, results);
+      case Kind::Along: return along(node, from, shape, results);
       case Kind::Reshape:
       case Kind::Copy: results[0] = from; return true;
       case Kind::Permute: return permute(from, shape, permutation(node, rank(x)), results[0]);
       case Kind::Expand: return expand(from, shape, graph_.type(node.results[0]).shape, results[0]);
       default: break;
     }
-    const auto dims = integers(argument(node, "dim", kind == Kind::Split ? 2 : 1));
+    const char* const name_of_dim = kind == Kind::Unfold ? "dimension" : "dim";
+    const size_t place_of_dim = kind == Kind::Split ? 2 : 1;
+    const auto dims = integers(argument(node, name_of_dim, place_of_dim));
     const int64_t dim = dims.empty() ? 0 : dims[0] < 0 ? dims[0] + rank(x) : dims[0];
     if (dim < 0 || dim >= rank(x)) return false;
     const auto at = static_cast<size_t>(dim);
@@ -175,13 +204,61 @@ class Reducer {
     for (size_t i = 0; i < part.args.size(); ++i) {
       const std::string& name = part.args[i].name;
       if (i == 0) part.args[i].arg = view;
-      if (name == "dim" || (name.empty() && i == (kind == Kind::Split ? 2u : 1u))) part.args[i].arg = int64_t{1};
+      if (name == name_of_dim || (name.empty() && i == place_of_dim)) part.args[i].arg = int64_t{1};
     }
-    if (!argument(part, "dim", kind == Kind::Split ? 2 : 1)) part.args.push_back({"dim", int64_t{1}});
+    if (!argument(part, name_of_dim, place_of_dim)) part.args.push_back({name_of_dim, int64_t{1}});
     return add_like(std::move(part), [&](const TensorType& t) {
+      if (kind == Kind::Unfold) return Shape{before, t.shape[at], after, t.shape.back()};  // windows go to the end
       if (kind == Kind::Select || kind == Kind::Unbind) return Shape{before, after};
       return Shape{before, t.shape[at], after};
     }, results);
+  }
+
+  bool pointwise(Node node, const std::vector<ValueId>& tensors, std::vector<ValueId>& results) {
+    if (!node.results[0]) return false;
+    const Shape result = graph_.type(node.results[0]).shape;
+    std::vector<Shape> shapes;
+    for (ValueId v : tensors) shapes.push_back(graph_.type(v).shape);
+    const auto few = collapse(*graph_.dims, shapes, result);
+    if (!few) return false;
+    const Shape all = {product(result, 0, result.size())};
+    const bool fits = few->result.size() <= kMostDims;
+    size_t k = 0;
+    for (auto& a : node.args) {
+      const auto* v = a.arg.as<ValueId>();
+      if (!v || graph_.values[*v].kind != torch::Value::Kind::Tensor) continue;
+      const Shape& shape = shapes[k];
+      ValueId operand = elements_of(*v);
+      if (!shape.empty()) {  // a number stays one: what it meets decides the type
+        if (fits ? !reshape(operand, few->operands[k], operand)
+                 : !expand(operand, shape, result, operand) || !reshape(operand, all, operand))
+          return false;
+      }
+      a.arg = operand;
+      ++k;
+    }
+    return add_like(std::move(node), [&](const TensorType&) { return fits ? few->result : all; }, results);
+  }
+
+  // Along neighbouring axes: the middle one of three.
+  bool along(Node node, ValueId from, const Shape& shape, std::vector<ValueId>& results) {
+    const auto rank = static_cast<int64_t>(shape.size());
+    auto dims = integers(argument(node, "dim", 1));
+    for (int64_t& d : dims) d += d < 0 ? rank : 0;
+    std::sort(dims.begin(), dims.end());
+    if (dims.empty() || dims.front() < 0 || dims.back() >= rank) return false;
+    const auto first = static_cast<size_t>(dims.front()), end = static_cast<size_t>(dims.back()) + 1;
+    if (end - first != dims.size() || node.args[0].name.empty()) return false;
+    const Dim before = product(shape, 0, first), middle = product(shape, first, end), after = product(shape, end, shape.size());
+    ValueId x;
+    if (!reshape(from, {before, middle, after}, x)) return false;
+    for (auto& a : node.args) {
+      if (a.arg.as<ValueId>()) a.arg = x;
+      if (a.name == "dim") a.arg = a.arg.as<Arg::List>() ? Arg(Arg::List{int64_t{1}}) : Arg(int64_t{1});
+      if (a.name == "keepdim") a.arg = false;
+    }
+    const Shape result = is_scan(node.target) ? Shape{before, middle, after} : Shape{before, after};
+    return add_like(std::move(node), [&](const TensorType&) { return result; }, results);
   }
 
   template <class ShapeOf>

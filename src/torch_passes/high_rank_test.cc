@@ -95,13 +95,52 @@ TEST_F(HighRankTest, ReversedAxes) { check({2, 3, 2, 3, 2, 3, 2}, {6, 5, 4, 3, 2
 TEST_F(HighRankTest, AxesOfOneElement) { check({1, 2, 1, 3, 1, 2}, {5, 4, 3, 2, 1, 0}); }
 TEST_F(HighRankTest, NothingMoves) { check({2, 1, 3, 1, 2, 2}, {1, 0, 2, 4, 3, 5}); }
 
-TEST_F(HighRankTest, AnOperatorThatComputesKeepsItsTensor) {
+TEST_F(HighRankTest, AnOperatorOfManyAxesKeepsItsTensor) {
   const ValueId x = input({64});
   const ValueId high = op("aten.view.default", {{"self", x}}, {2, 2, 2, 2, 2, 2});
-  output(op("aten.softmax.int", {{"self", high}}, {2, 2, 2, 2, 2, 2}));
+  output(op("aten.flip.default", {{"self", high}, {"dims", ints({0, 2, 4})}}, {2, 2, 2, 2, 2, 2}));
   reduce_high_ranks(graph);
   ASSERT_EQ(graph.order.size(), 2u);
   EXPECT_EQ(*graph.nodes[graph.order[1]].args[0].arg.as<ValueId>(), high);
+}
+
+// The offsets of deformable attention: [2, 1, 3, 1, 2, 1] times [3, 4, 1, 5] is computed as [2, 3, 1, 2, 1] times [1, 3, 4, 1, 5].
+TEST_F(HighRankTest, WhatComputesByElementSeesFewerAxes) {
+  const ValueId x = input({12}), y = input({3, 4, 1, 5});
+  const ValueId high = op("aten.view.default", {{"self", x}}, {2, 1, 3, 1, 2, 1});
+  const ValueId product = op("aten.mul.Tensor", {{"self", high}, {"other", y}}, {2, 1, 3, 4, 2, 5});
+  output(op("aten.view.default", {{"self", product}}, {240}));
+  reduce_high_ranks(graph);
+  const auto mul = std::find_if(graph.order.begin(), graph.order.end(), [&](auto n) { return graph.nodes[n].target == "aten.mul.Tensor"; });
+  ASSERT_NE(mul, graph.order.end());
+  const torch::Node& node = graph.nodes[*mul];
+  EXPECT_EQ(graph.type(*node.find("self")->as<ValueId>()).shape, (Shape{2, 3, 1, 2, 1}));
+  EXPECT_EQ(graph.type(*node.find("other")->as<ValueId>()).shape, (Shape{1, 3, 4, 1, 5}));
+  EXPECT_EQ(graph.type(node.results[0]).shape, (Shape{2, 3, 4, 2, 5}));
+}
+
+// Six axes that all differ: the smaller tensor is made as large as the result.
+TEST_F(HighRankTest, WhereNoAxesGoTogetherTheyAreAllOne) {
+  const ValueId x = input({8}), y = input({8});
+  const ValueId a = op("aten.view.default", {{"self", x}}, {2, 1, 2, 1, 2, 1}), b = op("aten.view.default", {{"self", y}}, {1, 2, 1, 2, 1, 2});
+  const ValueId sum = op("aten.add.Tensor", {{"self", a}, {"other", b}}, {2, 2, 2, 2, 2, 2});
+  output(op("aten.view.default", {{"self", sum}}, {64}));
+  reduce_high_ranks(graph);
+  for (const auto n : graph.order) EXPECT_LE(graph.type(graph.nodes[n].results[0]).rank(), 5) << graph.nodes[n].target;
+  const auto add = std::find_if(graph.order.begin(), graph.order.end(), [&](auto n) { return graph.nodes[n].target == "aten.add.Tensor"; });
+  ASSERT_NE(add, graph.order.end());
+  EXPECT_EQ(graph.type(graph.nodes[*add].results[0]).shape, (Shape{64}));
+}
+
+TEST_F(HighRankTest, ReducesTheMiddleOfThreeAxes) {
+  const ValueId x = input({720});
+  const ValueId high = op("aten.view.default", {{"self", x}}, {1, 2, 3, 4, 5, 6});
+  output(op("aten.amax.default", {{"self", high}, {"dim", ints({-4, 3})}, {"keepdim", true}}, {1, 2, 1, 1, 5, 6}));
+  reduce_high_ranks(graph);
+  const auto found = std::find_if(graph.order.begin(), graph.order.end(), [&](auto n) { return graph.nodes[n].target == "aten.amax.default"; });
+  ASSERT_NE(found, graph.order.end());
+  EXPECT_EQ(graph.type(*graph.nodes[*found].find("self")->as<ValueId>()).shape, (Shape{2, 12, 30}));
+  EXPECT_EQ(graph.type(graph.nodes[*found].results[0]).shape, (Shape{2, 30}));
 }
 
 TEST_F(HighRankTest, SelectsFromTheMiddle) {

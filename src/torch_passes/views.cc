@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 namespace cortland::torch_passes {
@@ -21,14 +22,15 @@ enum class Kind {
   Slice,    // slice, narrow, and each part of split or chunk
   Select,   // select, and each part of unbind
   Diagonal,
-  Expand,   // one element seen many times: cannot be written
+  Strided,  // as_strided
+  Expand,   // an element may be seen many times: cannot be written
 };
 
 std::optional<Kind> kind_of(const std::string& target) {
   static const std::map<std::string, Kind> kinds = {
       {"aten.alias.default", Kind::Alias},          {"aten.detach.default", Kind::Alias},
-      {"aten.detach_.default", Kind::Alias},        {"aten.contiguous.default", Kind::Alias},
-      {"aten.dropout.default", Kind::Alias},        {"aten.dropout_.default", Kind::Alias},
+      {"aten.lift_fresh.default", Kind::Alias},     {"aten.contiguous.default", Kind::Alias},
+      {"aten.dropout.default", Kind::Alias},        {"aten.positive.default", Kind::Alias},
       {"aten.feature_dropout.default", Kind::Alias}, {"aten.to.dtype", Kind::Alias},
       {"aten.to.dtype_layout", Kind::Alias},        {"aten.to.device", Kind::Alias},
       {"aten.to.other", Kind::Alias},               {"aten.type_as.default", Kind::Alias},
@@ -41,12 +43,18 @@ std::optional<Kind> kind_of(const std::string& target) {
       {"aten.transpose.int", Kind::Permute},        {"aten.t.default", Kind::Permute},
       {"aten.mT.default", Kind::Permute},           {"aten.numpy_T.default", Kind::Permute},
       {"aten.movedim.int", Kind::Permute},          {"aten.swapaxes.default", Kind::Permute},
+      {"aten.moveaxis.int", Kind::Permute},         {"aten.swapdims.default", Kind::Permute},
+      {"aten.mH.default", Kind::Permute},           {"aten.adjoint.default", Kind::Permute},
+      {"aten.matrix_H.default", Kind::Permute},     {"aten.ravel.default", Kind::Reshape},
+      {"aten.atleast_1d.default", Kind::Reshape},   {"aten.atleast_2d.default", Kind::Reshape},
       {"aten.slice.Tensor", Kind::Slice},           {"aten.narrow.default", Kind::Slice},
       {"aten.split.Tensor", Kind::Slice},           {"aten.split_with_sizes.default", Kind::Slice},
       {"aten.chunk.default", Kind::Slice},          {"aten.tensor_split.sections", Kind::Slice},
       {"aten.select.int", Kind::Select},            {"aten.unbind.int", Kind::Select},
       {"aten.diagonal.default", Kind::Diagonal},    {"aten.expand.default", Kind::Expand},
-      {"aten.expand_as.default", Kind::Expand},
+      {"aten.expand_as.default", Kind::Expand},     {"aten.broadcast_to.default", Kind::Expand},
+      {"aten.unfold.default", Kind::Expand},        {"aten.as_strided.default", Kind::Strided},
+      {"aten.tensor_split.indices", Kind::Slice},   {"aten.split.sizes", Kind::Slice},
   };
   const auto it = kinds.find(target);
   return it == kinds.end() ? std::nullopt : std::optional(it->second);
@@ -55,7 +63,8 @@ std::optional<Kind> kind_of(const std::string& target) {
 // Operators that return their argument's memory only when nothing has to change.
 bool may_copy(const std::string& target) {
   return target.starts_with("aten.to.") || target == "aten.type_as.default" || target == "aten.contiguous.default" ||
-         target == "aten.reshape.default" || target == "aten.flatten.using_ints" || target == "aten.reshape_as.default";
+         target == "aten.reshape.default" || target == "aten.flatten.using_ints" || target == "aten.reshape_as.default" ||
+         target == "aten.ravel.default";
 }
 
 bool is_contiguous(Graph& graph, const torch::Value& v) {
@@ -92,12 +101,12 @@ std::vector<int64_t> permutation(const Graph& graph, const Node& node, ValueId s
           if (const auto* d = (*list)[i].as<int64_t>()) perm[i] = positive(*d);
   } else if (node.target == "aten.numpy_T.default") {
     for (int64_t i = 0; i < rank; ++i) perm[static_cast<size_t>(i)] = rank - 1 - i;
-  } else if (node.target == "aten.movedim.int") {
+  } else if (node.target == "aten.movedim.int" || node.target == "aten.moveaxis.int") {
     const int64_t from = positive(int_arg(node, "source", 0)), to = positive(int_arg(node, "destination", 0));
     perm.erase(perm.begin() + from);
     perm.insert(perm.begin() + to, from);
   } else if (rank >= 2) {
-    const bool named = node.target == "aten.transpose.int", axes = node.target == "aten.swapaxes.default";
+    const bool named = node.target == "aten.transpose.int" || node.target == "aten.swapdims.default", axes = node.target == "aten.swapaxes.default";
     const int64_t a = positive(named ? int_arg(node, "dim0", 0) : axes ? int_arg(node, "axis0", 0) : -2);
     const int64_t b = positive(named ? int_arg(node, "dim1", 1) : axes ? int_arg(node, "axis1", 1) : -1);
     std::swap(perm[static_cast<size_t>(a)], perm[static_cast<size_t>(b)]);
@@ -111,45 +120,48 @@ Arg ints(const std::vector<int64_t>& values) {
   return Arg(list);
 }
 
-// Shape arguments for `view`: constants, and at most one size to infer.
-Result<Arg> shape_arg(Graph& graph, const Shape& shape) {
+// `part` in the shape that `base` has: sizes as numbers where at most one is to be inferred.
+ValueId reshape_like(Graph& graph, ValueId part, ValueId base, const TensorType& type, const torch::SourceLoc& source,
+                     std::vector<NodeId>& order) {
   std::vector<int64_t> sizes;
-  int unknown = 0;
-  for (Dim d : shape) {
-    sizes.push_back(d.is_constant() ? d.constant() : -1);
-    unknown += d.is_constant() ? 0 : 1;
-  }
-  if (unknown > 1)
-    return diag(DiagKind::UnsupportedShape, fmt::format("a write through a view of a tensor with {} dynamic sizes", unknown),
-                "write to the tensor itself, or use static sizes");
-  (void)graph;
-  return ints(sizes);
+  for (Dim d : type.shape) sizes.push_back(d.is_constant() ? d.constant() : -1);
+  if (std::count(sizes.begin(), sizes.end(), -1) > 1)
+    return add_node(graph, "aten.view_as.default", {{"self", part}, {"other", base}}, type, source, order);
+  return add_node(graph, "aten.view.default", {{"self", part}, {"size", ints(sizes)}}, type, source, order);
 }
 
 struct SliceArgs {
-  int64_t dim, start, end, step;
+  int64_t dim;
+  Arg start, end, step;
 };
 
 Result<SliceArgs> slice_args(const Graph& graph, const View& view) {
   const Node& node = graph.nodes[view.node];
-  SliceArgs s{axis_of(graph, node, view.source), 0, INT64_MAX, 1};
+  SliceArgs s{axis_of(graph, node, view.source), int64_t{0}, INT64_MAX, int64_t{1}};
   auto symbolic = [&] {
-    return diag(DiagKind::UnsupportedShape, "a write through a slice whose bounds are dynamic", "use constant bounds, or index_copy");
+    return diag(DiagKind::UnsupportedShape, "a write through a part whose place is dynamic", "slice with the bounds, or use index_copy");
   };
-  if (node.target == "aten.slice.Tensor" || node.target == "aten.narrow.default") {
-    for (const char* name : {"start", "end", "step", "length"})
-      if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
-    s.start = int_arg(node, "start", 0);
-    s.step = int_arg(node, "step", 1);
-    s.end = node.target == "aten.narrow.default" ? s.start + int_arg(node, "length", 0) : int_arg(node, "end", INT64_MAX);
+  if (node.target == "aten.slice.Tensor") {
+    for (const auto& [name, to] : {std::pair{"start", &s.start}, {"end", &s.end}, {"step", &s.step}})
+      if (const Arg* a = node.find(name); a && (a->as<ValueId>() || a->as<int64_t>())) *to = *a;
     return s;
   }
-  for (int i = 0; i <= view.index; ++i) {
-    const Dim size = graph.type(node.results[static_cast<size_t>(i)]).shape[static_cast<size_t>(s.dim)];
-    if (!size.is_constant()) return symbolic();
-    if (i == view.index) s.end = s.start + size.constant();
-    else s.start += size.constant();
+  int64_t start = 0, length = 0;
+  if (node.target == "aten.narrow.default") {
+    for (const char* name : {"start", "length"})
+      if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
+    start = int_arg(node, "start", 0);
+    length = int_arg(node, "length", 0);
+  } else {
+    for (int i = 0; i <= view.index; ++i) {
+      const Dim size = graph.type(node.results[static_cast<size_t>(i)]).shape[static_cast<size_t>(s.dim)];
+      if (!size.is_constant()) return symbolic();
+      start += length;
+      length = size.constant();
+    }
   }
+  s.start = start;
+  s.end = start + length;
   return s;
 }
 
@@ -175,6 +187,8 @@ ValueId add_node(Graph& graph, std::string target, std::vector<NamedArg> args, T
   order.push_back(id);
   return result;
 }
+
+bool is_view(const std::string& target) { return kind_of(target).has_value(); }
 
 View view_of(const Graph& graph, ValueId v) {
   const NodeId producer = graph.values[v].producer;
@@ -223,10 +237,7 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
   const TensorType type = graph.type(view.source);
   switch (*kind_of(node.target)) {
     case Kind::Alias: return part;
-    case Kind::Reshape: {
-      TRY(Arg shape, shape_arg(graph, type.shape));
-      return add_node(graph, "aten.view.default", {{"self", part}, {"size", shape}}, type, node.source, order);
-    }
+    case Kind::Reshape: return reshape_like(graph, part, base, type, node.source, order);
     case Kind::Permute: {
       const auto perm = permutation(graph, node, view.source);
       std::vector<int64_t> inverse(perm.size());
@@ -246,6 +257,12 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
       return add_node(graph, "aten.diagonal_scatter.default",
                       {{"self", base}, {"src", part}, {"offset", int_arg(node, "offset", 0)}, {"dim1", int_arg(node, "dim1", 0)}, {"dim2", int_arg(node, "dim2", 1)}},
                       type, node.source, order);
+    case Kind::Strided: {
+      auto args = node.args;
+      args[0].arg = base;
+      args.insert(args.begin() + 1, {"src", part});
+      return add_node(graph, "aten.as_strided_scatter.default", std::move(args), type, node.source, order);
+    }
     case Kind::Expand: break;
   }
   return diag(DiagKind::UnsupportedArgument, "writes to an expanded tensor, whose elements share memory", "clone it before writing");

@@ -12,6 +12,9 @@ struct View {
   torch::ValueId source;
 };
 
+// Whether the operator's result can share memory with its first argument: "aten.select.int".
+bool is_view(const std::string& target);
+
 // The view that makes `v`, or a view without node when its memory is its own. Operators that copy only sometimes (reshape,
 // contiguous, to) are judged by the types and strides that torch recorded.
 View view_of(const torch::Graph& graph, torch::ValueId v);

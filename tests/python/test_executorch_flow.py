@@ -1,6 +1,7 @@
 """CoreMLPartitioner and CoreMLBackend inside ExecuTorch's own flow, next to XNNPACK's, and what comes out run by `cortland run`."""
 
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -67,6 +68,16 @@ def save(manager, folder):
     path = folder / "m.pte"
     path.write_bytes(manager.to_executorch().buffer)
     return path
+
+
+def test_operators_in_float32(folder):
+    torch.manual_seed(0)
+    module, x = Mixed(), torch.randn(5, 16)
+    manager = lower(export(module, x), CoreMLPartitioner(compile_specs=specs(), float32_ops=["aten.gelu.default"]))
+    pte = save(manager, folder)
+    listing = cortland("inspect", pte, "--mil").stdout
+    assert re.search(r"tensor<fp32, .*= gelu\(", listing) and re.search(r"tensor<fp16, .*= linear\(", listing)
+    check_outputs(run(pte, [x], folder), [module(x).detach()], "float16")
 
 
 @pytest.mark.parametrize("precision", ["float16", "float32"])

@@ -1,13 +1,14 @@
 """Numbers at the edge of float16: no infinity and no NaN where torch has none, and the values that torch has."""
 
 import math
+import re
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from conftest import check_outputs, lower_and_run
+from conftest import check_outputs, cortland, lower_and_run
 
 LOWEST = torch.finfo(torch.float32).min
 
@@ -118,13 +119,54 @@ def test_stays_finite(name, target, folder):
     check_outputs(outputs, [want], "float16")
 
 
-def test_single_nodes_in_float32(folder):
-    """Operators are named, or single nodes by the names that the report and the listing have."""
+@pytest.mark.parametrize("named", ["the node", "aten.softmax.int", "aten._softmax.default", "ATEN.Softmax.int"])
+def test_single_nodes_in_float32(named, folder):
+    """Operators are named, as exported or in the edge dialect, or single nodes by the names that the report and the listing have."""
     x = 600 * torch.ones(2, 4) + torch.randn(2, 4)
     net = nn.Sequential(nn.Linear(4, 4), nn.Softmax(-1)).eval()
     with torch.no_grad():
         program = torch.export.export(net, (x,))
-    node = next(n.name for n in program.graph.nodes if "softmax" in str(n.target))
-    for named in (node, "aten.softmax.int"):
-        outputs, _ = lower_and_run(program, (x,), folder, "float16", options=["--float32-ops", named])
-        check_outputs(outputs, [net(x).detach()], "float16")
+    if named == "the node":
+        named = next(n.name for n in program.graph.nodes if "softmax" in str(n.target))
+    outputs, _ = lower_and_run(program, (x,), folder, "float16", options=["--float32-ops", named])
+    check_outputs(outputs, [net(x).detach()], "float16")
+    assert re.search(r"tensor<fp32, .*= softmax\(", listing(folder))
+
+
+def listing(folder):
+    return cortland("inspect", folder / "model.pte", "--mil").stdout
+
+
+def test_a_float32_operator_reads_its_input_unrounded(folder):
+    """What comes from outside is rounded to float16 where it is read in float16, but not on its way to a float32 operator."""
+    net = Case(lambda x: (x / 1e6).softmax(-1)).eval()
+    x = torch.tensor([[1e6, 2e6, -3e6]])
+    program = torch.export.export(net, (x,))
+    outputs, report = lower_and_run(program, (x,), folder, options=["--float32-ops", "aten.div.Tensor,aten.frobnicate.default"])
+    check_outputs(outputs, [net(x)], "float16")
+    assert any("aten.frobnicate.default" in w for w in report["warnings"]) and not any("aten.div" in w for w in report["warnings"])
+
+
+def test_counts_of_a_float32_operator_stay_float32(folder):
+    """More than float16 holds, beside the same count that may be float16."""
+    class Counts(nn.Module):
+        def forward(self, x, mask):
+            return x * (1 / mask.float().sum(-1, keepdim=True).clamp(min=1e-9)) * 3e5
+
+    net, inputs = Counts().eval(), (torch.rand(2, 4), torch.ones(2, 300000, dtype=torch.int64))
+    program = torch.export.export(net, inputs)
+    nodes = "aten.sum.dim_IntList,aten.clamp.default,aten.reciprocal.default,aten.mul.Tensor,aten._to_copy.default,aten.to.dtype"
+    outputs, _ = lower_and_run(program, inputs, folder, options=["--float32-ops", nodes])
+    check_outputs(outputs, [net(*inputs)], "float16")
+    assert re.search(r"tensor<fp32, .*= reduce_sum\(", listing(folder))
+
+
+def test_at_the_border_floats_become_float16_at_once(folder):
+    """A part between CPU operators: what it reads in float16 is cast first, so that no reshape before is left in float32."""
+    net = Case(lambda x, y: torch.sigmoid(x.reshape(4, 2) @ y)).eval()
+    inputs = (torch.randn(2, 4), torch.randn(2, 3))
+    program = torch.export.export(Case(lambda x, y: net(torch.erf(x), y)).eval(), inputs)
+    outputs, report = lower_and_run(program, inputs, folder, options=["--skip-ops", "aten.erf.default"])
+    check_outputs(outputs, [net(torch.erf(inputs[0]), inputs[1])], "float16")
+    ops = [re.sub(r"^.*tensor<(\w+), \[[^]]*\]> \S+ = (\w+)\(.*$", r"\1 \2", line) for line in listing(folder).splitlines() if " = " in line]
+    assert "fp16 reshape" in ops and "fp32 reshape" not in ops, ops

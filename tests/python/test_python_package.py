@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -102,6 +103,21 @@ def test_the_command_line_gives_the_same_file(small, target, precision, folder):
     assert [op["op"] for op in lowered.report["cpu_ops"]] == ["aten.gelu.default"]
     lowered.to_executorch().save(folder / "py.pte")
     check_outputs(run(folder / "py.pte", [x], folder), [expected], precision)
+
+
+def test_operators_in_float32(small, folder):
+    program, x, expected = small
+    torch.export.save(program, folder / "m.pt2")
+    cortland("lower", folder / "m.pt2", "-o", folder / "cli.pte", "--deployment-target", "iOS18", "--float32-ops", "aten.gelu.default")
+    specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS18)
+    lowered = lower(program, compile_specs=specs, float32_ops=["aten.gelu.default"]).to_executorch()
+    lowered.save(folder / "py.pte")
+    assert re.search(r"tensor<fp32, .*= gelu\(", cortland("inspect", folder / "py.pte", "--mil").stdout)
+    check_outputs(run(folder / "py.pte", [x], folder), [expected], "float16")
+    with pytest.warns(ct.LoweringWarning, match="aten.frobnicate.default"):
+        lower(program, float32_ops=["aten.frobnicate.default"])
+    with pytest.raises(TypeError, match="list"):
+        CoreMLPartitioner(float32_ops="aten.gelu.default")
 
 
 def test_memory_path_and_method_dictionary_are_one(small, folder):

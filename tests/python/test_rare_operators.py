@@ -56,6 +56,30 @@ class Bilinear(torch.nn.Module):
         return self.bilinear(a, b), torch.atleast_2d(a[0]).contiguous() + 1, torch.atleast_3d(a).contiguous() * 2
 
 
+class SixAxes(torch.nn.Module):
+    def forward(self, x, y):
+        x = x.view(2, 3, 4, 2, 2, 2)
+        return (x * y - x.amax((2, 3), keepdim=True)).softmax(4).sum(1), torch.where(x > 0, x, y).view(2, -1)
+
+
+class InPlace(torch.nn.Module):
+    """Operators whose in-place form has another overload than the pure one."""
+
+    def forward(self, x, y):
+        return (x * 3).floor_divide_(y), (x * 1).pow_(2), x.abs().pow_(y)
+
+
+class WriteThroughSlice(torch.nn.Module):
+    """Up to a place that is known when it runs."""
+
+    def forward(self, x, n):
+        count = n.item()
+        torch._check(count <= 4)
+        out = x * 2
+        out[:count] = x[:1]
+        return out
+
+
 class SizeDependent(torch.nn.Module):
     def forward(self, x):
         return torch.sym_ite(x.shape[0] > 4, 3, 5) * x
@@ -75,6 +99,8 @@ CASES = {
     "histogram": (Histogram(), [(torch.tensor([-1.0, 2.0, 0.1, 0.9, 1.9, -3.0, 7.0, 0.4, 0.4, 1.0]),)], None),
     "small_inverses": (SmallInverses(), [(well_conditioned(4, 3, 3), rows(4, 3, 2))], None),
     "bilinear": (Bilinear(), [(rows(2, 3), rows(2, 4))], None),
+    "six_axes": (SixAxes(), [(rows(2, 12, 8), rows(4, 1, 2, 1))], None),
+    "in_place": (InPlace(), [(rows(3, 4), torch.rand(3, 4) + 0.5)], None),
 }
 
 
@@ -124,6 +150,27 @@ def test_a_choice_between_numbers_runs_on_the_cpu(folder):
         check_outputs(run(pte, given, folder), want, "float32")
 
 
+@pytest.mark.parametrize("skip", [[], ["--skip-ops", "*"]], ids=["core_ml", "cpu"])
+def test_a_slice_is_written_up_to_a_place_that_the_data_gives(skip, folder):
+    inputs = [(rows(4, 3), torch.tensor(n)) for n in (2, 1, 4)]
+    pt2, expected = export(WriteThroughSlice(), inputs, None, folder)
+    pte, _ = lower(pt2, folder, "float32", options=skip)
+    for given, want in zip(inputs, expected):
+        check_outputs(run(pte, given, folder), want, "float32")
+
+
+def test_a_size_read_from_a_constant_is_known(folder):
+    class Repeated(torch.nn.Module):
+        def forward(self, x):
+            return x.repeat(1, (torch.arange(3).max() + 1).item()) * 2
+
+    given = rows(2, 5)
+    pt2, expected = export(Repeated(), [(given,)], None, folder)
+    pte, report = lower(pt2, folder, "float32")
+    assert [op["op"] for op in report["cpu_ops"]] == ["aten.item.default"] and len(report["delegates"]) == 1
+    check_outputs(run(pte, (given,), folder), expected[0], "float32")
+
+
 QUANTISED = {
     "int8_activations_int8_weights": Int8DynamicActivationInt8WeightConfig(),
     "int8_activations_int4_weights": Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(32)),
@@ -137,11 +184,21 @@ def test_torchao_models_agree(config, skip, folder):
     # One layer: behind a second one a last bit that differs may be a whole step.
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU()).eval()
     quantize_(model, QUANTISED[config])
-    given = rows(3, 64)
+    given = rows(3, 64)[None]  # of rank 3: with two axes for each it would have rank 6
     pt2, expected = export(model, [(given,)], None, folder)
     pte, report = lower(pt2, folder, "float32", options=skip)
     assert report["delegates" if skip else "cpu_ops"] == []
     check_outputs(run(pte, (given,), folder), expected[0], "float32")
+
+
+def test_sums_of_integer_products_keep_in_range_in_float16(folder):
+    model = torch.nn.Linear(256, 32).eval()
+    torch.nn.init.uniform_(model.weight, 0.5, 1.0)
+    quantize_(model, QUANTISED["int8_activations_int8_weights"])
+    given = torch.rand(3, 256) + 0.5
+    pt2, expected = export(model, [(given,)], None, folder)
+    pte, _ = lower(pt2, folder, "float16")
+    check_outputs(run(pte, (given,), folder), expected[0], "float16")
 
 
 class Logits(torch.nn.Module):

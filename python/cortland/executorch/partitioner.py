@@ -18,7 +18,7 @@ from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from .. import exir, partition
-from ..compiler import COMPILE_SPEC_KEYS
+from ..compiler import COMPILE_SPEC_KEYS, FLOAT32_OPS
 from ..enums import target
 from ..errors import LoweringError, LoweringWarning, NotDelegatedError
 from .backend import CoreMLBackend
@@ -31,13 +31,15 @@ class CoreMLPartitioner(Partitioner):
     """The options are those of cortland.CoreMLPartitioner."""
 
     def __init__(self, *, skip_ops_for_coreml_delegation=None, compile_specs=None, take_over_mutable_buffer=True,
-                 lower_full_graph=False, take_over_constant_data=True):
+                 lower_full_graph=False, take_over_constant_data=True, float32_ops=None):
         super().__init__()
         self._chosen = partition.CoreMLPartitioner(
             skip_ops_for_coreml_delegation=skip_ops_for_coreml_delegation, compile_specs=compile_specs,
             take_over_mutable_buffer=take_over_mutable_buffer, lower_full_graph=lower_full_graph,
-            take_over_constant_data=take_over_constant_data)
+            take_over_constant_data=take_over_constant_data, float32_ops=float32_ops)
         specs = [CompileSpec(spec.key, bytes(spec.value)) for spec in self._chosen.compile_specs]
+        if self._chosen.float32_ops:  # the backend is given the specs alone
+            specs.append(CompileSpec(FLOAT32_OPS, ",".join(self._chosen.float32_ops).encode()))
         self.delegation_spec = DelegationSpec(CoreMLBackend.__name__, specs)
 
     def __getattr__(self, name):  # the options, under the names they were given

@@ -1,0 +1,148 @@
+"""What tools/random_programs.py found, made small: each was refused, failed or differed from torch once."""
+
+import random
+import sys
+
+import pytest
+
+import conftest
+
+sys.path.insert(0, str(conftest.ROOT / "tools" / "programs"))
+import judge
+from program import Program
+
+FOUND = {
+    "a number's remainder": """
+        x0: float32[1, 3] 1..4 by 0.5
+        x1: int64[4] 1..9
+        x2 = 3 % x0
+        x3 = -7 % x1
+        return x2, x3""",
+    "a running minimum of bools": """
+        x0: bool[2, 5]
+        x1 = torch.cummin(x0, 1)[0]
+        return x1""",
+    "a new shape in place": """
+        x0: float32[2, 1] -2..2 by 1
+        x1 = x0 + 1
+        x1.squeeze_()
+        x1.add_(2)
+        return x1""",
+    "a transpose in place behind another view": """
+        x0: float32[2, 3] -2..2 by 1
+        x1 = x0 + 1
+        x2 = x1[0]
+        x1.t_()
+        x1[0] = 5
+        x2.unsqueeze_(0)
+        return x1, x2""",
+    "rare views of memory that is written": """
+        x0: float32[2, 3] -2..2 by 1
+        x1 = x0 + 1
+        x2 = x1.unfold(1, 2, 1)
+        x3 = x1.movedim(0, 1)
+        x4 = x1.swapdims(0, 1)
+        x5 = x1.ravel()
+        x6 = x1.broadcast_to(2, 2, 3)
+        x1.add_(5)
+        x4.mul_(2)
+        x5.sub_(3)
+        return x1, x2, x3, x4, x5, x6""",
+    "scans along a dynamic size": """
+        x0: float32[2, 3*] -2..2 by 0.5
+        x1 = x0.cumprod(1)
+        x2 = torch.cummax(x0, 1)[0]
+        return x1, x2""",
+    "stable order in a dynamic number of rows": """
+        x0: float32[1, 2*, 5] -2..2 by 1
+        x1 = torch.sort(x0, dim=-1, stable=True, descending=True)[1]
+        return x1""",
+    "the angle of a constant and an input": """
+        w0: float32[1] -4..4 by 1
+        x1: float32[1] -6..4 by 1
+        x2: float32[2, 3] -4..4 by 1
+        w3: float32[3] -4..4 by 1
+        x4 = torch.atan2(x1, w0)
+        x5 = torch.atan2(x2, w3)
+        x6 = torch.atan2(w3, x2)
+        x7 = torch.copysign(w3, x2)
+        return x4, x5, x6, x7""",
+    "an index that covers part of its source": """
+        x0: float32[1, 1, 1, 3] -4..4 by 1
+        x1: int64[1, 1, 1, 2*] 0..7
+        x2: float32[1, 8, 1, 3] -4..4 by 1
+        x3 = torch.scatter_reduce(x2, 1, x1, x0, reduce='mean', include_self=False)
+        return x3""",
+    "a write through a view with several dynamic sizes": """
+        x0: float32[1, 2, 4*, 2*] -4..4
+        x1 = F.pixel_unshuffle(x0, 2)
+        x1.view(-1)[::2] = -1.5
+        return x1""",
+    "powers of bools": """
+        x0: bool[3, 2]
+        x1 = x0 ** 1
+        x2 = x0 ** 2
+        x3 = x0 ** 3
+        return x1, x2, x3""",
+    "joined tensors without elements": """
+        x0: int64[1, 0, 1]
+        x1: float32[2] -2..2 by 1
+        x2 = torch.cat([x0, x0], 2)
+        return x2, x1""",
+    "a convolution without results": """
+        x0: float32[2, 2, 1, 2] -4..4 by 1
+        w1: float32[2, 1, 3, 1] -4..4 by 1
+        x2 = F.conv_transpose2d(x0, w1, None, 1, 1, 0, 1, 1)
+        return x2""",
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+@pytest.mark.parametrize("name", FOUND)
+def test_a_found_program_agrees(name, target, folder):
+    found, _ = judge.check([Program.parse(FOUND[name])], target, "float32", folder, random.Random(1), load=True)
+    assert found == [None]
+
+
+# Six dimensions only on the way.
+WINDOWS = """
+    x0: float32[1, 2, 6, 6] -2..2 by 1
+    x1 = x0.unfold(2, 4, 2).unfold(3, 4, 2)
+    x2 = x1.reshape(2, 4, 16).permute(0, 2, 1)
+    return x2"""
+
+
+def test_windows_of_an_image_are_delegated(folder):
+    found, report = judge.check([Program.parse(WINDOWS)], "iOS17", "float32", folder, random.Random(1))
+    assert found == [None] and not report["cpu_ops"]
+
+
+# Operators beside those of Core ML, on CPU kernels alone.
+ON_CPU = {
+    "cross": """
+        x0: float32[4, 3] -4..4
+        x1: float32[4, 3] -4..4
+        x2: float32[3, 2] -4..4
+        x3 = torch.linalg.cross(x0, x1)
+        x4 = torch.cross(x2, x2.flip(1), dim=0)
+        return x3, x4""",
+    "spellings": """
+        x0: float32[6] -0.9..0.9
+        x1: int64[6] 0..9
+        x2 = torch.arcsin(x0) + torch.arctan(x0) + torch.arcsinh(x0)
+        x3 = torch.greater_equal(x0, 0.5) | torch.less_equal(x0, -0.5)
+        x4 = torch.isposinf(1 / x1) | torch.isneginf(x0)
+        x5 = torch.divide(x1, 2, rounding_mode='floor') + torch.multiply(x1, 3) - torch.bitwise_left_shift(1, x1)
+        x6 = torch.isin(x1, 3) | torch.not_equal(x1, 4)
+        x7 = torch.copysign(x0, -1.0) + torch.xlogy(2, x0.abs() + 1) + torch.xlogy(x0, 2)
+        x8 = torch.bitwise_and(5, x1)
+        return x2, x3, x4, x5, x6, x7, x8""",
+}
+
+
+@pytest.mark.parametrize("skip", [[], ["--skip-ops", "*"]], ids=["core_ml", "cpu"])
+@pytest.mark.parametrize("name", ON_CPU)
+def test_an_operator_runs_on_either_side(name, skip, folder):
+    found, report = judge.check([Program.parse(ON_CPU[name])], "iOS18", "float32", folder, random.Random(1), options=skip)
+    assert found == [None]
+    assert report["cpu_ops"] or not skip

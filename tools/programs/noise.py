@@ -1,0 +1,112 @@
+"""How far a program's floating-point results may be from torch's, found by running it with noise.
+
+Each call that rounds gets its result moved by some units in the last place, at random, and a call that adds up many numbers its
+operands too. What the outputs of several such runs differ by is what rounding may do to them; a whole number or a truth value that is
+the same in all of them is determined, and has to be exact. Numbers of few digits count as exact: sums and products of small
+multiples of 1/4 are, and a difference there is never rounding.
+"""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+# Calls that only move numbers, choose among them, or give whole numbers: they round nothing.
+EXACT = set("""
+abs neg floor ceil round trunc sign relu relu_ clamp clamp_min clamp_max maximum minimum fmax fmin amax amin max min aminmax sort topk median
+where masked_fill masked_fill_ masked_scatter gather scatter index index_select index_put index_put_ index_copy index_fill copy copy_ fill fill_
+zero_ clone cat stack flip roll repeat constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
+replication_pad3d triu tril embedding max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d slice_scatter select_scatter
+diagonal_scatter as_strided_scatter full full_like zeros zeros_like ones ones_like new_zeros new_ones new_full arange scalar_tensor eye lift_fresh
+hardtanh threshold leaky_relu cummax cummin _reshape_alias im2col upsample_nearest1d upsample_nearest2d upsample_nearest3d sgn
+_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d repeat_interleave diag_embed unfold_copy native_dropout take
+""".split())
+# Calls whose error is that of a sum: it grows with the operands, not with the result.
+SUMS = set("""
+sum mean prod var std var_mean std_mean cumsum cumprod logsumexp _logcumsumexp norm linalg_vector_norm mm bmm addmm addmv mv baddbmm addbmm dot vdot
+convolution _convolution native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _softmax _log_softmax
+avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d _cdist_forward _scaled_dot_product_flash_attention_for_cpu
+upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d scatter_add index_add scatter_reduce
+linalg_cross col2im rsub sub add addcmul addcdiv lerp remainder fmod cosine_similarity bilinear _trilinear nansum renorm
+sin cos tan
+""".split())
+# Never exact, even where the result happens to have few digits.
+APPROXIMATE = set("exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu reciprocal div atan2 hypot".split())
+# Calls whose weights are rounded themselves: their error is that of the largest number.
+RESAMPLE = set("upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
+# Calls that round on the way and then amplify it, exact as their operands may be: what is left once the mean is taken away, scores
+# before the exponential, what is cut off at 0.
+INSIDE = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
+std_mean cosine_similarity _scaled_dot_product_flash_attention_for_cpu hardsigmoid hardswish hardsigmoid_ hardswish_""".split())
+# Calls that leave the order of equal numbers open: noise on all of them shows what that decides.
+ORDER = set("topk kthvalue median sort msort argsort".split())
+UNITS = 4.0
+
+
+class Noise(TorchDispatchMode):
+    """`half` stands for a run whose every result is kept in float16."""
+
+    def __init__(self, seed, half):
+        super().__init__()
+        self.random = torch.Generator().manual_seed(seed)
+        self.half = half
+        self.largest = 0.0  # of all numbers on the way
+
+    def digits(self, dtype):
+        return 11 if self.half or dtype == torch.float16 else 24
+
+    def rounds(self, t, approximate):
+        """Which numbers have so many digits that rounding may have touched them."""
+        if approximate:
+            return torch.ones_like(t, dtype=torch.bool)
+        kept = 0.6 if self.digits(t.dtype) == 24 else 0.9
+        bits = 24 - int(kept * self.digits(t.dtype))
+        return (t.float().contiguous().view(torch.int32) & ((1 << bits) - 1)) != 0
+
+    def move(self, t, approximate=False, of_all=0.0):
+        if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.dtype == torch.float64:
+            return t
+        unit = 2.0 ** -self.digits(t.dtype)
+        noise = (torch.rand(t.shape, generator=self.random) * 2 - 1) * UNITS
+        moved = t.float() + (t.float() + of_all) * noise * unit
+        if self.digits(t.dtype) == 11:
+            moved = moved + noise * 2.0**-26  # numbers below the least normal one, which may become 0
+            moved = torch.where(moved.abs() < 60000, moved.half().float(), moved)
+        return torch.where(self.rounds(t, approximate) & t.isfinite(), moved, t.float()).to(t.dtype)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.split("::")[1]
+        base = name.rstrip("_") if name not in EXACT else name
+        if (base in SUMS or base in INSIDE) and not func._schema.is_mutable:
+            args, kwargs = tree_map(lambda t: self.move(t, base in INSIDE), (args, kwargs or {}))
+        if base in ORDER and not (kwargs or {}).get("stable"):
+            args, kwargs = tree_map(lambda t: self.move(t, True), (args, kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if func.is_view or base in EXACT:
+            return result
+        approximate = base in APPROXIMATE
+
+        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in RESAMPLE else 0.0
+
+        def noisy(t):
+            if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.numel() == 0:
+                return t
+            finite = t[t.isfinite()]
+            self.largest = max(self.largest, float(finite.abs().max()) if finite.numel() else 0.0)
+            if func._schema.is_mutable:
+                return t.copy_(self.move(t, approximate))
+            return self.move(t, approximate, of_all)
+
+        return tree_map(noisy, result)
+
+
+def noisy_runs(program, inputs, weights, half, seeds):
+    """The outputs of one run for each seed, and the largest number of all."""
+    runs, largest = [], 0.0
+    for seed in seeds:
+        noise = Noise(seed, half)
+        moved = [noise.move(t) if half else t for t in inputs]
+        moved_weights = {k: noise.move(t) if half else t for k, t in weights.items()}
+        with noise:
+            runs.append(program.run(moved, moved_weights))
+        largest = max(largest, noise.largest)
+    return runs, largest
