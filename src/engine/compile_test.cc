@@ -150,6 +150,20 @@ TEST_F(CompileConvolutions, NormalisesBatchesChannelsLastWithTheirFollowers) {
   EXPECT_THAT(steps, ElementsAre("to_channels_last", "conv", "batch_norm", "batch_norm", "concat", "to_channels_first"));
 }
 
+TEST_F(CompileConvolutions, ResizesImagesChannelsLastWithTheirFollowers) {
+  const std::string small = "tensor<fp32, [2, 6, 5, 4]> ", large = "tensor<fp32, [2, 6, 10, 12]> ";
+  const auto steps = expect_agreement(
+      "program(1.0) { func main<ios17>(tensor<fp32, [2, 3, 5, 4]> x) {" + small +
+          "a = conv(x = x, weight = " + weights("fp32", {6, 3, 3, 3}, 1) + ", pad_type = string(\"same\"));" + large +
+          "b = upsample_nearest_neighbor(x = a, scale_factor_height = int32(2), scale_factor_width = int32(3));" + large +
+          "c = resize_bilinear(x = a, target_size_height = int32(10), target_size_width = int32(12), "
+          "sampling_mode = string(\"UNALIGN_CORNERS\"));" +
+          large + "d = relu(x = c);" + large + "e = add(x = d, y = b);" + large + "f = conv(x = e, weight = " +
+          weights("fp32", {6, 6, 1, 1}, 2) + "); } -> (f); }",
+      2e-6);
+  EXPECT_THAT(steps, ElementsAre("to_channels_last", "conv", "upsample_nearest_neighbor", "resize_bilinear", "conv", "to_channels_first"));
+}
+
 TEST_F(CompileConvolutions, FastIsNearerToFloat32) {
   const Program half = parsed(residual_block("fp16"));
   const Program single = parsed(residual_block("fp32"));

@@ -18,6 +18,7 @@ std::vector<std::span<const KernelRow>> kernel_tables() {
       kernels::kMovement,
       kernels::kNormalizations,
       kernels::kReductions,
+      kernels::kResizes,
   };
 }
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "mil_ops/ops.h"
-#include "mil_ops/sampling.h"
+#include "mil_ops/resizing.h"
 
 namespace cortland::mil_ops {
 namespace {
@@ -51,27 +51,47 @@ Result<Shape> upsampled_shape(const Context& c, DimTable& dims) {
   return shape;
 }
 
-// Resizes every axis whose size or grid differs, the last one first.
-Status set_resized(EvalContext& c, const std::vector<int64_t>& shape, size_t axes, Sampling mode) {
-  const Tensor& x = c.tensor("x");
-  if (product(x.shape, 0, x.shape.size()) == 0) return c.error("x is empty");
-  Tensor y = x.cast(DType::F32);
-  for (size_t axis = shape.size(); axis-- > shape.size() - axes;)
-    y = interpolate(y, axis, taps(sampling_grid(mode, static_cast<double>(x.shape[axis]), shape[axis]), x.shape[axis]));
-  c.set_output(0, y.cast(x.dtype));
-  return {};
+// Axes of x from the last one back are resized to `shape`, with linear interpolation.
+Result<Resizing> linear_resizing(const EvalContext& c, const Shape& shape, size_t axes, Sampling mode) {
+  const std::vector<int64_t>& x = c.tensor("x").shape;
+  if (product(x, 0, x.size()) == 0) return c.error("x is empty");
+  Resizing r;
+  for (size_t axis = x.size() - axes; axis < x.size(); ++axis)
+    r.axes.push_back(taps(sampling_grid(mode, static_cast<double>(x[axis]), shape[axis].constant()), x[axis]));
+  return r;
+}
+
+// point(i, in, out) says which element becomes element i.
+template <class Point>
+Result<Resizing> nearest_resizing(const EvalContext& c, const Shape& shape, size_t axes, Point point) {
+  const std::vector<int64_t>& x = c.tensor("x").shape;
+  if (product(x, 0, x.size()) == 0) return c.error("x is empty");
+  Resizing r{.linear = false, .axes = {}};
+  for (size_t axis = x.size() - axes; axis < x.size(); ++axis) {
+    auto& taps = r.axes.emplace_back();
+    for (int64_t p : point(x[axis], shape[axis].constant())) taps.push_back({p, p, 0});
+  }
+  return r;
 }
 
 // Element floor(i * in / out), in exact integers.
-Status set_nearest(EvalContext& c, const std::vector<int64_t>& shape) {
+std::vector<int64_t> floors(int64_t in, int64_t out) {
+  std::vector<int64_t> points(static_cast<size_t>(out));
+  for (int64_t i = 0; i < out; ++i) points[static_cast<size_t>(i)] = i * in / out;
+  return points;
+}
+
+template <auto Read>
+Status eval_resizing(EvalContext& c) {
+  TRY(const Resizing r, Read(c));
   Tensor y = c.tensor("x");
-  if (product(y.shape, 0, y.shape.size()) == 0) return c.error("x is empty");
-  for (size_t axis = shape.size() - 2; axis < shape.size(); ++axis) {
-    std::vector<int64_t> points(static_cast<size_t>(shape[axis]));
-    for (size_t i = 0; i < points.size(); ++i) points[i] = static_cast<int64_t>(i) * y.shape[axis] / shape[axis];
-    y = take(y, axis, points);
+  const DType dtype = y.dtype;
+  if (r.linear) y = y.cast(DType::F32);
+  for (size_t i = r.axes.size(); i-- > 0;) {
+    const size_t axis = y.shape.size() - r.axes.size() + i;
+    y = r.linear ? interpolate(y, axis, r.axes[i]) : take(y, axis, r.axes[i]);
   }
-  c.set_output(0, std::move(y));
+  c.set_output(0, y.cast(dtype));
   return {};
 }
 
@@ -90,23 +110,6 @@ Types infer_upsample_nearest(InferContext& c) {
   return one({c.dtype("x"), std::move(shape)});
 }
 
-Status eval_resize_nearest(EvalContext& c) {
-  TRY(const Shape shape, target_shape(c));
-  return set_nearest(c, sizes(shape));
-}
-
-Status eval_upsample_nearest(EvalContext& c) {
-  DimTable dims;
-  TRY(const Shape shape, upsampled_shape(c, dims));
-  return set_nearest(c, sizes(shape));
-}
-
-Status eval_resize_bilinear(EvalContext& c) {
-  TRY(const Shape shape, target_shape(c));
-  TRY(const Sampling mode, sampling_of(c));
-  return set_resized(c, sizes(shape), 2, mode);
-}
-
 template <class Context>
 Result<Sampling> upsample_sampling(const Context& c) {
   const bool align = c.boolean("align_corners");
@@ -119,13 +122,6 @@ Result<Sampling> upsample_sampling(const Context& c) {
 Types infer_upsample_bilinear(InferContext& c) {
   TRY_DO(upsample_sampling(c));
   return infer_upsample_nearest(c);
-}
-
-Status eval_upsample_bilinear(EvalContext& c) {
-  DimTable dims;
-  TRY(const Shape shape, upsampled_shape(c, dims));
-  TRY(const Sampling mode, upsample_sampling(c));
-  return set_resized(c, sizes(shape), 2, mode);
 }
 
 struct ResizeShape {
@@ -170,23 +166,45 @@ Types infer_resize(InferContext& c) {
   return one({c.dtype("x"), std::move(r.out)});
 }
 
-Status eval_resize(EvalContext& c) {
+}  // namespace
+
+Result<Resizing> read_resize_nearest_neighbor(const EvalContext& c) {
+  TRY(const Shape shape, target_shape(c));
+  return nearest_resizing(c, shape, 2, floors);
+}
+
+Result<Resizing> read_upsample_nearest_neighbor(const EvalContext& c) {
+  DimTable dims;
+  TRY(const Shape shape, upsampled_shape(c, dims));
+  return nearest_resizing(c, shape, 2, floors);
+}
+
+Result<Resizing> read_resize_bilinear(const EvalContext& c) {
+  TRY(const Shape shape, target_shape(c));
+  TRY(const Sampling mode, sampling_of(c));
+  return linear_resizing(c, shape, 2, mode);
+}
+
+Result<Resizing> read_upsample_bilinear(const EvalContext& c) {
+  DimTable dims;
+  TRY(const Shape shape, upsampled_shape(c, dims));
+  TRY(const Sampling mode, upsample_sampling(c));
+  return linear_resizing(c, shape, 2, mode);
+}
+
+Result<Resizing> read_resize(const EvalContext& c) {
   DimTable dims;
   TRY(const ResizeShape r, resize_shape(c, dims));
-  const auto shape = sizes(r.out);
-  if (r.linear) return set_resized(c, shape, r.axes, r.mode);
+  if (r.linear) return linear_resizing(c, r.out, r.axes, r.mode);
   // The element nearest to each point of the grid; of two, the one before it.
-  Tensor y = c.tensor("x");
-  if (product(y.shape, 0, y.shape.size()) == 0) return c.error("x is empty");
-  for (size_t axis = shape.size() - r.axes; axis < shape.size(); ++axis) {
+  return nearest_resizing(c, r.out, r.axes, [&](int64_t in, int64_t out) {
     std::vector<int64_t> points;
-    for (double p : sampling_grid(r.mode, static_cast<double>(y.shape[axis]), shape[axis]))
-      points.push_back(static_cast<int64_t>(std::ceil(p - 0.5)));
-    y = take(y, axis, points);
-  }
-  c.set_output(0, std::move(y));
-  return {};
+    for (double p : sampling_grid(r.mode, static_cast<double>(in), out)) points.push_back(static_cast<int64_t>(std::ceil(p - 0.5)));
+    return points;
+  });
 }
+
+namespace {
 
 template <class Context>
 Result<Shape> crop_shape(const Context& c, DimTable& dims) {
@@ -241,23 +259,23 @@ constexpr auto kUpsampleBilinear = std::span(kUpsample).first(4), kUpsampleNeare
 }  // namespace
 
 const MilOp crop{.name = "crop", .inputs = kCrop, .infer = infer_crop, .eval = eval_crop};
-const MilOp resize{.name = "resize", .since = Target::iOS17, .inputs = kResize, .infer = infer_resize, .eval = eval_resize};
+const MilOp resize{.name = "resize", .since = Target::iOS17, .inputs = kResize, .infer = infer_resize, .eval = eval_resizing<read_resize>};
 const MilOp resize_bilinear{
-    .name = "resize_bilinear", .inputs = kResizeBilinear, .infer = infer_resize_bilinear, .eval = eval_resize_bilinear};
+    .name = "resize_bilinear", .inputs = kResizeBilinear, .infer = infer_resize_bilinear, .eval = eval_resizing<read_resize_bilinear>};
 const MilOp resize_nearest_neighbor{
-    .name = "resize_nearest_neighbor", .inputs = kResizeNearest, .infer = infer_target, .eval = eval_resize_nearest};
+    .name = "resize_nearest_neighbor", .inputs = kResizeNearest, .infer = infer_target, .eval = eval_resizing<read_resize_nearest_neighbor>};
 const MilOp upsample_bilinear{.name = "upsample_bilinear",
                               .inputs = kUpsampleBilinear,
                               .infer = infer_upsample_bilinear,
-                              .eval = eval_upsample_bilinear};
+                              .eval = eval_resizing<read_upsample_bilinear>};
 const MilOp upsample_bilinear_ios16{.name = "upsample_bilinear",
                                     .since = Target::iOS16,
                                     .inputs = kUpsample,
                                     .infer = infer_upsample_bilinear,
-                                    .eval = eval_upsample_bilinear};
+                                    .eval = eval_resizing<read_upsample_bilinear>};
 const MilOp upsample_nearest_neighbor{.name = "upsample_nearest_neighbor",
                                       .inputs = kUpsampleNearest,
                                       .infer = infer_upsample_nearest,
-                                      .eval = eval_upsample_nearest};
+                                      .eval = eval_resizing<read_upsample_nearest_neighbor>};
 
 }  // namespace cortland::mil_ops

@@ -43,7 +43,7 @@ std::vector<Tap> taps(const std::vector<double>& points, int64_t size) {
   return out;
 }
 
-mil::Tensor take(const mil::Tensor& x, size_t axis, const std::vector<int64_t>& points) {
+mil::Tensor take(const mil::Tensor& x, size_t axis, const std::vector<Tap>& points) {
   auto shape = x.shape;
   shape[axis] = static_cast<int64_t>(points.size());
   mil::Tensor out = mil::Tensor::make(x.dtype, shape);
@@ -51,8 +51,8 @@ mil::Tensor take(const mil::Tensor& x, size_t axis, const std::vector<int64_t>& 
   const auto bytes = static_cast<size_t>(byte_size(x.dtype, inner));
   std::byte* to = out.mutable_data();
   for (int64_t o = 0; o < outer; ++o)
-    for (int64_t p : points) {
-      std::memcpy(to, x.data() + static_cast<size_t>(o * x.shape[axis] + p) * bytes, bytes);
+    for (const Tap& p : points) {
+      std::memcpy(to, x.data() + static_cast<size_t>(o * x.shape[axis] + p.low) * bytes, bytes);
       to += bytes;
     }
   return out;

@@ -35,8 +35,8 @@ struct Tap {
 };
 std::vector<Tap> taps(const std::vector<double>& points, int64_t size);
 
-// Element points[i] of `x` along `axis` becomes element i.
-mil::Tensor take(const mil::Tensor& x, size_t axis, const std::vector<int64_t>& points);
+// Element points[i].low of `x` along `axis` becomes element i.
+mil::Tensor take(const mil::Tensor& x, size_t axis, const std::vector<Tap>& points);
 // The same with linear interpolation; `x` is float32.
 mil::Tensor interpolate(const mil::Tensor& x, size_t axis, const std::vector<Tap>& points);
 

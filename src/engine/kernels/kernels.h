@@ -8,7 +8,7 @@
 
 namespace cortland::engine::kernels {
 
-extern const std::span<const KernelRow> kElementwise, kMovement, kNormalizations, kReductions;
+extern const std::span<const KernelRow> kElementwise, kMovement, kNormalizations, kReductions, kResizes;
 
 // --- for the kernels themselves
 

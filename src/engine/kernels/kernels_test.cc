@@ -142,6 +142,18 @@ TEST(Kernels, Slices) {
   check({.op = "slice_by_size", .computed = {{"x", {4, 9, 50}}}, .ints = {{"begin", {1, -3, 10}}, {"size", {2, 3, -1}}}});
 }
 
+TEST(Kernels, Resizes) {
+  for (const char* op : {"upsample_nearest_neighbor", "upsample_bilinear"}) {
+    check(
+        {.op = op, .computed = {{"x", {2, 3, 5, 6}}}, .integers = {{"scale_factor_height", 2}, {"scale_factor_width", 3}}});
+    check({.op = op,
+           .computed = {{"x", {1, 16, 130, 70}}},
+           .integers = {{"scale_factor_height", 2}, {"scale_factor_width", 2}}});
+  }
+  for (const char* op : {"resize_nearest_neighbor", "resize_bilinear"})
+    check({.op = op, .computed = {{"x", {2, 3, 5, 6}}}, .integers = {{"target_size_height", 8}, {"target_size_width", 4}}});
+}
+
 TEST(Kernels, Reductions) {
   for (const char* op :
        {"reduce_l1_norm", "reduce_l2_norm", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "reduce_sum_square"}) {
