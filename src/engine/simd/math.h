@@ -57,7 +57,7 @@ inline F twice_atanh(F s) {
 
 inline F log(F x) {
   const I tiny = x < 0x1p-126f;
-  const F normal = select(tiny, x * 0x1p23f, x);
+  const F normal = select(x > 0, select(tiny, x * 0x1p23f, x), splat(1));
   const I n = (bits(normal) - 0x3f3504f3) >> 23;  // the mantissa goes into [sqrt(1/2), sqrt(2))
   const F f = from_bits(bits(normal) - (n << 23)) - 1;
   const F s = f / (2 + f), z = s * s;
