@@ -80,8 +80,8 @@ class Patience {
   Clock::duration waited_{0};
 };
 
-// Threads that take chunks of one job at a time. Between jobs they look for the next one for a while, giving way to whoever wants
-// the processor, before they sleep: waking up takes as long as a small product.
+// Threads that take chunks of one job at a time. Between jobs they look for the next one for a while, giving way to whoever
+// wants the processor, before they sleep: waking up takes as long as a small product.
 class Pool {
  public:
   static Pool& instance() {
@@ -93,8 +93,7 @@ class Pool {
   bool run(int threads, int64_t chunks, const Chunk& chunk) {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
-    for (; workers_ < threads - 1; ++workers_)
-      std::thread([this, id = workers_] { work(id); }).detach();
+    for (; workers_ < threads - 1; ++workers_) std::thread([this, id = workers_] { work(id); }).detach();
     chunk_ = &chunk;
     chunks_ = chunks;
     done_.store(0);
@@ -182,7 +181,7 @@ void restart_with_patience([[maybe_unused]] char** argv) {
 }
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-  constexpr int64_t kChunksEach = 4;  // so that threads which start late, or are slow, take fewer
+  constexpr int64_t kChunksEach = 8;  // so that threads which start late, or are slow, take fewer
   const int threads = limit > 0 ? limit : default_threads();
   grain = std::max<int64_t>(grain, 1);
   const int64_t most = count / grain, chunks = std::min(most, kChunksEach * threads);

@@ -26,7 +26,8 @@ TEST(ParallelFor, CoversEveryIndexOnce) {
     const ThreadLimit limit(threads);
     for (int64_t count : {0, 1, 2, 7, 100, 1001})
       for (int64_t grain : {0, 1, 3, 1000})
-        EXPECT_EQ(covered(count, grain), std::vector<int>(static_cast<size_t>(count), 1)) << threads << " " << count << " " << grain;
+        EXPECT_EQ(covered(count, grain), std::vector<int>(static_cast<size_t>(count), 1))
+            << threads << " " << count << " " << grain;
   }
 }
 
@@ -67,8 +68,7 @@ TEST(ParallelFor, NestsAndServesSeveralThreads) {
       const ThreadLimit limit(3);
       for (int i = 0; i < 50; ++i)
         parallel_for(20, 1, [&](int64_t first, int64_t last) {
-          for (int64_t j = first; j < last; ++j)
-            parallel_for(10, 1, [&](int64_t from, int64_t to) { sum += to - from; });
+          for (int64_t j = first; j < last; ++j) parallel_for(10, 1, [&](int64_t from, int64_t to) { sum += to - from; });
         });
     });
   for (auto& t : threads) t.join();

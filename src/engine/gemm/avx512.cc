@@ -67,22 +67,34 @@ AVX512 void decode_table(const CodedPanel& p, int64_t first, int64_t depth, floa
   }
 }
 
-AVX512 void row_half(const uint16_t* panel, const float* x, int64_t k, float* y) {
-  __m512 sum[2][2] = {{_mm512_loadu_ps(y), _mm512_loadu_ps(y + 16)}, {_mm512_setzero_ps(), _mm512_setzero_ps()}};
-  int64_t i = 0;
-  for (; i + 2 <= k; i += 2, panel += 2 * kPanel) {
-    for (int odd = 0; odd < 2; ++odd) {
-      const __m512 v = _mm512_set1_ps(x[i + odd]);
-      sum[odd][0] = _mm512_fmadd_ps(v, widen(panel + odd * kPanel), sum[odd][0]);
-      sum[odd][1] = _mm512_fmadd_ps(v, widen(panel + odd * kPanel + 16), sum[odd][1]);
+// kRows rows meet the panel, which is widened in registers for them.
+template <int kRows>
+AVX512 inline void multiply_half_rows(const HalfProduct& p, int64_t first) {
+  const float* x = p.x + first * p.x_row;
+  float* y = p.y + first * p.y_row;
+  __m512 sum[kRows][2];
+  for (int r = 0; r < kRows; ++r)
+    sum[r][0] = _mm512_loadu_ps(y + r * p.y_row), sum[r][1] = _mm512_loadu_ps(y + r * p.y_row + 16);
+  const uint16_t* panel = p.panel;
+  for (int64_t k = 0; k < p.k; ++k, panel += kPanel) {
+    const __m512 left = widen(panel), right = widen(panel + 16);
+    for (int r = 0; r < kRows; ++r) {
+      const __m512 v = _mm512_set1_ps(x[r * p.x_row + k]);
+      sum[r][0] = _mm512_fmadd_ps(v, left, sum[r][0]);
+      sum[r][1] = _mm512_fmadd_ps(v, right, sum[r][1]);
     }
   }
-  if (i < k) {
-    sum[0][0] = _mm512_fmadd_ps(_mm512_set1_ps(x[i]), widen(panel), sum[0][0]);
-    sum[0][1] = _mm512_fmadd_ps(_mm512_set1_ps(x[i]), widen(panel + 16), sum[0][1]);
-  }
-  _mm512_storeu_ps(y, _mm512_add_ps(sum[0][0], sum[1][0]));
-  _mm512_storeu_ps(y + 16, _mm512_add_ps(sum[0][1], sum[1][1]));
+  for (int r = 0; r < kRows; ++r)
+    _mm512_storeu_ps(y + r * p.y_row, sum[r][0]), _mm512_storeu_ps(y + r * p.y_row + 16, sum[r][1]);
+}
+
+AVX512 void multiply_half(const HalfProduct& p) {
+  int64_t row = 0;
+  for (; p.rows - row >= 12; row += 12) multiply_half_rows<12>(p, row);
+  for (; p.rows - row >= 8; row += 8) multiply_half_rows<8>(p, row);
+  for (; p.rows - row >= 4; row += 4) multiply_half_rows<4>(p, row);
+  for (; p.rows - row >= 2; row += 2) multiply_half_rows<2>(p, row);
+  if (row < p.rows) multiply_half_rows<1>(p, row);
 }
 
 // y += scale * (sum - zero * sum of x)
@@ -143,7 +155,7 @@ AVX512 void row_table(const CodedPanel& p, const float* x, const float* sums, in
 
 }  // namespace
 
-const MicroKernels kAvx512{"avx512", multiply, dots, decode_int8, decode_table, row_half, row_int8, row_table};
+const MicroKernels kAvx512{"avx512", multiply, dots, decode_int8, decode_table, multiply_half, row_int8, row_table};
 
 }  // namespace cortland::engine::gemm
 #endif

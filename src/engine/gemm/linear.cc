@@ -45,27 +45,20 @@ class ProductKernel final : public Kernel {
   std::vector<PostOp> post_;
 };
 
-// How many rows meet the matrix; -1 when the program leaves it open.
-int64_t rows_of(const mil::Type& x) {
+#ifdef CORTLAND_ONEDNN
+// With many rows of float32 oneDNN is a little faster; how many there are may be open.
+bool takes_floats(const mil::Type& x) {
+  constexpr int64_t kMostRows = 64;
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < x.shape().size(); ++i) {
-    if (!x.shape()[i].is_constant()) return -1;
+    if (!x.shape()[i].is_constant()) return false;
     rows *= x.shape()[i].constant();
   }
-  return rows;
+  return rows <= kMostRows;
 }
-
-// float32 with many rows is as fast in oneDNN, which shares its layout with nobody else.
-bool takes_floats(const Site& site, DType weight) {
-#ifdef CORTLAND_ONEDNN
-  constexpr int64_t kMostRows = 8;
-  const int64_t rows = rows_of(site.type("x"));
-  return weight == DType::F16 || (rows >= 0 && rows <= kMostRows);
 #else
-  static_cast<void>(site);
-  return weight == DType::F16 || weight == DType::F32;
+bool takes_floats(const mil::Type&) { return true; }
 #endif
-}
 
 // `operand`: a constant of two axes, `transposed` if it lies [n, k].
 std::unique_ptr<Kernel> make_product(const Site& site, std::string_view operand, bool transposed, std::vector<float> bias) {
@@ -77,7 +70,7 @@ std::unique_ptr<Kernel> make_product(const Site& site, std::string_view operand,
     if (d.constant() == 0) return nullptr;
   if (auto compressed = pack_compressed(site, operand, transposed))
     return std::make_unique<ProductKernel>(*std::move(compressed), operand, std::move(bias), site.manner.post);
-  if (!takes_floats(site, type.dtype())) return nullptr;
+  if (type.dtype() != DType::F16 && (type.dtype() != DType::F32 || !takes_floats(site.type("x")))) return nullptr;
   const Tensor& values = site.tensor(operand);
   return std::make_unique<ProductKernel>(PackedMatrix::floats(values, MatrixLayout::of(values.shape, transposed)), operand,
                                          std::move(bias), site.manner.post);

@@ -21,6 +21,16 @@ struct PanelProduct {
   int64_t rows, k;
 };
 
+// The same with a panel of float16.
+struct HalfProduct {
+  const float* x;
+  int64_t x_row;
+  const uint16_t* panel;
+  float* y;
+  int64_t y_row;
+  int64_t rows, k;
+};
+
 // One panel of codes: element = scale * (value(code) - zero), with a scale and a zero for `block` elements of each column.
 struct CodedPanel {
   const void* codes;   // int8 [k, 32], or words of eight 4-bit codes [k / 8, 32], the first in the low bits
@@ -43,8 +53,8 @@ struct MicroKernels {
   // out[i] = x[width] . y[i, width] for `count` rows of y.
   void (*dots)(const float* x, const float* y, int64_t y_row, int64_t count, int64_t width, float* out);
   Decode decode_int8, decode_table;
-  // For one row of x; null: decode and multiply.
-  void (*row_half)(const uint16_t* panel, const float* x, int64_t k, float* y);
+  // Without decoding first, where that is faster; null: decode and multiply.
+  void (*multiply_half)(const HalfProduct&);
   CodedRow row_int8, row_table;
 };
 

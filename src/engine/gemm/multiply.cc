@@ -1,5 +1,6 @@
 // Products with a packed matrix: who computes which panel for which rows, and in which form the panel meets them.
 #include <algorithm>
+#include <cstring>
 
 #include "engine/gemm/packed_matrix.h"
 #include "engine/threads.h"
@@ -7,7 +8,8 @@
 namespace cortland::engine::gemm {
 namespace {
 
-constexpr int64_t kFewRows = 4;        // up to here each row streams the panel's own form
+constexpr int64_t kFewRows = 4;        // up to here each row streams the panel's codes
+constexpr int64_t kHalfRows = 40;      // up to here rows widen float16 in registers
 constexpr int64_t kRowsAtATime = 192;  // of x, so that they stay in the L2 cache from panel to panel
 constexpr int64_t kShallow = 128;      // elements of a column decoded at a time for few rows: they stay in the L1 cache
 constexpr int64_t kDeep = 1024;        // for many rows, in the L2 cache
@@ -86,23 +88,26 @@ void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row,
     y = edge.data();
     y_row = kPanel;
   }
-  const float* bias = call.to.bias;
+  const float* bias = call.to.bias ? call.to.bias + column : nullptr;
   for (int64_t r = 0; r < rows; ++r) {
     float* row = y + r * y_row;
-    const float* start = call.to.add ? call.to.data + (first_row + r) * call.to.step + column
-                         : bias      ? bias + column
-                                     : nullptr;
-    if (start != row) std::fill(start ? std::copy_n(start, columns, row) : row, row + kPanel, 0.0f);
+    const float* start = call.to.add ? call.to.data + (first_row + r) * call.to.step + column : bias;
+    if (start == row) continue;
+    if (columns == kPanel && start)
+      std::memcpy(row, start, kPanel * sizeof(float));
+    else
+      std::fill(start ? std::copy_n(start, columns, row) : row, row + kPanel, 0.0f);
   }
   const float* x = call.x.data + first_row * call.x.step;
-  const bool own_form =
-      call.few && ((form_ == Form::Half && call.kernels.row_half) || (form_ == Form::Int8 && call.kernels.row_int8) ||
-                   (form_ == Form::Table && call.kernels.row_table));
-  if (own_form) {
+  const bool coded_rows =
+      call.few && ((form_ == Form::Int8 && call.kernels.row_int8) || (form_ == Form::Table && call.kernels.row_table));
+  if (form_ == Form::Half && rows <= kHalfRows && call.kernels.multiply_half) {
+    call.kernels.multiply_half({x, call.x.step, reinterpret_cast<const uint16_t*>(panel(index)), y, y_row, rows, k_});
+  } else if (coded_rows) {
     for (int64_t r = 0; r < rows; ++r) {
-      Call one = call;
-      if (call.sums) one.sums = call.sums + (first_row + r) * (k_ / block_);
-      run_row(one, index, x + r * call.x.step, y + r * y_row);
+      const float* sums = call.sums ? call.sums + (first_row + r) * (k_ / block_) : nullptr;
+      (form_ == Form::Int8 ? call.kernels.row_int8 : call.kernels.row_table)(coded(index), x + r * call.x.step, sums, k_,
+                                                                             y + r * y_row);
     }
   } else {
     const int64_t step = form_ == Form::Float ? k_ : call.few ? kShallow : kDeep;
@@ -113,23 +118,11 @@ void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row,
       call.kernels.multiply({x + k, call.x.step, b, kPanel, y, y_row, rows, depth});
     }
   }
+  if (!call.epilogue && columns == kPanel) return;
   for (int64_t r = 0; r < rows; ++r) {
     float* row = y + r * y_row;
     if (call.epilogue) call.epilogue(row, first_row + r, column, columns);
     if (columns < kPanel) std::copy_n(row, columns, call.to.data + (first_row + r) * call.to.step + column);
-  }
-}
-
-void PackedMatrix::run_row(const Call& call, int64_t index, const float* x, float* y) const {
-  switch (form_) {
-    case Form::Half:
-      return call.kernels.row_half(reinterpret_cast<const uint16_t*>(panel(index)), x, k_, y);
-    case Form::Int8:
-      return call.kernels.row_int8(coded(index), x, call.sums, k_, y);
-    case Form::Table:
-      return call.kernels.row_table(coded(index), x, call.sums, k_, y);
-    case Form::Float:
-      break;
   }
 }
 

@@ -74,7 +74,6 @@ class PackedMatrix {
   void pack_scales(const BlockQuantization& q);
   CodedPanel coded(int64_t panel) const;
   void run_panel(const Call& call, int64_t panel, int64_t first_row, int64_t rows) const;
-  void run_row(const Call& call, int64_t panel, const float* x, float* y) const;
   const float* decode(const Call& call, int64_t panel, int64_t first, int64_t depth, float* scratch) const;
 
   Form form_;
