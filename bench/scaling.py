@@ -48,7 +48,10 @@ def export_all(folder):
             return h
 
     def encoder(layers, width):
-        return nn.TransformerEncoder(nn.TransformerEncoderLayer(width, 4, 4 * width, batch_first=True), layers, enable_nested_tensor=False)
+        net = nn.TransformerEncoder(nn.TransformerEncoderLayer(width, 4, 4 * width, batch_first=True), layers, enable_nested_tensor=False)
+        for p in net.parameters():
+            nn.init.normal_(p, std=0.05)  # the blocks are made as copies, whose weights would be stored once
+        return net
 
     cases = {f"layers{n}": (encoder(n, 128), torch.randn(1, 32, 128)) for n in LAYERS}
     cases |= {f"width{n}": (encoder(4, n), torch.randn(1, 32, n)) for n in WIDTHS}

@@ -33,7 +33,10 @@ def export(folder):
 
     def encoder():
         layer = nn.TransformerEncoderLayer(128, 4, 512, batch_first=True)
-        return models.Case(nn.TransformerEncoder(layer, 8, enable_nested_tensor=False), [(torch.randn(1, 32, 128),)])
+        net = nn.TransformerEncoder(layer, 8, enable_nested_tensor=False)
+        for p in net.parameters():
+            nn.init.normal_(p, std=0.05)  # the blocks are made as copies, whose weights would be stored once
+        return models.Case(net, [(torch.randn(1, 32, 128),)])
 
     for name in MODELS:
         case = models.build(name, models.FACTORIES | {"encoder_8_layers": encoder})

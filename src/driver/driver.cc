@@ -53,11 +53,18 @@ void add_names(std::set<std::string>& names, const std::string& target) {
   names.insert(lower_case(partition::edge_name(target)));
 }
 
-// What options can name.
+// What options can name; kept when there are such options.
 struct Names {
+  bool wanted = false;
   std::set<std::string> operators, nodes;
 
+  explicit Names(std::span<const Method> methods) {
+    for (const auto& method : methods)
+      wanted = wanted || !method.options.partition.skip_ops.empty() || !method.options.partition.float32_ops.empty();
+  }
+
   void add(const torch::Graph& graph) {
+    if (!wanted) return;
     for_each_node(graph, graph.order, [&](torch::NodeId n) {
       add_names(operators, graph.nodes[n].target);
       nodes.insert(graph.nodes[n].name);
@@ -67,6 +74,7 @@ struct Names {
 
 // Names in options that nothing of any method has, neither as exported nor once the program was taken apart.
 void report_unknown_names(Names names, std::span<const Method> methods, LowerReport& report) {
+  if (!names.wanted) return;
   for (const auto& method : report.methods) {
     for (const auto& op : method.cpu_ops) add_names(names.operators, op.op);
     for (const auto& d : method.delegates)
@@ -287,7 +295,7 @@ Result<LoweredProgram> lower(std::vector<Method> methods, std::vector<edge::Cons
   TRY_DO(check_names(methods, constants));
   TRY(const auto graphs, read_graphs(methods, /*shared=*/true));
   TRY(auto targets, choose_targets(methods, graphs));
-  Names names;
+  Names names(methods);
   TRY(auto lowerings, partition_methods(methods, graphs, targets, names));
   std::vector<MethodDelegates> delegates;
   std::vector<BufferUse> buffers;
@@ -332,7 +340,7 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   TRY(const auto graphs, read_graphs(methods, /*shared=*/false));
   TRY(auto targets, choose_targets(methods, graphs));
   LowerReport report;
-  Names known;
+  Names known(methods);
   std::vector<mil::Program> programs;
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& method = methods[i];

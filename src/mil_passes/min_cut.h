@@ -24,18 +24,19 @@ class MinCut {
 
   // The cost of the cut. Call once.
   int64_t solve();
-  bool with_source(int node) const { return reached_[static_cast<size_t>(node)]; }
+  bool with_source(int node) const { return level_[static_cast<size_t>(node)] >= 0; }
 
  private:
   struct Edge {
     int to;
     int64_t capacity;
   };
-  bool find_path(std::vector<int>& edge_to);
+  bool find_levels();
+  int64_t push(std::vector<size_t>& next);
 
   std::vector<Edge> edges_;  // each beside its reverse
   std::vector<std::vector<int>> edges_of_;
-  std::vector<bool> reached_;
+  std::vector<int> level_;  // steps from the source over edges with capacity left; -1: out of reach
 };
 
 }  // namespace cortland::mil_passes

@@ -50,6 +50,17 @@ TEST(MinCut, TheCheapestOfTwoBridgesIsCut) {
   EXPECT_FALSE(cut.with_source(b));
 }
 
+// A way that was taken first has to be given up in part: the cheapest cut is found all the same.
+TEST(MinCut, TakesBackWhatItSentTheWrongWay) {
+  MinCut cut;
+  const int a = cut.add_node(), b = cut.add_node(), c = cut.add_node(), d = cut.add_node();
+  for (const auto& [from, to, capacity] : {std::tuple{MinCut::kSource, a, 4}, {MinCut::kSource, b, 3}, {a, b, 2}, {a, c, 2}, {b, c, 1},
+                                           {b, d, 4}, {d, c, 3}, {c, MinCut::kSink, 5}, {d, MinCut::kSink, 1}})
+    cut.add_edge(from, to, capacity);
+  EXPECT_EQ(cut.solve(), 6);
+  for (const int node : {a, b, c, d}) EXPECT_TRUE(cut.with_source(node));
+}
+
 TEST(MinCut, ATieStaysWithTheSink) {
   MinCut cut;
   const int a = cut.add_node();

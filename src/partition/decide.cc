@@ -173,6 +173,7 @@ class Decider {
 
   // Whether the operator is in the list, under either of its names.
   static bool lists(const std::set<std::string>& names, const torch::Node& node) {
+    if (names.empty()) return false;
     return names.count(lower_case(node.target)) || names.count(lower_case(edge_name(node.target)));
   }
 

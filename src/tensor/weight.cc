@@ -10,8 +10,6 @@
 namespace cortland {
 namespace {
 
-constexpr size_t kLargeExtent = size_t{32} << 20;  // bytes of a turned view that are let go of after each run
-
 std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
@@ -35,12 +33,17 @@ std::unique_ptr<std::byte[]> tile_of(DType dtype, int64_t elements) {
 }
 
 // Multiplies elements [first, first + count) of a tensor by the factor of their channel; a channel is `inner` elements wide.
-void scale_run(float* x, int64_t first, int64_t count, int64_t inner, const std::vector<float>& factors) {
+// `in` need not be aligned.
+void scale_run(const std::byte* in, float* out, int64_t first, int64_t count, int64_t inner, const std::vector<float>& factors) {
   const auto channels = static_cast<int64_t>(factors.size());
   int64_t channel = first / inner % channels, left = inner - first % inner;
   for (int64_t at = 0; at < count; left = inner) {
     const int64_t end = std::min(count, at + left);
-    for (const float factor = factors[static_cast<size_t>(channel)]; at < end; ++at) x[at] *= factor;
+    for (const float factor = factors[static_cast<size_t>(channel)]; at < end; ++at) {
+      float x;
+      std::memcpy(&x, in + at * int64_t{sizeof x}, sizeof x);
+      out[at] = x * factor;
+    }
     if (++channel == channels) channel = 0;
   }
 }
@@ -263,10 +266,12 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
       const auto tile = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(std::min(count, kTile)));
       auto* const bytes = reinterpret_cast<std::byte*>(tile.get());
       const Weight source = n.sources[0].cast(DType::F32);
+      const Bytes direct = source.dense_bytes();
       for (int64_t done = 0; done < count; done += kTile) {
         const int64_t m = std::min(kTile, count - done);
-        source.read(first + done, m, bytes);
-        scale_run(tile.get(), first + done, m, inner, n.factors);
+        if (direct.empty()) source.read(first + done, m, bytes);
+        const std::byte* const in = direct.empty() ? bytes : direct.data() + cortland::byte_size(DType::F32, first + done);
+        scale_run(in, tile.get(), first + done, m, inner, n.factors);
         convert_elements(DType::F32, bytes, n.dtype, out + done * width, m);
       }
       return;
@@ -316,8 +321,8 @@ void Weight::forget(int64_t first, int64_t count) const {
       if (is_dense(n.shape, n.strides)) {
         n.file->forget(dense_bytes().subspan(static_cast<size_t>(cortland::byte_size(n.dtype, first)),
                                              static_cast<size_t>(cortland::byte_size(n.dtype, count))));
-      } else if (const Bytes extent = n.extent(); whole || extent.size() > kLargeExtent) {
-        n.file->forget(extent);  // a run of a turned view lies scattered over all of it
+      } else if (whole) {  // a run of a turned view lies scattered over all of it
+        n.file->forget(n.extent());
       }
       return;
     case Node::Kind::Cast:

@@ -8,7 +8,7 @@
 namespace cortland {
 namespace {
 
-constexpr int64_t kStartElements = 256, kTileBytes = int64_t{1} << 20;
+constexpr int64_t kStartElements = 256, kTileBytes = int64_t{1} << 18;
 
 bool same_contents(const Weight& a, const Weight& b) {
   const auto done = [&](bool same) {

@@ -32,7 +32,7 @@ class WeightSet {
 // The bytes of a run of elements: in place where they lie dense, else produced into `buffer`.
 Bytes element_bytes(const Weight& weight, int64_t first, int64_t count, std::string& buffer);
 
-// How many elements make a tile of about 1 MiB. Packed types start tiles at whole bytes.
+// How many elements make a tile of about 256 KiB: it stays in the second cache, and memory for it costs little. Packed types start tiles at whole bytes.
 int64_t tile_elements(DType dtype);
 
 }  // namespace cortland

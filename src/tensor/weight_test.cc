@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace cortland {
@@ -98,6 +99,19 @@ TEST(Weight, ScalesRunsByTheirChannel) {
         ASSERT_EQ(run[i], static_cast<float>(index[axis] + 1)) << "axis " << axis << ", element " << at;
       }
     }
+  }
+}
+
+TEST(Weight, EveryBfloat16BecomesTheNearestFloat16) {
+  std::vector<uint16_t> all(0x10000);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
+  const std::string half = Weight::of(DType::BF16, {std::ssize(all)}, all).slice(0, 3, 0x10000).cast(DType::F16).bytes();
+  for (size_t i = 3; i < all.size(); ++i) {
+    const float value = bf16_to_f32(all[i]);
+    uint16_t got;
+    std::memcpy(&got, half.data() + 2 * (i - 3), sizeof got);
+    if (std::isnan(value)) EXPECT_TRUE(std::isnan(f16_to_f32(got)));
+    else ASSERT_EQ(got, f32_to_f16(value)) << value;
   }
 }
 

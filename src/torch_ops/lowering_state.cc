@@ -16,6 +16,7 @@ constexpr float kMaxFloat16 = 65504.0f;
 constexpr float kLeastFloat16 = 0x1p-23f;  // the least number that keeps two digits
 constexpr float kInfinityLike = 1e38f;
 constexpr int64_t kScanLimit = int64_t{1} << 20;  // constants above this many elements are weights, not masks
+constexpr uint64_t kKept = uint64_t{16} << 20;    // bytes of weights that stay mapped for those who read them next
 constexpr uint64_t kSmall = 1024;                 // bytes that are read sooner than remembered
 
 // Whether one of the floats at `bytes`, which need not be aligned, is finite and beyond what float16 holds. Without a branch, so that the
@@ -41,7 +42,6 @@ bool leaves_float16(const Weight& w) {
     numbers.read(first, count, tile.data());
     found = any_leaves_float16(tile.data(), count);
   }
-  w.forget(0, w.elements());
   return found;
 }
 
@@ -50,7 +50,10 @@ bool leaves_float16(const Weight& w) {
 bool Float16Range::left_by(const Weight& w) {
   if (w.byte_size() <= kSmall) return leaves_float16(w);
   const auto [it, inserted] = known_.try_emplace(w.key(), Known{w});
-  if (inserted) it->second.left = leaves_float16(w);
+  if (!inserted) return it->second.left;
+  it->second.left = leaves_float16(w);
+  read_ += w.byte_size();
+  if (read_ > kKept) w.forget(0, w.elements());
   return it->second.left;
 }
 

@@ -24,6 +24,7 @@ class Float16Range {
     bool left = false;
   };
   std::unordered_map<std::string, Known> known_;  // by Weight::key()
+  uint64_t read_ = 0;                             // bytes
 };
 
 class LoweringState {
