@@ -117,7 +117,7 @@ def reduction(g):
         x = g.any("fib")
         return g.expression(f"{x}.{call}({g.dim(x)}, {keep})" if g.chance(0.7) else f"torch.{call}({x})")
     if call in ("median", "max", "min"):
-        return g.expression(f"{x}.{call}({g.dim(x)}, {keep})[0]" if g.chance(0.7) else f"torch.{call}({x})")
+        return g.expression(f"{x}.{call}({g.dim(x)}, {keep})[0]" if g.chance(0.7) else f"torch.{call}({x})" if call != "median" or not g.dynamic else f"{x}.median({g.dim(x)})[0]")
     if call == "prod":
         return g.expression(f"{x}.prod({g.dim(x)}, keepdim={keep})" if g.chance(0.7) else f"{x}.prod()")
     if call in ("var", "std"):
@@ -320,7 +320,7 @@ def in_place(g):
         options += [f"{{x}}[{text}] = {n}", f"{{x}}[{text}] += {n}", f"{{x}}[{text}].mul_(2)", f"{{x}}[{g.int_in(-x.shape[0], x.shape[0] - 1)}] = {part}", f"{{x}}[:, ...].copy_({y})",
                     f"{{x}}.view(-1)[::2] = {n}", f"{{x}}.transpose(0, -1).add_(1)", f"{{x}}[{{x}} > {n}] = {g.number(x)}", f"{{x}}[{g.indices(x.shape[0], [2])}] = {n}",
                     f"{{x}}.select({g.dim(x)}, -1).fill_({n})", f"{{x}}.index_add_(0, {g.indices(x.shape[0], [1], negative=False)}, {g.same(x, [1, *x.shape[1:]])})",
-                    f"{{x}}.diagonal(0, 0, -1).fill_({n})", f"{{x}}[..., 0] = {{x}}[..., -1]", f"{{x}}[0], {{x}}[-1] = {{x}}[-1].clone(), {{x}}[0].clone()"]
+                    f"{{x}}.diagonal(0, 0, -1).fill_({n})" if not g.dynamic else f"{{x}}.fill_({n})", f"{{x}}[..., 0] = {{x}}[..., -1]", f"{{x}}[0], {{x}}[-1] = {{x}}[-1].clone(), {{x}}[0].clone()"]
     return g.in_place(x, g.choose(options))
 
 
@@ -411,7 +411,8 @@ def pooling(g):
     rank = g.choose((1, 2, 2, 3))
     x = g.f((rank + 2,)) if g.chance(0.5) else g.new(g.float, [1, 2] + [g.int_in(2, 7 if rank < 3 else 4) for _ in range(rank)])
     kernel, stride, padding = g.int_in(1, 3), g.int_in(1, 3), g.int_in(0, 1)
-    out = [g.int_in(1, 3) for _ in range(rank)]
+    # Windows of a dynamic size, but for one that takes all, are known only at run time.
+    out = [1 if g.dynamic else g.int_in(1, 3) for _ in range(rank)]
     return g.expression(g.choose((
         f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, ceil_mode={g.flag()})", f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.int_in(1, 2)})",
         f"F.avg_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.flag()}, {g.flag()})", f"F.adaptive_avg_pool{rank}d({x}, {out})", f"F.adaptive_max_pool{rank}d({x}, {out})",
@@ -473,7 +474,7 @@ def losses(g):
     x = g.f(range(1, 4))
     y = g.same(x)
     c = g.int_in(2, 4)
-    logits, classes = g.new(g.float, [3, c]), g.indices(c, [3], negative=False)
+    logits, classes = g.new(g.float, [3, c], fixed=True), g.indices(c, [3], negative=False)
     how = g.choose("mean sum none")
     return g.expression(g.choose((
         f"F.{g.choose('mse_loss l1_loss smooth_l1_loss huber_loss')}({x}, {y}, reduction='{how}')", f"F.binary_cross_entropy_with_logits({x}, {y}.sigmoid(), reduction='{how}')",
