@@ -35,7 +35,7 @@ LOADED_SHARE = 0.1
 CPU_SHARE = 0.1
 NO_FINDINGS = ("agrees", "not exported", "without a CPU kernel")
 # Programs of one export: the fixed cost of each is shared.
-TOGETHER = 12
+TOGETHER = 24
 
 
 class Batch:

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "torch_ops/decompositions.h"
+#include "torch_ops/erfc.h"
 #include "torch_ops/steps.h"
 
 namespace cortland::torch_ops::decompositions {
@@ -235,10 +236,15 @@ Status exp2(Decomposition& d) {
   return s.give(d.op("aten.pow.Scalar", {{"self", 2.0}, {"exponent", x}}, s.type(x)));
 }
 
+// As lower_erfc does in float32.
 Status erfc(Decomposition& d) {
   Steps s(d);
   const V x = s.cast(d.tensor("self"), d.result_type().dtype);
-  return s.give(s.add(s.unary("neg", s.unary("erf", x)), 1.0));
+  const V t = s.unary("reciprocal", s.add(s.mul(s.unary("abs", x), 0.5), 1.0));
+  V power = s.add(s.mul(t, kErfcTail[0]), kErfcTail[1]);
+  for (size_t i = 2; i < kErfcTail.size(); ++i) power = s.add(s.mul(t, power), kErfcTail[i]);
+  const V tail = s.mul(t, s.unary("exp", s.sub(power, s.mul(x, x))));
+  return s.give(s.where(s.compare("lt", x, 0.0), s.add(s.unary("neg", tail), 2.0), tail, s.dtype(x)));
 }
 
 Status frac(Decomposition& d) {

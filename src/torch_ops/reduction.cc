@@ -237,24 +237,12 @@ Lowered lower_cumsum(Lowering& in) {
   return in.op(mil_ops::cumsum, {{"x", x}, {"axis", axis}, {"exclusive", false}, {"reverse", false}});
 }
 
-// log of cumulative sums of exponentials, shifted by the maximum of the row.
-Lowered lower_logcumsumexp(Lowering& in) {
-  TRY(Operand x, float_tensor(in, "self"));
-  if (in.rank_of(x) == 0) return x;
-  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
-  TRY(Operand high, reduce(in, mil_ops::reduce_max, {x, {axis}, true}));
-  TRY(Operand y, in.op(mil_ops::sub, {{"x", x}, {"y", high}}));
-  TRY(y, in.op(mil_ops::exp, {{"x", y}}));
-  TRY(y, in.op(mil_ops::cumsum, {{"x", y}, {"axis", axis}, {"exclusive", false}, {"reverse", false}}));
-  TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
-  return in.op(mil_ops::add, {{"x", y}, {"y", high}});
-}
-
 constexpr int64_t kLongestScan = int64_t{1} << 20;
 
 // An inclusive scan by doubling: after the step of width w each element covers 2 w positions. Along a dynamic dimension there are as
 // many steps as its largest size takes.
-Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis, double neutral) {
+template <class Combine>
+Result<Operand> scan(Lowering& in, const Combine& combine, Operand x, int64_t axis, double neutral) {
   const Shape shape = in.shape_of(x);
   const auto at = static_cast<size_t>(axis);
   const int64_t longest = in.dim_table().range(shape[at]).high;
@@ -271,16 +259,40 @@ Result<Operand> scan(Lowering& in, const mil::MilOp& op, Operand x, int64_t axis
     TRY(Operand front, in.expand(in.constant(neutral, in.dtype_of(x)), pad));
     TRY(Operand joined, in.op(mil_ops::concat, {{"values", std::vector<Operand>{front, x}}, {"axis", axis}, {"interleave", false}}));
     TRY(Operand shifted, in.op(mil_ops::slice_by_index, {{"x", joined}, {"begin", begin}, {"end", end}, {"end_mask", end_mask}}));
-    TRY(x, in.op(op, {{"x", x}, {"y", in.with_shape(shifted, shape)}}));
+    TRY(x, combine(x, in.with_shape(shifted, shape)));
   }
   return x;
+}
+
+template <const mil::MilOp& op>
+Result<Operand> scan(Lowering& in, Operand x, int64_t axis, double neutral) {
+  return scan(in, [&](Operand a, Operand b) { return in.op(op, {{"x", a}, {"y", b}}); }, x, axis, neutral);
+}
+
+// high + log(1 + exp(low - high)) of neighbours: one maximum for the whole row would leave nothing of numbers far below it.
+Lowered lower_logcumsumexp(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  if (in.rank_of(x) == 0) return x;
+  TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
+  const double least = in.dtype_of(x) == DType::F16 ? -65504.0 : static_cast<double>(std::numeric_limits<float>::lowest());
+  const auto combine = [&](Operand a, Operand b) -> Result<Operand> {
+    TRY(Operand high, in.op(mil_ops::maximum, {{"x", a}, {"y", b}}));
+    TRY(Operand low, in.op(mil_ops::minimum, {{"x", a}, {"y", b}}));
+    TRY(Operand finite, in.op(mil_ops::maximum, {{"x", high}, {"y", least}}));  // two infinities have no difference
+    TRY(Operand y, in.op(mil_ops::sub, {{"x", low}, {"y", finite}}));
+    TRY(y, in.op(mil_ops::exp, {{"x", y}}));
+    TRY(y, in.op(mil_ops::add, {{"x", y}, {"y", 1}}));
+    TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+    return in.op(mil_ops::add, {{"x", y}, {"y", high}});
+  };
+  return scan(in, combine, x, axis, -std::numeric_limits<double>::infinity());
 }
 
 Lowered lower_cumprod(Lowering& in) {
   TRY(Operand x, in_result_kind(in));
   if (in.rank_of(x) == 0) return x;
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
-  return scan(in, mil_ops::mul, x, axis, 1);
+  return scan<mil_ops::mul>(in, x, axis, 1);
 }
 
 // cummax and cummin: the values; their positions have no MIL form that keeps torch's choice among equals.
@@ -295,7 +307,7 @@ Lowered lower_cumulative_extreme(Lowering& in) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool largest = op.name == mil_ops::maximum.name;
   const double limit = is_float(in.dtype_of(x)) ? kInfinity : static_cast<double>(INT32_MAX);
-  TRY(x, scan(in, op, x, axis, largest ? -limit : limit));
+  TRY(x, scan<op>(in, x, axis, largest ? -limit : limit));
   return in.cast(x, in.mil_dtype(in.result_type().dtype));
 }
 
@@ -381,7 +393,7 @@ constexpr TorchOp kTable[] = {
      .samples = "F[2,3] [1] -> F[2]; F[2,3,4] [0,2] True -> F[1,3,1]; F[n4,3] [1] -> F[n4]"},
     {.schema = "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumsum,
      .samples = "F[*,4] -1; F[4,3] 0; I[4] 0 -> i64[4]; bool[4] 0 -> i64[4]"},
-    {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp, .samples = "F[2,4] 1"},
+    {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp, .samples = "F[2,4] 1; f32[3]{-200,0,5} 0"},
     {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod,
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]"},
     {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>,

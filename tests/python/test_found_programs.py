@@ -78,6 +78,14 @@ FOUND = {
         x1 = F.pixel_unshuffle(x0, 2)
         x1.view(-1)[::2] = -1.5
         return x1""",
+    "the tail of erfc": """
+        x0: float32[40] -4..4
+        x1 = torch.erfc(x0)
+        return x1""",
+    "running sums of exponentials far apart": """
+        x0: float32[3, 5*] -80..90 by 1
+        x1 = torch.logcumsumexp(x0, 1)
+        return x1""",
     "powers of bools": """
         x0: bool[3, 2]
         x1 = x0 ** 1
@@ -126,6 +134,10 @@ ON_CPU = {
         x3 = torch.linalg.cross(x0, x1)
         x4 = torch.cross(x2, x2.flip(1), dim=0)
         return x3, x4""",
+    "erfc": """
+        x0: float32[40] -4..4
+        x1 = torch.erfc(x0)
+        return x1""",
     "spellings": """
         x0: float32[6] -0.9..0.9
         x1: int64[6] 0..9

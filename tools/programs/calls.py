@@ -75,8 +75,10 @@ def integer(g):
     y = g.partner(x, "i" if x.t.dtype.is_floating_point else None)
     return g.expression(g.choose((
         f"{x} & {y}", f"{x} | {y}", f"{x} ^ {y}", f"~{x}", f"{x} << {g.int_in(0, 4)}", f"{x} >> {g.int_in(0, 3)}", f"{x} // {y}", f"{x} % {y}",
-        f"torch.fmod({x}, {y})", f"torch.bitwise_left_shift({x}, {y}.abs() % 4)", f"torch.bitwise_right_shift({x}, {y}.abs() % 4)", f"{x} & {g.int_in(-3, 7)}",
-        f"{x} // {g.choose((2, -2, 3, -3, 7))}", f"{x} % {g.choose((2, -2, 3, -3, 5))}", f"torch.div({x}, {g.choose((2, -3))}, rounding_mode='trunc')",
+        f"torch.fmod({x}, {y})", f"torch.bitwise_left_shift({x}, {y}.abs() % 4)", f"torch.bitwise_right_shift({x}, {y}.abs() % 4)",
+        f"{x} & {g.int_in(-3, 7)}",
+        f"{x} // {g.choose((2, -2, 3, -3, 7))}", f"{x} % {g.choose((2, -2, 3, -3, 5))}",
+        f"torch.div({x}, {g.choose((2, -3))}, rounding_mode='trunc')",
         f"torch.fmod({x}, {g.choose((2, -3))})", f"-{x}", f"{x}.abs()", f"{x} ** 2", f"{x} * {y}", f"{x} + {y}", f"{x} - {y}",
         f"{x} == {y}", f"{x} < {y}", f"{x}.sign()", f"torch.maximum({x}, {y})", f"{x}.clamp({g.int_in(-4, 0)}, {g.int_in(0, 5)})")))
 
@@ -89,10 +91,12 @@ def ternary(g):
     i, j = g.any("ib"), None
     j = g.partner(i)
     return g.expression(g.choose((
-        f"torch.where({c}, {x}, {y})", f"torch.where({c}, {x}, {g.number(x)})", f"torch.where({c}, {i}, {g.int_in(-2, 3)})", f"torch.lerp({x}, {y}, 0.3)",
+        f"torch.where({c}, {x}, {y})", f"torch.where({c}, {x}, {g.number(x)})", f"torch.where({c}, {i}, {g.int_in(-2, 3)})",
+        f"torch.lerp({x}, {y}, 0.3)",
         f"torch.lerp({x}, {y}, {z})", f"torch.addcmul({x}, {y}, {z}, value=0.5)", f"torch.addcdiv({x}, {y}, {z}.abs() + 1, value=2)",
         f"torch.clamp({x}, {y}, {z})", f"torch.clamp({x}, min={y})", f"{x}.clamp(-1.5, 2)", f"{x}.clamp(max=0.5)", f"{x}.clamp_min(-0.25)",
-        f"{x}.masked_fill({c}, {g.number(x)})", f"torch.isclose({x}, {y}, atol=0.5)", f"torch.where({x} > {y}, {x}, {z})", f"torch.where({c}, {i}, {x})",
+        f"{x}.masked_fill({c}, {g.number(x)})", f"torch.isclose({x}, {y}, atol=0.5)", f"torch.where({x} > {y}, {x}, {z})",
+        f"torch.where({c}, {i}, {x})",
         f"torch.where({c}, {g.number()}, {x})", f"torch.where({c}, {i}, {j})")))
 
 
@@ -100,7 +104,8 @@ def ternary(g):
 def cast(g):
     x = g.any()
     return g.expression(g.choose((
-        f"{x}.float()", f"{x}.long()", f"{x}.int()", f"{x}.bool()", f"{x}.half()", f"{x}.to(torch.int32)", f"{x}.to(torch.int8)", f"{x}.abs().to(torch.uint8)",
+        f"{x}.float()", f"{x}.long()", f"{x}.int()", f"{x}.bool()", f"{x}.half()", f"{x}.to(torch.int32)", f"{x}.to(torch.int8)",
+        f"{x}.abs().to(torch.uint8)",
         f"{x}.type_as({g.any()})", f"{x}.to(torch.int16)", f"{x}.double().float()")))
 
 
@@ -117,7 +122,9 @@ def reduction(g):
         x = g.any("fib")
         return g.expression(f"{x}.{call}({g.dim(x)}, {keep})" if g.chance(0.7) else f"torch.{call}({x})")
     if call in ("median", "max", "min"):
-        return g.expression(f"{x}.{call}({g.dim(x)}, {keep})[0]" if g.chance(0.7) else f"torch.{call}({x})")
+        if g.chance(0.7) or (call == "median" and g.dynamic):  # of all elements there is one for a fixed number of them
+            return g.expression(f"{x}.{call}({g.dim(x)}, {keep})[0]")
+        return g.expression(f"torch.{call}({x})")
     if call == "prod":
         return g.expression(f"{x}.prod({g.dim(x)}, keepdim={keep})" if g.chance(0.7) else f"{x}.prod()")
     if call in ("var", "std"):
@@ -140,7 +147,8 @@ def reduction(g):
 def scan(g):
     x = g.any("fffib")
     d = g.dim(x)
-    return g.expression(g.choose((f"{x}.cumsum({d})", f"{x}.cumprod({d})", f"torch.logcumsumexp({x}, {d})", f"torch.cummax({x}, {d})[0]", f"torch.cummin({x}, {d})[0]",
+    return g.expression(g.choose((f"{x}.cumsum({d})", f"{x}.cumprod({d})", f"torch.logcumsumexp({x}, {d})", f"torch.cummax({x}, {d})[0]",
+        f"torch.cummin({x}, {d})[0]",
                                   f"{x}.cumsum({d}, dtype=torch.float32)", f"torch.diff({x}, dim={d})")))
 
 
@@ -151,13 +159,16 @@ def order(g):
         d = g.dim(x)
         n = x.shape[d] if x.rank else 1
         return g.expression(g.choose((
-            f"torch.topk({x}, {g.int_in(1, max(n, 1))}, {d}, {g.flag()})[1]", f"torch.sort({x}, {d}, {g.flag()})[1]", f"torch.argsort({x}, {d}, descending={g.flag()})",
-            f"torch.max({x}, {d})[1]", f"torch.min({x}, {d}, True)[1]", f"torch.median({x}, {d})[1]", f"torch.kthvalue({x}, {g.int_in(1, max(n, 1))}, {d})[1]")))
+            f"torch.topk({x}, {g.int_in(1, max(n, 1))}, {d}, {g.flag()})[1]", f"torch.sort({x}, {d}, {g.flag()})[1]",
+            f"torch.argsort({x}, {d}, descending={g.flag()})",
+            f"torch.max({x}, {d})[1]", f"torch.min({x}, {d}, True)[1]", f"torch.median({x}, {d})[1]",
+            f"torch.kthvalue({x}, {g.int_in(1, max(n, 1))}, {d})[1]")))
     x = g.any("ffib")
     d = g.dim(x)
     n = x.shape[d] if x.rank else 1
     return g.expression(g.choose((
-        f"torch.topk({x}, {g.int_in(1, max(n, 1))}, {d}, {g.flag()})[0]", f"torch.sort({x}, {d}, {g.flag()})[0]", f"torch.sort({x}, dim={d}, stable=True, descending={g.flag()})[1]",
+        f"torch.topk({x}, {g.int_in(1, max(n, 1))}, {d}, {g.flag()})[0]", f"torch.sort({x}, {d}, {g.flag()})[0]",
+        f"torch.sort({x}, dim={d}, stable=True, descending={g.flag()})[1]",
         f"torch.kthvalue({x}, {g.int_in(1, max(n, 1))}, {d})[0]", f"torch.msort({x})")))
 
 
@@ -195,12 +206,15 @@ def slices(g):
     d = g.dim(x)
     n = x.shape[d]
     return g.expression(g.choose((
-        f"{x}[{slice_text(g, x)}]", f"{x}[{slice_text(g, x)}]", f"{x}.narrow({d}, {g.int_in(0, max(n - 1, 0))}, 1)", f"{x}.select({d}, {g.int_in(-n, n - 1)})", f"{x}.flip({g.dims(x)})",
+        f"{x}[{slice_text(g, x)}]", f"{x}[{slice_text(g, x)}]", f"{x}.narrow({d}, {g.int_in(0, max(n - 1, 0))}, 1)",
+        f"{x}.select({d}, {g.int_in(-n, n - 1)})", f"{x}.flip({g.dims(x)})",
         f"{x}.roll({g.int_in(-4, 4)}, {d})", f"torch.roll({x}, {g.int_in(-4, 4)})", f"torch.narrow_copy({x}, {d}, 0, {g.length(x, d)})",
-        f"{x}.diagonal({g.int_in(-1, 1)}, 0, -1)", f"torch.rot90({x}, {g.int_in(-1, 3)}, (0, -1))", f"{x}.unfold({d}, {g.int_in(1, max(n, 1))}, {g.int_in(1, 3)})",
+        f"{x}.diagonal({g.int_in(-1, 1)}, 0, -1)", f"torch.rot90({x}, {g.int_in(-1, 3)}, (0, -1))",
+        f"{x}.unfold({d}, {g.int_in(1, max(n, 1))}, {g.int_in(1, 3)})",
         f"torch.split({x}, {g.int_in(1, max(n, 1))}, {d})[{g.choose((0, -1))}]", f"torch.chunk({x}, {g.int_in(1, 3)}, {d})[-1]",
         # Not of a dynamic size: torch exports it as if the size were a multiple.
-        f"torch.tensor_split({x}, {g.int_in(1, 3)}, {d})[0]" if not g.dynamic else f"torch.tensor_split({x}, [1, 2], {d})[1]", f"{x}.unbind({d})[-1]", f"torch.take({x}, {g.indices(max(x.t.numel(), 1), g.shape((1, 2)))})")))
+        f"torch.tensor_split({x}, {g.int_in(1, 3)}, {d})[0]" if not g.dynamic else f"torch.tensor_split({x}, [1, 2], {d})[1]",
+        f"{x}.unbind({d})[-1]", f"torch.take({x}, {g.indices(max(x.t.numel(), 1), g.shape((1, 2)))})")))
 
 
 @family(7)
@@ -211,12 +225,16 @@ def views(g):
     shape = list(x.shape)
     half = next((i for i, s in enumerate(shape) if s % 2 == 0 and s > 0), None)
     options = [
-        f"{x}.transpose({d}, {g.dim(x)})", f"{x}.permute({permuted})", f"{x}.unsqueeze({g.int_in(-x.rank - 1, x.rank)})", f"{x}.squeeze()", f"{x}.squeeze({d})",
+        f"{x}.transpose({d}, {g.dim(x)})", f"{x}.permute({permuted})", f"{x}.unsqueeze({g.int_in(-x.rank - 1, x.rank)})", f"{x}.squeeze()",
+        f"{x}.squeeze({d})",
         f"{x}.reshape(-1)", f"{x}.flatten({g.int_in(0, max(x.rank - 1, 0))})", f"{x}.reshape({g.length(x, 0) if x.rank else 1}, -1)",
-        f"{x}.movedim({d}, {g.dim(x)})", f"{x}.contiguous().view(-1, {g.length(x, -1) if x.rank else 1})", f"{x}.mT", f"{x}.clone()", f"{x}.contiguous()",
-        f"{x}.expand({g.int_in(1, 3)}, {', '.join(['-1'] * x.rank)})", f"{x}.repeat({', '.join(str(g.int_in(1, 2)) for _ in range(max(x.rank, 1)))})",
+        f"{x}.movedim({d}, {g.dim(x)})", f"{x}.contiguous().view(-1, {g.length(x, -1) if x.rank else 1})", f"{x}.mT", f"{x}.clone()",
+        f"{x}.contiguous()",
+        f"{x}.expand({g.int_in(1, 3)}, {', '.join(['-1'] * x.rank)})",
+        f"{x}.repeat({', '.join(str(g.int_in(1, 2)) for _ in range(max(x.rank, 1)))})",
         f"torch.tile({x}, ({g.int_in(1, 3)},))", f"{x}.repeat_interleave({g.int_in(1, 3)}, {d})", f"torch.ravel({x})", f"{x}.detach()",
-        f"torch.atleast_2d({x})", f"{x}.reshape({[s for s in reversed(shape)]})", f"{x}.as_strided({[2, 2]}, {[g.int_in(0, 2), g.int_in(0, 2)]}, {g.int_in(0, 1)})",
+        f"torch.atleast_2d({x})", f"{x}.reshape({[s for s in reversed(shape)]})",
+        f"{x}.as_strided({[2, 2]}, {[g.int_in(0, 2), g.int_in(0, 2)]}, {g.int_in(0, 1)})",
         f"{x}.swapaxes({d}, -1)", f"torch.broadcast_to({x}, {[2, *shape]})", f"{x}.expand_as({g.partner(x)})", f"torch.squeeze({x}, {g.dims(x)})"]
     if half is not None:
         options += [f"{x}.unflatten({half}, (2, -1))", f"{x}.reshape({shape[:half] + [2, shape[half] // 2] + shape[half + 1:]})"]
@@ -230,7 +248,8 @@ def joining(g):
     other = g.same(x)
     with_other_size = [s if i != d % max(x.rank, 1) else g.size() for i, s in enumerate(x.shape)]
     return g.expression(g.choose((
-        f"torch.cat([{x}, {other}], {d})", f"torch.cat([{other}, {g.same(x, with_other_size)}, {x}], {d})", f"torch.stack([{x}, {other}], {g.int_in(-x.rank - 1, x.rank)})",
+        f"torch.cat([{x}, {other}], {d})", f"torch.cat([{other}, {g.same(x, with_other_size)}, {x}], {d})",
+        f"torch.stack([{x}, {other}], {g.int_in(-x.rank - 1, x.rank)})",
         f"torch.hstack([{x}, {other}])", f"torch.vstack([{x}, {other}])", f"torch.dstack([{x}, {other}])", f"torch.cat([{x}, {x}], {d})",
         f"torch.stack([{x}, {x}, {other}]).sum(0)", f"torch.meshgrid({g.f((1,))}, {g.f((1,))}, indexing='{g.choose('ij xy')}')[{g.int_in(0, 1)}]",
         f"torch.column_stack([{x}, {other}])", f"torch.kron({g.f((1, 2))}, {g.f((1, 2))})", f"torch.block_diag({g.f((2,))}, {g.f((2,))})",
@@ -277,7 +296,8 @@ def gathering(g):
     if kind == "one_hot":
         return g.expression(f"F.one_hot({g.indices(4, g.shape((0, 1, 2)), negative=False)}, {g.int_in(4, 6)})")
     y = g.f((1, 2))
-    return g.expression(g.choose((f"torch.bucketize({y}, {g.f((1,))}.sort()[0], right={g.flag()})", f"torch.searchsorted({g.f((1,))}.sort()[0], {y})")))
+    return g.expression(g.choose((f"torch.bucketize({y}, {g.f((1,))}.sort()[0], right={g.flag()})",
+        f"torch.searchsorted({g.f((1,))}.sort()[0], {y})")))
 
 
 @family(4)
@@ -297,11 +317,15 @@ def scattering(g):
     many_1d = g.indices(n, [count], negative=False)
     first = g.new(torch.int64, [min(2, x.shape[0])], 0, x.shape[0] - 1, distinct=True)
     return g.expression(g.choose((
-        f"torch.scatter({x}, {d}, {unique_nd}, {src})", f"torch.scatter({x}, {d}, {many}, {g.number(x) if x.t.is_floating_point() else 2})", f"torch.scatter_add({x}, {d}, {many}, {src})",
+        f"torch.scatter({x}, {d}, {unique_nd}, {src})", f"torch.scatter({x}, {d}, {many}, {g.number(x) if x.t.is_floating_point() else 2})",
+        f"torch.scatter_add({x}, {d}, {many}, {src})",
         f"torch.scatter_reduce({x}, {d}, {many}, {src}, reduce='{g.choose('sum amax amin prod mean')}', include_self={g.flag()})",
-        f"torch.index_add({x}, {d}, {many_1d}, {src}, alpha={g.int_in(1, 2)})", f"torch.index_copy({x}, {d}, {unique}, {src})", f"torch.index_fill({x}, {d}, {many_1d}, 3)",
-        f"torch.index_put({x}, ({first},), {g.same(x, list(x.shape[1:]))})", f"torch.index_put({x}, ({many_1d.name if at == 0 else first},), {g.same(x, [1])}, accumulate={g.choose(('True',)) if at == 0 else g.flag()})",
-        f"torch.slice_scatter({x}, {src}, {d}, {n - count}, {n})", f"torch.select_scatter({x}, {g.same(x, [s for i, s in enumerate(x.shape) if i != at])}, {d}, {g.int_in(-n, n - 1)})",
+        f"torch.index_add({x}, {d}, {many_1d}, {src}, alpha={g.int_in(1, 2)})", f"torch.index_copy({x}, {d}, {unique}, {src})",
+        f"torch.index_fill({x}, {d}, {many_1d}, 3)",
+        f"torch.index_put({x}, ({first},), {g.same(x, list(x.shape[1:]))})",
+        f"torch.index_put({x}, ({many_1d.name if at == 0 else first},), {g.same(x, [1])}, accumulate={g.choose(('True',)) if at == 0 else g.flag()})",
+        f"torch.slice_scatter({x}, {src}, {d}, {n - count}, {n})",
+        f"torch.select_scatter({x}, {g.same(x, [s for i, s in enumerate(x.shape) if i != at])}, {d}, {g.int_in(-n, n - 1)})",
         f"torch.masked_scatter({x}, {g.new(torch.bool, x.shape)}, {g.same(x)})", f"torch.index_reduce({x}, {d}, {many_1d}, {src}, 'amax')")))
 
 
@@ -311,16 +335,22 @@ def in_place(g):
     y = g.partner(x)
     n = g.number(x)
     options = [
-        f"{{x}}.add_({y})", f"{{x}}.mul_({n})", f"{{x}}.sub_({y})", f"{{x}}.fill_({n})", f"{{x}}.zero_()", f"{{x}}.copy_({y})", f"{{x}}.clamp_(-1, 2)", f"{{x}}.relu_()",
-        f"{{x}}.neg_()", f"{{x}}.abs_()", f"{{x}}.masked_fill_({g.partner(x, 'b')}, {n})", f"{{x}} += {n}", f"{{x}} *= {y}", f"{{x}}.t_()" if x.rank == 2 else f"{{x}}.floor_()",
+        f"{{x}}.add_({y})", f"{{x}}.mul_({n})", f"{{x}}.sub_({y})", f"{{x}}.fill_({n})", f"{{x}}.zero_()", f"{{x}}.copy_({y})",
+        f"{{x}}.clamp_(-1, 2)", f"{{x}}.relu_()",
+        f"{{x}}.neg_()", f"{{x}}.abs_()", f"{{x}}.masked_fill_({g.partner(x, 'b')}, {n})", f"{{x}} += {n}", f"{{x}} *= {y}",
+        f"{{x}}.t_()" if x.rank == 2 else f"{{x}}.floor_()",
         f"{{x}}.tanh_()", f"{{x}}.div_({g.choose((2, 4, -2))})", f"{{x}}.unsqueeze_(0)", f"{{x}}.squeeze_()"]
     if x.rank:
         text = slice_text(g, x)
         part = g.same(x, x.shape[1:])
-        options += [f"{{x}}[{text}] = {n}", f"{{x}}[{text}] += {n}", f"{{x}}[{text}].mul_(2)", f"{{x}}[{g.int_in(-x.shape[0], x.shape[0] - 1)}] = {part}", f"{{x}}[:, ...].copy_({y})",
-                    f"{{x}}.view(-1)[::2] = {n}", f"{{x}}.transpose(0, -1).add_(1)", f"{{x}}[{{x}} > {n}] = {g.number(x)}", f"{{x}}[{g.indices(x.shape[0], [2])}] = {n}",
-                    f"{{x}}.select({g.dim(x)}, -1).fill_({n})", f"{{x}}.index_add_(0, {g.indices(x.shape[0], [1], negative=False)}, {g.same(x, [1, *x.shape[1:]])})",
-                    f"{{x}}.diagonal(0, 0, -1).fill_({n})", f"{{x}}[..., 0] = {{x}}[..., -1]", f"{{x}}[0], {{x}}[-1] = {{x}}[-1].clone(), {{x}}[0].clone()"]
+        options += [f"{{x}}[{text}] = {n}", f"{{x}}[{text}] += {n}", f"{{x}}[{text}].mul_(2)",
+            f"{{x}}[{g.int_in(-x.shape[0], x.shape[0] - 1)}] = {part}", f"{{x}}[:, ...].copy_({y})",
+                    f"{{x}}.view(-1)[::2] = {n}", f"{{x}}.transpose(0, -1).add_(1)", f"{{x}}[{{x}} > {n}] = {g.number(x)}",
+                    f"{{x}}[{g.indices(x.shape[0], [2])}] = {n}",
+                    f"{{x}}.select({g.dim(x)}, -1).fill_({n})",
+                    f"{{x}}.index_add_(0, {g.indices(x.shape[0], [1], negative=False)}, {g.same(x, [1, *x.shape[1:]])})",
+                    f"{{x}}.diagonal(0, 0, -1).fill_({n})" if not g.dynamic else f"{{x}}.fill_({n})", f"{{x}}[..., 0] = {{x}}[..., -1]",
+                    f"{{x}}[0], {{x}}[-1] = {{x}}[-1].clone(), {{x}}[0].clone()"]
     return g.in_place(x, g.choose(options))
 
 
@@ -330,9 +360,12 @@ def creation(g):
     d = g.dim(x)
     n = g.length(x, d) if x.rank else "3"
     return g.expression(g.choose((
-        f"torch.zeros_like({x})", f"torch.ones_like({x})", f"torch.full_like({x}, {g.number(x) if x.t.dtype.is_floating_point else 2})", f"torch.arange({n})", f"torch.arange({n}, dtype=torch.float32)",
-        f"torch.arange(1, {g.int_in(2, 9)}, {g.int_in(1, 3)})", f"torch.linspace(-1, 1, {n})", f"torch.eye({n})", f"torch.full(({n}, 2), {g.number()})", f"torch.zeros({n}, 2)",
-        f"{x}.new_zeros(({n},))", f"{x}.new_full((2, {n}), 1)", f"torch.arange({g.int_in(3, 9)}, 0, -1)", f"torch.tril({x}, {g.int_in(-1, 1)})", f"torch.triu({x}, {g.int_in(-1, 1)})",
+        f"torch.zeros_like({x})", f"torch.ones_like({x})", f"torch.full_like({x}, {g.number(x) if x.t.dtype.is_floating_point else 2})",
+        f"torch.arange({n})", f"torch.arange({n}, dtype=torch.float32)",
+        f"torch.arange(1, {g.int_in(2, 9)}, {g.int_in(1, 3)})", f"torch.linspace(-1, 1, {n})", f"torch.eye({n})",
+        f"torch.full(({n}, 2), {g.number()})", f"torch.zeros({n}, 2)",
+        f"{x}.new_zeros(({n},))", f"{x}.new_full((2, {n}), 1)", f"torch.arange({g.int_in(3, 9)}, 0, -1)", f"torch.tril({x}, {g.int_in(-1, 1)})",
+        f"torch.triu({x}, {g.int_in(-1, 1)})",
         f"torch.ones({n}, {n}, dtype=torch.bool).tril()", f"torch.diag_embed({x})", f"torch.diag({x})", f"torch.tensor([1.5, -2.0, 3.0])",
         f"torch.triu_indices({g.int_in(1, 3)}, 3)")))
 
@@ -357,7 +390,8 @@ def matrix(g):
     if kind == "baddbmm":
         return g.expression(f"torch.baddbmm({new(b, m, n)}, {new(b, m, k)}, {new(b, k, n)}, beta=0.5, alpha=2)")
     if kind == "einsum":
-        text = g.choose(("ij,jk->ik", "bij,bkj->bik", "ij,ij->i", "ij->ji", "bhid,bhjd->bhij", "i,j->ij", "ii->i", "ij->", "bij,jk->bik", "abc,cd->abd", "bi,bj->bij", "...ij,...jk->...ik",
+        text = g.choose(("ij,jk->ik", "bij,bkj->bik", "ij,ij->i", "ij->ji", "bhid,bhjd->bhij", "i,j->ij", "ii->i", "ij->", "bij,jk->bik",
+            "abc,cd->abd", "bi,bj->bij", "...ij,...jk->...ik",
                          "ijk->kji", "bn,anm,bm->ba", "ij,kj->ki"))
         sizes = {c: g.int_in(1, 4) for c in "abcdijkhmn"}
         if text == "ii->i":
@@ -380,7 +414,8 @@ def matrix(g):
         return g.expression(g.choose((f"torch.linalg.cross({x}, {new(b, 3)})", f"torch.cross({x}, {new(b, 3)}, dim=1)")))
     if kind == "similarity":
         x = g.f((1, 2, 3))
-        return g.expression(g.choose((f"F.cosine_similarity({x}, {g.same(x)}, dim=-1)", f"F.pairwise_distance({x}, {g.same(x)})", f"F.normalize({x}, dim={g.dim(x)})", f"torch.dist({x}, {g.same(x)})")))
+        return g.expression(g.choose((f"F.cosine_similarity({x}, {g.same(x)}, dim=-1)", f"F.pairwise_distance({x}, {g.same(x)})",
+            f"F.normalize({x}, dim={g.dim(x)})", f"torch.dist({x}, {g.same(x)})")))
     if kind == "bilinear":
         return g.expression(f"F.bilinear({new(b, m)}, {new(b, k)}, {g.new(g.float, [n, m, k])})")
     return g.expression(f"torch.linalg.multi_dot([{new(m, k)}, {new(k, n)}, {new(n, b)}])")
@@ -411,10 +446,13 @@ def pooling(g):
     rank = g.choose((1, 2, 2, 3))
     x = g.f((rank + 2,)) if g.chance(0.5) else g.new(g.float, [1, 2] + [g.int_in(2, 7 if rank < 3 else 4) for _ in range(rank)])
     kernel, stride, padding = g.int_in(1, 3), g.int_in(1, 3), g.int_in(0, 1)
-    out = [g.int_in(1, 3) for _ in range(rank)]
+    # Windows of a dynamic size, but for one that takes all, are known only at run time.
+    out = [1 if g.dynamic else g.int_in(1, 3) for _ in range(rank)]
     return g.expression(g.choose((
-        f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, ceil_mode={g.flag()})", f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.int_in(1, 2)})",
-        f"F.avg_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.flag()}, {g.flag()})", f"F.adaptive_avg_pool{rank}d({x}, {out})", f"F.adaptive_max_pool{rank}d({x}, {out})",
+        f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, ceil_mode={g.flag()})",
+        f"F.max_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.int_in(1, 2)})",
+        f"F.avg_pool{rank}d({x}, {kernel}, {stride}, {padding}, {g.flag()}, {g.flag()})", f"F.adaptive_avg_pool{rank}d({x}, {out})",
+        f"F.adaptive_max_pool{rank}d({x}, {out})",
         f"F.lp_pool{min(rank, 2)}d({x}, 2.0, {kernel})", f"F.max_pool2d({x}, {kernel}, return_indices=True)[0]")))
 
 
@@ -446,7 +484,8 @@ def attention(g):
     b, h, l, s, e = g.int_in(1, 2), g.choose((1, 2, 4)), g.int_in(1, 4), g.int_in(1, 5), g.int_in(1, 4)
     # Fixed: the CPU kernel reads past the values when there are fewer than keys.
     q, k, v = g.new(g.float, [b, h, l, e]), g.new(g.float, [b, h, s, e], fixed=True), g.new(g.float, [b, h, s, e], fixed=True)
-    mask = g.choose(("", f", {g.new(g.float, g.choose(([l, s], [b, 1, l, s])))}", ", is_causal=True", ", scale=0.5", f", {g.new(torch.bool, [l, s])} | torch.eye({l}, {s}, dtype=torch.bool)"))
+    mask = g.choose(("", f", {g.new(g.float, g.choose(([l, s], [b, 1, l, s])))}", ", is_causal=True", ", scale=0.5",
+        f", {g.new(torch.bool, [l, s])} | torch.eye({l}, {s}, dtype=torch.bool)"))
     if g.chance(0.2):
         k, v = g.new(g.float, [b, 1, s, e], fixed=True), g.new(g.float, [b, 1, s, e], fixed=True)
         return g.expression(f"F.scaled_dot_product_attention({q}, {k}, {v}, enable_gqa=True)")
@@ -462,10 +501,13 @@ def resizing(g):
     image = g.new(g.float, [1, 4 * g.int_in(1, 2), g.int_in(1, 3), g.int_in(1, 3)])
     grid = g.new(g.float, [1, 2, 3, 2], low=-1.25, high=1.25)
     return g.expression(g.choose((
-        f"F.interpolate({x}, {how}, mode='nearest')", f"F.interpolate({x}, {how}, mode='nearest-exact')", f"F.interpolate({x}, {how}, mode='{linear}', align_corners={g.flag()})",
-        f"F.interpolate({x}, {how}, mode='{linear}')", f"F.pixel_shuffle({image}, 2)", f"F.pixel_unshuffle({g.new(g.float, [1, 2, 4, 2])}, 2)", f"F.channel_shuffle({image}, 2)",
+        f"F.interpolate({x}, {how}, mode='nearest')", f"F.interpolate({x}, {how}, mode='nearest-exact')",
+        f"F.interpolate({x}, {how}, mode='{linear}', align_corners={g.flag()})",
+        f"F.interpolate({x}, {how}, mode='{linear}')", f"F.pixel_shuffle({image}, 2)", f"F.pixel_unshuffle({g.new(g.float, [1, 2, 4, 2])}, 2)",
+        f"F.channel_shuffle({image}, 2)",
         f"F.grid_sample({image}, {grid}, mode='{g.choose('bilinear nearest')}', padding_mode='{g.choose('zeros border reflection')}', align_corners={g.flag()})",
-        f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)", f"F.fold({g.new(g.float, [1, 8, 4], fixed=True)}, (3, 3), 2)", f"F.interpolate({x}, {how}, mode='area')")))
+        f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)", f"F.fold({g.new(g.float, [1, 8, 4], fixed=True)}, (3, 3), 2)",
+        f"F.interpolate({x}, {how}, mode='area')")))
 
 
 @family(1.5)
@@ -473,9 +515,12 @@ def losses(g):
     x = g.f(range(1, 4))
     y = g.same(x)
     c = g.int_in(2, 4)
-    logits, classes = g.new(g.float, [3, c]), g.indices(c, [3], negative=False)
+    logits, classes = g.new(g.float, [3, c], fixed=True), g.indices(c, [3], negative=False)
     how = g.choose("mean sum none")
     return g.expression(g.choose((
-        f"F.{g.choose('mse_loss l1_loss smooth_l1_loss huber_loss')}({x}, {y}, reduction='{how}')", f"F.binary_cross_entropy_with_logits({x}, {y}.sigmoid(), reduction='{how}')",
-        f"F.cross_entropy({logits}, {classes}, reduction='{how}')", f"F.nll_loss({logits}, {classes}, reduction='{how}')", f"F.kl_div({x}, {y}.softmax(-1), reduction='{how}')",
-        f"F.cross_entropy({logits}, {classes}, ignore_index=1, label_smoothing={g.choose((0.0, 0.1))})", f"F.glu({x}, {g.dim(x)})", f"F.prelu({x}, {g.new(g.float, [1])})")))
+        f"F.{g.choose('mse_loss l1_loss smooth_l1_loss huber_loss')}({x}, {y}, reduction='{how}')",
+        f"F.binary_cross_entropy_with_logits({x}, {y}.sigmoid(), reduction='{how}')",
+        f"F.cross_entropy({logits}, {classes}, reduction='{how}')", f"F.nll_loss({logits}, {classes}, reduction='{how}')",
+        f"F.kl_div({x}, {y}.softmax(-1), reduction='{how}')",
+        f"F.cross_entropy({logits}, {classes}, ignore_index=1, label_smoothing={g.choose((0.0, 0.1))})", f"F.glu({x}, {g.dim(x)})",
+        f"F.prelu({x}, {g.new(g.float, [1])})")))

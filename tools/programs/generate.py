@@ -15,7 +15,6 @@ SIZES = (1, 1, 2, 2, 2, 3, 3, 4, 5, 7)
 RANKS = (0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5)
 MOST_ELEMENTS = 1500
 MOST_DYNAMIC = 16
-FLOATS, INTS = (torch.float32, torch.float16), (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,8 @@ class Writer:
 
     def program(self):
         used = {name: any(uses(line, name) for line in self.steps) for name in self.values}
-        outputs = [n for n in self.values if n not in [i.name for i in self.inputs] and (not read_only_once(self.steps, n) or self.chance(0.25))]
+        given = {i.name for i in self.inputs}
+        outputs = [n for n in self.values if n not in given and (not is_read(self.steps, n) or self.chance(0.25))]
         outputs += [i.name for i in self.inputs if self.chance(0.02)]
         return Program([i for i in self.inputs if used[i.name] or i.name in outputs], list(self.steps), outputs[-12:])
 
@@ -253,8 +253,8 @@ def uses(line, name):
     return name in "".join(c if c.isalnum() or c == "_" else " " for c in line).split()
 
 
-def read_only_once(steps, name):
-    """Whether a later line reads the value."""
+def is_read(steps, name):
+    """Whether a line other than the one that makes it names the value."""
     return sum(uses(line, name) for line in steps) > 1
 
 

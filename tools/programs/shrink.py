@@ -8,17 +8,13 @@ import torch
 from program import Input, Program
 
 
-def uses(line, name):
-    return re.search(rf"\b{name}\b", line) is not None
-
-
 def without_dead(program):
     """Drops what no output needs. A line that writes in place is kept as long as its tensor is needed."""
     needed, steps = set(program.outputs), []
     for line in reversed(program.steps):
         written = re.match(r"\w+", line)[0]
         views = {m for m in re.findall(r"\w+", line)}
-        if written in needed or (not re.match(r"\w+ = ", line) and written in needed):
+        if written in needed:
             steps.append(line)
             needed |= views
     return Program([i for i in program.inputs if i.name in needed], steps[::-1], program.outputs)
