@@ -200,8 +200,10 @@ def line(row):
 PAGE = """# Models
 
 Models with random weights, exported, lowered for {target} and run in the ExecuTorch runtime on Linux: {good} of {all} agree with torch, to
-1e-3 of the largest value of an output in float32 and 2e-2 in float16, or to twice what torch's own float16 loses ("nan": torch has no
-float16 of it, or leaves its range). {refused} more are refused by torch.export itself, with the reason in their row. Written by
+1e-3 of the largest value of an output in float32 and 2e-2 in float16, or to twice what rounding costs torch itself (its own float16; of
+quantised activations, where a last bit may be a whole step, how far torch's outputs move when the inputs do by that much). {whole} of
+them are one Core ML model without any operator on the CPU. {refused} more are refused by torch.export itself, with the reason in their
+row.{missing} Transformers are tiny configurations, the others have their real sizes. Written by
 `build/venv/bin/python tools/survey.py --table docs/models.md`.
 """
 HEAD = """
@@ -214,7 +216,10 @@ HEAD = """
 
 def page(rows, target):
     ran = [r for r in rows if not r["remark"].startswith("torch.export")]
-    text = PAGE.format(target=target, good=sum(r["good"] for r in ran), all=len(ran), refused=len(rows) - len(ran))
+    missing = sum(len(names) for names, _ in SUITES.values()) - len(rows)
+    text = PAGE.format(target=target, good=sum(r["good"] for r in ran), all=len(ran), refused=len(rows) - len(ran),
+                       whole=sum(r.get("cpu") == 0 and r.get("delegates") == 1 for r in ran),
+                       missing=f" {missing} of the tool's list were not run." if missing else "")
     for suite in SUITES:
         own = [line(r) for r in rows if r["suite"] == suite]
         if own:
