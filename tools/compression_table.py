@@ -2,11 +2,12 @@
 """Compresses models with the same configurations here and in coremltools, and prints what docs/compression.md shows: errors of
 the weights and the outputs against the uncompressed package, and sizes; with --time, seconds and peak memory for a large model.
 
-    build/venv/bin/python tools/compression_table.py [--time] [model...]
+    build/venv/bin/python tools/compression_table.py [--time | --draws 6] [model...]
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,8 @@ CONFIGS = {
 }
 
 
-def accuracy(name, folder):
+def compared(name, folder, labels=CONFIGS):
+    """What each of the configurations gives here and there."""
     case = models.build(name)
     pt2 = folder / "model.pt2"
     torch.export.save(models.export(case), pt2)
@@ -54,16 +56,32 @@ def accuracy(name, folder):
         inputs.append(tuple(torch.randn_like(t) if t.is_floating_point() else t.flatten()[torch.randperm(t.numel())].reshape(t.shape)
                             for t in case.inputs[0]))
     plain = {}
-    for label, (target, config) in CONFIGS.items():
+    for label in labels:
+        target, config = CONFIGS[label]
         if target not in plain:
             plain[target] = folder / f"plain_{target}.mlpackage"
             compressed.convert(pt2, plain[target], target)
         ours, theirs = folder / "ours.mlpackage", folder / "theirs.mlpackage"
         compressed.convert(pt2, ours, target, config=config)
         compressed.compress_with_coremltools(plain[target], theirs, config)
-        row = compressed.compare(plain[target], ours, theirs, inputs, folder)
+        yield label, compressed.compare(plain[target], ours, theirs, inputs, folder)
+
+
+def accuracy(name, folder):
+    for label, row in compared(name, folder):
         (w, w_theirs), (o, o_theirs), (b, b_theirs) = row["weights"], row["outputs"], row["bytes"]
         print(f"| {name} | {label} | {w:.3e} | {w_theirs:.3e} | {o:.2e} | {o_theirs:.2e} | {b / 1e6:.2f} | {b_theirs / 1e6:.2f} |", flush=True)
+
+
+def chance(name, labels, draws, folder):
+    """The error of the outputs here by that there, for several draws of the random weights: what a configuration does to each."""
+    ratios = {label: [] for label in labels}
+    for draw in range(draws):
+        models.SEED = 100 + draw
+        for label, row in compared(name, folder, labels):
+            ratios[label].append(row["outputs"][0] / row["outputs"][1])
+            mean = statistics.geometric_mean(ratios[label])
+            print(f"| {name} | {label} | {' '.join(f'{r:.2f}' for r in ratios[label])} | {mean:.2f} |", flush=True)
 
 
 class Stack(torch.nn.Module):
@@ -117,6 +135,8 @@ def timing(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true")
+    parser.add_argument("--draws", type=int, help="instead: how the errors of outputs compare for so many draws of random weights")
+    parser.add_argument("--config", action="append", choices=CONFIGS, help="only this one, with --draws")
     parser.add_argument("--coremltools", nargs=3, metavar=("package", "result", "config"), help="only this: compress with coremltools")
     parser.add_argument("models", nargs="*", default=[])
     args = parser.parse_args()
@@ -124,6 +144,10 @@ def main():
         plain, result, config = args.coremltools
         return compressed.compress_with_coremltools(plain, result, json.loads(Path(config).read_text()))
     with tempfile.TemporaryDirectory() as folder:
+        if args.draws:
+            for name in args.models or MODELS[:2]:
+                chance(name, args.config or list(CONFIGS), args.draws, Path(folder))
+            return None
         if args.time:
             print("| configuration | s here | s coremltools | ratio | peak MB here | peak MB coremltools |\n|---|---|---|---|---|---|")
             return timing(Path(folder))

@@ -63,7 +63,7 @@ def section(kind, title, about, rules):
         head, lines = [c for c in head if c != "ops"], [line[:1] + line[2:] for line in lines]
     if kind == "risks":
         head[2] = "what to do"
-    table = "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in [head, ["---"] * len(head), *lines])
     return f"## {title}\n\n{about}\n\n{table}\n\n"
 
 
