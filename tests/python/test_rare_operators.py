@@ -1,5 +1,6 @@
 """Operators that neither Core ML nor ExecuTorch has by itself, in Core ML and on CPU kernels."""
 
+import numpy as np
 import pytest
 import torch
 import transformers.integrations.moe  # noqa: F401  (registers transformers::grouped_mm_fallback)
@@ -188,7 +189,14 @@ def test_torchao_models_agree(config, skip, folder):
     pt2, expected = export(model, [(given,)], None, folder)
     pte, report = lower(pt2, folder, "float32", options=skip)
     assert report["delegates" if skip else "cpu_ops"] == []
-    check_outputs(run(pte, (given,), folder), expected[0], "float32")
+    have = run(pte, (given,), folder)
+    if skip and "activations" in config:
+        # A row's scale is its largest value by 127.5, so that value always lies halfway between two steps. ExecuTorch's kernel multiplies
+        # by the reciprocal of 127.5 instead, and a last bit of the scale decides which step the value takes.
+        step = given.abs().max() / 127.5 * model[0].weight.dequantize().abs().max()
+        assert np.abs(have[0] - expected[0][0].numpy()).max() < 1.01 * step.item()
+    else:
+        check_outputs(have, expected[0], "float32")
 
 
 def test_sums_of_integer_products_keep_in_range_in_float16(folder):
