@@ -168,7 +168,7 @@ def order(g):
     n = x.shape[d] if x.rank else 1
     return g.expression(g.choose((
         f"torch.topk({x}, {g.int_in(1, max(n, 1))}, {d}, {g.flag()})[0]", f"torch.sort({x}, {d}, {g.flag()})[0]",
-        f"torch.sort({x}, dim={d}, stable=True, descending={g.flag()})[1]",
+        f"torch.sort({x}, dim={d}, stable=True, descending={g.flag()})[{0 if g.dynamic else 1}]",
         f"torch.kthvalue({x}, {g.int_in(1, max(n, 1))}, {d})[0]", f"torch.msort({x})")))
 
 
@@ -506,7 +506,7 @@ def resizing(g):
         f"F.interpolate({x}, {how}, mode='{linear}')", f"F.pixel_shuffle({image}, 2)", f"F.pixel_unshuffle({g.new(g.float, [1, 2, 4, 2])}, 2)",
         f"F.channel_shuffle({image}, 2)",
         f"F.grid_sample({image}, {grid}, mode='{g.choose('bilinear nearest')}', padding_mode='{g.choose('zeros border reflection')}', align_corners={g.flag()})",
-        f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)", f"F.fold({g.new(g.float, [1, 8, 4], fixed=True)}, (3, 3), 2)",
+        g.static(f"F.unfold({image}, {g.int_in(1, 2)}, padding=1)"), f"F.fold({g.new(g.float, [1, 8, 4], fixed=True)}, (3, 3), 2)",
         f"F.interpolate({x}, {how}, mode='area')")))
 
 

@@ -185,6 +185,10 @@ class Writer:
     def flag(self):
         return self.choose(("True", "False"))
 
+    def static(self, text):
+        """A call whose sizes have to be numbers: none in a program of dynamic sizes."""
+        return "None" if self.dynamic else text
+
     # The program.
     def add(self, line, result):
         """Runs a line; True when torch takes it and the numbers are ones to go on with."""
@@ -209,7 +213,9 @@ class Writer:
         """A call that writes to x; `text` has {x} for its name. Inputs and weights are mostly copied before."""
         kept = dict(self.values), list(self.steps)
         if any(line.startswith(f"{x} = ") and (".unfold(" in line or "expand" in line or "broadcast" in line) for line in self.steps):
-            raise Unsuitable  # elements that share memory, by luck or in fact
+            raise Unsuitable  # elements that share memory, if not at these sizes
+        if torch._debug_has_internal_overlap(x.t) == 1:
+            raise Unsuitable
         if storage(x.t) in self.given and self.chance(0.92):
             name = f"x{self.count()}"
             if not self.add(f"{name} = {x}.clone()", name):

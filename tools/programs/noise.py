@@ -31,14 +31,17 @@ sin cos tan
 """.split())
 # Never exact, even where the result happens to have few digits.
 APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu reciprocal div atan2 hypot".split())
-# Calls whose weights are rounded themselves: their error is that of the largest number.
-RESAMPLE = set("upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
+# Calls whose weights are rounded themselves, or that leave little of two large numbers (torch's gelu left of -3): their error is that of
+# the largest operand.
+COARSE = set("gelu upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
 # Calls that round on the way and then amplify it, exact as their operands may be: what is left once the mean is taken away, scores
 # before the exponential, what is cut off at 0.
 INSIDE = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
 std_mean cosine_similarity _scaled_dot_product_flash_attention_for_cpu hardsigmoid hardswish hardsigmoid_ hardswish_""".split())
 # Calls that leave the order of equal numbers open: noise on all of them shows what that decides.
 ORDER = set("topk kthvalue median sort msort argsort".split())
+# Calls that see the sign of a zero, which no other call tells apart.
+SIGN_OF_ZERO = set("atan2 copysign signbit div reciprocal".split())
 UNITS = 4.0
 
 
@@ -73,6 +76,11 @@ class Noise(TorchDispatchMode):
             moved = torch.where(moved.abs() < 60000, moved.half().float(), moved)
         return torch.where(self.rounds(t, approximate) & t.isfinite(), moved, t.float()).to(t.dtype)
 
+    def any_zero(self, t):
+        if not isinstance(t, torch.Tensor) or not t.is_floating_point():
+            return t
+        return torch.where((t == 0) & (torch.rand(t.shape, generator=self.random) < 0.5), -t, t)
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.split("::")[1]
         base = name.rstrip("_") if name not in EXACT else name
@@ -80,12 +88,14 @@ class Noise(TorchDispatchMode):
             args, kwargs = tree_map(lambda t: self.move(t, base in INSIDE), (args, kwargs or {}))
         if base in ORDER and not (kwargs or {}).get("stable"):
             args, kwargs = tree_map(lambda t: self.move(t, True), (args, kwargs or {}))
+        if base in SIGN_OF_ZERO and not func._schema.is_mutable:
+            args = tree_map(self.any_zero, args)
         result = func(*args, **(kwargs or {}))
         if func.is_view or base in EXACT:
             return result
         approximate = base in APPROXIMATE
 
-        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in RESAMPLE else 0.0
+        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in COARSE else 0.0
 
         def noisy(t):
             if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.numel() == 0:
