@@ -242,7 +242,7 @@ def test_wrong_configurations(small, folder, text, says):
 @pytest.mark.parametrize("dtype, limit", [("int8", 0.02), ("int4", 0.3)])
 def test_quantizer_spec_is_upstreams(tied, dtype, limit, folder):
     """Tables are left alone, but not those that are a weight too: as ExecuTorch's own code decides for the same package."""
-    pytest.importorskip("cortland", reason="the Python package is not installed: run tools/install_package.sh")
+    pytest.importorskip("cortland", reason="the Python package is not built: run tools/run_tests.py python")
     import coremltools
     import coremltools.optimize.coreml as cto
     import cortland as ct
@@ -270,7 +270,7 @@ def test_quantizer_spec_is_upstreams(tied, dtype, limit, folder):
 
 
 def test_configurations_from_python(small, folder):
-    pytest.importorskip("cortland", reason="the Python package is not installed: run tools/install_package.sh")
+    pytest.importorskip("cortland", reason="the Python package is not built: run tools/run_tests.py python")
     import coremltools.optimize.coreml as cto
     import cortland as ct
     from cortland import CoreMLBackend, CoreMLPartitioner, to_edge_transform_and_lower

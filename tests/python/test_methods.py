@@ -430,7 +430,7 @@ def shape_of(pte):
 # ---- from Python
 
 def python_package():
-    return pytest.importorskip("cortland", reason="the package is not installed: tools/install_package.sh")
+    return pytest.importorskip("cortland", reason="the Python package is not built: run tools/run_tests.py python")
 
 
 def test_python_lowers_methods(decoder, folder):

@@ -23,7 +23,7 @@ try:
 except ImportError:
     package = None
 
-NEEDS_PACKAGE = pytest.mark.skipif(package is None, reason="the package is not built: tools/install_package.sh")
+NEEDS_PACKAGE = pytest.mark.skipif(package is None, reason="the Python package is not built: run tools/run_tests.py python")
 
 
 class Refused(Exception):
