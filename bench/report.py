@@ -26,7 +26,7 @@ def show(s, scale=1):
 
 def machine(threads):
     cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads}
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, "load": os.getloadavg()[0]}
 
 
 # --- lowering
@@ -112,7 +112,8 @@ def load_table(results):
 def tables(result):
     parts = []
     m = result["machine"]
-    parts.append(f"Measured on {m['cores']} cores of {m['cpu']}, {m['threads']} threads for every side.")
+    parts.append(f"Measured on {m['cores']} cores of {m['cpu']}, {m['threads']} threads for every side. "
+                 f"The machine's load average at the start was {m['load']:.1f}" + (": it was busy with other work." if m["load"] > 1 else "."))
     if result["lowering"]:
         parts += ["### Lowering", lowering_table(result["lowering"])]
     if result["inference"]:
@@ -156,4 +157,5 @@ def bars(axis, groups, series):
         at = [g + i * width for g, v in enumerate(values) if v is not None]
         axis.bar(at, [v for v in values if v is not None], width, label=label)
     axis.set_xticks([g + 0.4 - width / 2 for g in range(len(groups))], groups, rotation=35, ha="right")
-    axis.legend(fontsize=7)
+    if groups:
+        axis.legend(fontsize=7)
