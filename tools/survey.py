@@ -241,7 +241,7 @@ def main():
     parser.add_argument("--fresh", action="store_true", help="export again")
     parser.add_argument("--failed", action="store_true", help="only what has no good row yet")
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     warnings.filterwarnings("ignore")
     failed = 0
     for suite in options.suite or SUITES:
