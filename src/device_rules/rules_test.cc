@@ -113,6 +113,10 @@ TEST_F(RuleTest, IdsAreUniqueAndOpsExist) {
 TEST_F(RuleTest, EveryOp) {
   EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {1, 1, 1, 1, 1, 2})}}), "deep-tensor");
   EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {1, 1, 1, 1, 2})}}), "");
+  program.target = Target::iOS18;
+  const Shape table = {1, 1, 1, 1, 2, 1};
+  EXPECT_EQ(broken("constexpr_blockwise_shift_scale", {{"data", floats(table, DType::I8)}, {"scale", floats(table, DType::F16)}}), "")
+      << "of a palette";
   EXPECT_EQ(broken("relu", {{"x", value(DType::F32, {2, 0})}}), "empty-tensor");
 }
 

@@ -52,7 +52,7 @@ def test_no_pass_changes_the_numbers_of_recorded_programs(folder):
         if result.returncode and case["case"] not in NOT_CONVERTED:
             wrong.append(f"{case['case']}: {result.stderr.splitlines()[0]}")
     assert wrong == []
-    assert len(changed) > 5, changed
+    assert len(changed - {"lowering"}) > 2, f"a sample that the passes find nothing in: {changed}"
 
 
 # The causal mask is a constant of 2 kB here, and there computed by 15 ops.
