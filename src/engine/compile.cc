@@ -75,22 +75,9 @@ bool replaces_values(const Step& step) {
   return !step.inputs[mode][0].is_register() && step.arguments[mode][0].strings.at(0) == "update";
 }
 
-// A step's operands in one layout. Registers are named by what the program computes, whichever way they lie.
-struct Form {
-  struct Operand {
-    Source source;
-    bool last = false;
-  };
-  std::vector<std::vector<Operand>> inputs;
-  std::vector<bool> results_last;
-  bool native = false;  // nothing but a kernel that knows the layout can run it
-  bool same = false;    // the result is the operand
-};
-
 class Compiler {
  public:
-  Compiler(Plan& plan, Precision precision) : plan_(plan), exact_(precision == Precision::Exact) {
-    last_.resize(plan.types.size());
+  Compiler(Plan& plan, Precision precision) : plan_(plan), exact_(precision == Precision::Exact), layouts_(plan) {
     computed_.resize(plan.types.size());
     for (int32_t r : plan.inputs) computed_[at(r)] = true;
   }
@@ -137,7 +124,7 @@ class Compiler {
 
   int32_t add_register(const Type& type, int32_t block, bool last) {
     const int32_t r = plan_.new_register(type, block);
-    last_.push_back(last);
+    layouts_.set(r, last);
     computed_.push_back(true);
     return r;
   }
@@ -151,7 +138,7 @@ class Compiler {
 
   // The register that holds the value of `s` in the layout; a step that converts it where there is none yet.
   Source in_layout(Scope& scope, Source s, bool last) {
-    if (last_[at(s.index)] == last || type(s.index).rank() < 3) return s;
+    if (layouts_.lies_last(s) == last || type(s.index).rank() < 3) return s;
     if (const auto it = scope.converted.find(s.index); it != scope.converted.end()) return {Source::Kind::Register, it->second};
     const int32_t r = add_register(type(s.index), scope.index, last);
     Step step;
@@ -167,157 +154,6 @@ class Compiler {
     scope.steps.push_back(std::move(step));
     scope.converted.emplace(s.index, r);
     return {Source::Kind::Register, r};
-  }
-
-  // --- forms
-
-  Form row_major(const Step& step) const {
-    Form form;
-    for (const auto& slot : step.inputs) {
-      form.inputs.emplace_back();
-      for (Source s : slot) form.inputs.back().push_back({s, false});
-    }
-    form.results_last.assign(step.results.size(), false);
-    form.same = is_float_cast(step);
-    return form;
-  }
-
-  bool is_float_cast(const Step& step) const {
-    if (step.op->name != "cast") return false;
-    const Source x = step.inputs[slot(step, "x")].at(0);
-    return x.is_register() && is_float(type(x.index).dtype()) && is_float(step.result_types[0].dtype());
-  }
-
-  static size_t slot(const Step& step, std::string_view name) { return static_cast<size_t>(step.op->slot(name)); }
-  bool lies_last(Source s) const { return s.is_register() && last_[at(s.index)]; }
-
-  bool any_last(const Step& step) const {
-    for (const auto& slot : step.inputs)
-      if (std::any_of(slot.begin(), slot.end(), [&](Source s) { return lies_last(s); })) return true;
-    return false;
-  }
-
-  // With channels last; nothing where the step cannot or should not run so.
-  std::optional<Form> channels_last_form(const Step& step) {
-    const LayoutRule rule = layout_rule(step.op->name);
-    if (rule == LayoutRule::None) return std::nullopt;
-    if (rule == LayoutRule::Native) return native_form(step);
-    if (rule == LayoutRule::Transpose) return transpose_form(step);
-    if (!any_last(step)) return std::nullopt;
-    if (rule == LayoutRule::Elementwise) return elementwise_form(step);
-    return axis_form(step, rule);
-  }
-
-  std::optional<Form> native_form(const Step& step) const {
-    const Source x = step.inputs[slot(step, "x")].at(0);
-    if (!x.is_register() || type(x.index).rank() < 3) return std::nullopt;
-    const bool prefers = step.op->name.starts_with("conv");  // others take x as it lies
-    if (!prefers && !lies_last(x)) return std::nullopt;
-    Form form = row_major(step);
-    form.inputs[slot(step, "x")][0].last = true;
-    form.results_last = {true};
-    form.native = true;
-    return form;
-  }
-
-  std::optional<Form> elementwise_form(const Step& step) {
-    const int rank = step.result_types[0].rank();
-    Form form = row_major(step);
-    for (size_t i = 0; i < form.inputs.size(); ++i)
-      for (auto& operand : form.inputs[i]) {
-        const std::string_view name = step.op->inputs[i].name;
-        if (operand.source.is_register()) {
-          const int r = type(operand.source.index).rank();
-          if (r != rank && r != 0) return std::nullopt;
-          operand.last = r == rank;
-        } else if (name == "x" || name == "y") {
-          operand.source = constant_channels_last(operand.source, rank);
-        }
-      }
-    form.results_last.assign(step.results.size(), true);
-    return form;
-  }
-
-  std::optional<Form> axis_form(const Step& step, LayoutRule rule) {
-    const std::string_view name = rule == LayoutRule::Axis ? "axis" : "axes";
-    Form form = row_major(step);
-    int rank = 0;
-    for (size_t i = 0; i < form.inputs.size(); ++i)
-      if (const auto given = step.op->inputs[i].name; given == "x" || given == "values")
-        for (auto& operand : form.inputs[i]) {
-          if (!operand.source.is_register()) return std::nullopt;
-          rank = type(operand.source.index).rank();
-          operand.last = true;
-        }
-    const auto parameter = slot(step, name);
-    std::vector<int64_t> axes;
-    if (!step.inputs[parameter].empty()) {
-      if (step.inputs[parameter][0].is_register()) return std::nullopt;
-      axes = constant(step.inputs[parameter][0]).tensor.ints();
-    } else if (rule == LayoutRule::Axis) {
-      axes = {static_cast<int64_t>(step.op->inputs[parameter].fallback.number)};
-    } else {
-      return std::nullopt;
-    }
-    const bool keeps_rank = step.result_types[0].rank() == rank;
-    if (rank < 3 || (!keeps_rank && !keeps_order(axes, rank)) || (step.op->name == "layer_norm" && axes.size() != 1)) return std::nullopt;
-    const bool is_list = step.inputs[parameter].empty() ? false : constant(step.inputs[parameter][0]).tensor.rank() == 1;
-    for (int64_t& axis : axes) axis = axis_channels_last(axis, rank);
-    const std::vector<int64_t> shape = is_list ? std::vector<int64_t>{static_cast<int64_t>(axes.size())} : std::vector<int64_t>{};
-    form.inputs[parameter] = {{new_constant(mil::Tensor::from(DType::I32, shape, axes)), false}};
-    form.results_last.assign(step.results.size(), keeps_rank);
-    return form;
-  }
-
-  // Whether what a reduction leaves, in the order of channels-last axes, is in the order of the program's.
-  static bool keeps_order(std::vector<int64_t> axes, int rank) {
-    for (int64_t& a : axes) a = a < 0 ? a + rank : a;
-    auto gone = [&](int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); };
-    if (gone(1)) return true;
-    for (int64_t axis = 2; axis < rank; ++axis)
-      if (!gone(axis)) return false;
-    return true;
-  }
-
-  std::optional<Form> transpose_form(const Step& step) {
-    const Source x = step.inputs[slot(step, "x")].at(0), given = step.inputs[slot(step, "perm")].at(0);
-    if (!x.is_register() || given.is_register()) return std::nullopt;
-    auto perm = constant(given).tensor.ints();
-    const auto rank = static_cast<int64_t>(perm.size());
-    if (rank < 3 || rank != type(x.index).rank()) return std::nullopt;
-    for (int64_t& p : perm) p = p < 0 ? p + rank : p;
-    Form form = row_major(step);
-    if (!lies_last(x)) {
-      // A result that is the operand with its last axis moved to the channels lies there already, channels last.
-      std::vector<int64_t> from_last = {0, rank - 1};
-      for (int64_t axis = 1; axis < rank - 1; ++axis) from_last.push_back(axis);
-      if (perm != from_last) return std::nullopt;
-      form.results_last = {true};
-      form.same = true;
-      return form;
-    }
-    for (int64_t& p : perm) p = axis_channels_last(p, rank);
-    form.inputs[slot(step, "x")][0].last = true;
-    std::vector<int64_t> order(perm.size());
-    std::iota(order.begin(), order.end(), 0);
-    form.same = perm == order;
-    form.inputs[slot(step, "perm")] = {{new_constant(mil::Tensor::from(DType::I32, {rank}, perm)), false}};
-    return form;
-  }
-
-  Source new_constant(mil::Tensor tensor) { return {Source::Kind::Constant, plan_.new_constant({std::move(tensor), {}, nullptr})}; }
-
-  Source constant_channels_last(Source s, int rank) {
-    const mil::Tensor& tensor = constant(s).tensor;
-    if (!tensor.storage || tensor.elements() == 1) return s;
-    const auto [it, added] = moved_.try_emplace({s.index, rank}, -1);
-    if (added) {
-      std::vector<int64_t> shape(static_cast<size_t>(rank) - tensor.shape.size(), 1);
-      shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());
-      const mil::Tensor moved = to_channels_last(tensor.reshaped(shape));
-      it->second = plan_.new_constant({moved, {}, nullptr});
-    }
-    return {Source::Kind::Constant, it->second};
   }
 
   // --- kernels
@@ -358,7 +194,7 @@ class Compiler {
 
   void place(Scope& scope, std::vector<Step>& steps, size_t i, const Readers& readers, std::vector<bool>& done) {
     Step& step = steps[i];
-    if (step.kind != Step::Kind::Kernel) return finish(scope, step, row_major(step), true);
+    if (step.kind != Step::Kind::Kernel) return finish(scope, step, layouts_.row_major(step), true);
     if (!keeps_constants(step.op->name))
       for (auto& slot : step.inputs)
         for (Source& s : slot)
@@ -366,8 +202,8 @@ class Compiler {
     Followers followers;
     if (step.results.size() == 1) followers = find_followers(plan_, steps, readers, step.results[0], computed_, exact_);
     std::vector<Form> forms;
-    if (auto form = channels_last_form(step)) forms.push_back(std::move(*form));
-    forms.push_back(row_major(step));
+    if (auto form = layouts_.channels_last(step)) forms.push_back(std::move(*form));
+    forms.push_back(layouts_.row_major(step));
     for (const Form& form : forms) {
       size_t count = followers.followers.size();
       while (!(step.kernel = find_kernel(step, form, followers, count)) && count > 0) --count;
@@ -405,7 +241,7 @@ class Compiler {
     step.result_types.clear();
     for (size_t i = 0; i < step.results.size(); ++i) {
       const int32_t r = step.results[i];
-      last_[at(r)] = form.results_last[i];
+      layouts_.set(r, form.results_last[i]);
       computed_[at(r)] = true;
       step.result_types.push_back(register_type(r, form.results_last[i]));
       if (exact_ && step.kind == Step::Kind::Kernel && type(r).dtype() == DType::F16 && !keeps_values(step.op->name) && !replaces_values(step))
@@ -414,21 +250,12 @@ class Compiler {
     scope.steps.push_back(std::move(step));
   }
 
-  struct MovedKey {
-    int32_t constant;
-    int rank;
-    bool operator==(const MovedKey&) const = default;
-  };
-  struct MovedHash {
-    size_t operator()(const MovedKey& k) const { return std::hash<int64_t>()(int64_t{k.constant} * 8 + k.rank); }
-  };
-
   Plan& plan_;
   const bool exact_;
   Status status_;
-  std::vector<bool> last_, computed_;  // by register: lies with channels last; has a value
+  Layouts layouts_;
+  std::vector<bool> computed_;  // by register: has a value
   std::unordered_map<int32_t, int32_t> wide_;
-  std::unordered_map<MovedKey, int32_t, MovedHash> moved_;
 };
 
 }  // namespace

@@ -72,6 +72,11 @@ std::vector<int64_t> channels_first(std::vector<int64_t> shape) {
   return shape;
 }
 
+int64_t axis_channels_last(int64_t axis, int64_t rank) {
+  if (axis < 0) axis += rank;
+  return axis == 0 ? 0 : axis == 1 ? rank - 1 : axis - 1;
+}
+
 mil::Tensor to_channels_last(const mil::Tensor& t) {
   if (t.elements() == 0) return t.reshaped(channels_last(t.shape));
   return swapped(t, channels_last(t.shape), t.rank() < 3 ? 1 : t.dim(1));

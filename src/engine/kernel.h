@@ -111,6 +111,8 @@ std::unique_ptr<Kernel> make_kernel(const Site& site);
 // The shape with axis 1 behind all others, and back. Ranks below 3 stay as they are.
 std::vector<int64_t> channels_last(std::vector<int64_t> shape);
 std::vector<int64_t> channels_first(std::vector<int64_t> shape);
+// Where axis `axis` of a tensor of that rank lies with channels last.
+int64_t axis_channels_last(int64_t axis, int64_t rank);
 // A copy with its elements moved accordingly; shares the elements when only axes of size 1 change places.
 mil::Tensor to_channels_last(const mil::Tensor& tensor);
 mil::Tensor to_channels_first(const mil::Tensor& tensor);

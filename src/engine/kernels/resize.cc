@@ -4,7 +4,6 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/loops.h"
-#include "engine/layout.h"
 #include "engine/threads.h"
 #include "mil_ops/resizing.h"
 
