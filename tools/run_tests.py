@@ -133,9 +133,7 @@ def run_pytest(folder):
     report = RESULTS / f"{folder.name}.xml"
     report.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, [str(BUILD / "python"), os.environ.get("PYTHONPATH")]))
-    # A file stays with one process: its tests share what they export. A few processes are enough; each holds torch and models.
-    shared = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
-    code = subprocess.run([str(VENV_PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={report}", *shared],
+    code = subprocess.run([str(VENV_PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", f"--junitxml={report}"],
                           cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": path}).returncode
     total = count_junit(report) if report.exists() else Count()
     if code != 0 and total.failed == 0:
