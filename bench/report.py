@@ -113,7 +113,7 @@ def tables(result):
     parts = []
     m = result["machine"]
     parts.append(f"Measured on {m['cores']} cores of {m['cpu']}, {m['threads']} threads for every side. "
-                 f"The machine's load average at the start was {m['load']:.1f}" + (": it was busy with other work." if m["load"] > 1 else "."))
+                 f"The machine's load average over the minute before was {m['load']:.1f}.")
     if result["lowering"]:
         parts += ["### Lowering", lowering_table(result["lowering"])]
     if result["inference"]:
