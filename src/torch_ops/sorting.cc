@@ -176,7 +176,15 @@ Result<Ordered> spread_nan(Lowering& in, const Line& l, Ordered o) {
   TRY(any, as_bool(in, any));
   TRY(o.values, select(in, any, in.constant(std::numeric_limits<double>::quiet_NaN(), in.dtype_of(l.x)), o.values, in.shape_of(o.values)));
   if (in.result_used(1)) {
-    TRY(Operand at, in.op(mil_ops::reduce_argmax, {{"x", bits}, {"axis", l.axis}, {"keep_dims", true}}));
+    // The position in a tensor of one axis is not safe on devices; that in a matrix of one row is.
+    const bool row = in.shape_of(bits).size() == 1;
+    if (row) {
+      TRY(bits, in.reshape(bits, {1, l.size}));
+    }
+    TRY(Operand at, in.op(mil_ops::reduce_argmax, {{"x", bits}, {"axis", row ? int64_t{1} : l.axis}, {"keep_dims", true}}));
+    if (row) {
+      TRY(at, in.reshape(at, {1}));
+    }
     TRY(o.indices, select(in, any, at, o.indices, in.shape_of(o.indices)));
   }
   return o;
@@ -265,7 +273,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::median, .samples = "F[5] -> F[]; F[2,3] -> F[]; I[5]{-99..99} -> I[]"},
     {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .lower = [](Lowering& in) { return median(in, true); }, .decompose = decompositions::median,
-     .samples = "F[2,5] 1 -> F[2], i64[2]; F[2,5] 1 True -> F[2,1], i64[2,1]"},
+     .samples = "F[5] 0 -> F[], i64[]; F[2,5] 1 -> F[2], i64[2]; F[2,5] 1 True -> F[2,1], i64[2,1]"},
     {.schema = "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", .lower = no_mode,
      .samples = "I[2,7]{0..2} 1 -> I[2], i64[2] !unsupported-op"},
     {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, "

@@ -18,6 +18,10 @@ FOUND = {
         x2 = 3 % x0
         x3 = -7 % x1
         return x2, x3""",
+    "the place of a single number's median": """
+        x0: float32[] -4..4 by 1
+        x1 = torch.median(x0, -1)[1]
+        return x1""",
     "a running minimum of bools": """
         x0: bool[2, 5]
         x1 = torch.cummin(x0, 1)[0]
