@@ -9,6 +9,7 @@
 #include "torch_passes/control_flow.h"
 #include "torch_passes/empty_parts.h"
 #include "torch_passes/high_rank.h"
+#include "torch_passes/storages.h"
 #include "torch_passes/subgraphs.h"
 #include "torch_passes/views.h"
 
@@ -304,6 +305,7 @@ Result<Graph> functionalize(Graph graph, int nesting) {
   if (nesting > kMostNesting) return diag(DiagKind::BadProgram, "subgraphs are nested too deeply");
   TRY_DO(refuse_wrappers(graph));
   TRY_DO(inline_wrappers(graph));
+  read_strided_from_owners(graph);
   TRY_DO(Functionalizer(graph).run());
   replace_empty_results(graph);
   drop_empty_parts(graph);

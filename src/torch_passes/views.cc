@@ -67,16 +67,6 @@ bool may_copy(const std::string& target) {
          target == "aten.ravel.default";
 }
 
-bool is_contiguous(Graph& graph, const torch::Value& v) {
-  if (v.strides.size() != v.type.shape.size()) return true;
-  Dim expected(1);
-  for (size_t i = v.strides.size(); i-- > 0;) {
-    if (v.type.shape[i] != Dim(1) && v.strides[i] != expected) return false;
-    expected = graph.dims->mul(expected, v.type.shape[i]);
-  }
-  return true;
-}
-
 int64_t int_arg(const Node& node, std::string_view name, int64_t fallback) {
   const Arg* a = node.find(name);
   const auto* i = a ? a->as<int64_t>() : nullptr;
@@ -186,6 +176,16 @@ ValueId add_node(Graph& graph, std::string target, std::vector<NamedArg> args, T
   graph.nodes.add(std::move(node));
   order.push_back(id);
   return result;
+}
+
+bool is_contiguous(Graph& graph, const torch::Value& v) {
+  if (v.strides.size() != v.type.shape.size()) return true;
+  Dim expected(1);
+  for (size_t i = v.strides.size(); i-- > 0;) {
+    if (v.type.shape[i] != Dim(1) && v.strides[i] != expected) return false;
+    expected = graph.dims->mul(expected, v.type.shape[i]);
+  }
+  return true;
 }
 
 bool is_view(const std::string& target) { return kind_of(target).has_value(); }

@@ -19,6 +19,9 @@ bool is_view(const std::string& target);
 // contiguous, to) are judged by the types and strides that torch recorded.
 View view_of(const torch::Graph& graph, torch::ValueId v);
 
+// Whether the value lies row by row without gaps; what this program made does.
+bool is_contiguous(torch::Graph& graph, const torch::Value& v);
+
 // Appends nodes to `order` that apply the view to `base`, or that write `part` back into the place the view shows of `base`.
 Result<torch::ValueId> apply_view(torch::Graph& graph, const View& view, torch::ValueId base, std::vector<torch::NodeId>& order);
 Result<torch::ValueId> undo_view(torch::Graph& graph, const View& view, torch::ValueId base, torch::ValueId part,

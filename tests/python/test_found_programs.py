@@ -18,6 +18,12 @@ FOUND = {
         x2 = 3 % x0
         x3 = -7 % x1
         return x2, x3""",
+    "as_strided of what lies inside a larger tensor": """
+        x0: float32[6] -4..4 by 1
+        x1 = x0.narrow(0, 2, 1)
+        x2 = x1.as_strided([2, 2], [2, 2], 1)
+        x3 = x2 + 1
+        return x3""",
     "the place of a single number's median": """
         x0: float32[] -4..4 by 1
         x1 = torch.median(x0, -1)[1]
