@@ -256,10 +256,6 @@ Status layer_norm(Decomposition& d) {
   return s.give(out[0]);
 }
 
-static double smallest_step(DType t) {
-  return t == DType::F16 ? 0.0009765625 : t == DType::BF16 ? 0.0078125 : t == DType::F64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
-}
-
 // x / sqrt(mean(x^2) + eps) * weight, computed in float32 at least.
 Status rms_norm(Decomposition& d) {
   Steps s(d);
@@ -267,7 +263,9 @@ Status rms_norm(Decomposition& d) {
   const auto shape = d.ints("normalized_shape");
   if (!shape || shape->empty() || static_cast<int>(shape->size()) > s.rank(x)) return d.reject("the normalised shape must be numbers");
   const DType own = s.dtype(x), wide = own == DType::F64 ? own : DType::F32;
-  const auto eps = d.has("eps") ? d.number("eps") : std::optional(smallest_step(own));
+  // Without eps, that of the type torch computes in.
+  const double step = own == DType::F64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const auto eps = d.has("eps") ? d.number("eps") : std::optional(step);
   if (!eps) return d.reject("eps must be a number");
   Ints dims;
   for (int i = s.rank(x) - static_cast<int>(shape->size()); i < s.rank(x); ++i) dims.push_back(i);

@@ -24,6 +24,13 @@ bool takes_empty_tensors(std::string_view target) {
   return target == "aten.cat.default" || target == "aten.concat.default" || target == "aten.concatenate.default";
 }
 
+bool is_output(const torch::Graph& graph, torch::ValueId v) {
+  return std::any_of(graph.outputs.begin(), graph.outputs.end(), [&](const torch::GraphOutput& o) {
+    const auto* value = o.value.as<torch::ValueId>();
+    return value && *value == v;
+  });
+}
+
 // What no lowering can express, whatever the op. Core ML has no empty tensors, but constants may be empty until they are used.
 Status check_types(LoweringState& state, const torch::Graph& graph, const torch::Node& node, bool constant) {
   auto check = [&](torch::ValueId v) -> Status {
@@ -52,7 +59,7 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
     if (!state.is_used(graph, v)) continue;  // batch norm in evaluation has empty ones
     const TensorType& t = graph.values[v].type;
     if (t.rank() > 5) return diag(DiagKind::UnsupportedRank, fmt::format("the result has rank {}, Core ML allows 5", t.rank()));
-    if (is_empty(t) && !constant) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
+    if (is_empty(t) && (!constant || is_output(graph, v))) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
   }
   return {};
 }

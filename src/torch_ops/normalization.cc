@@ -216,9 +216,7 @@ Result<Operand> rms_norm_in_float32(Lowering& in, Operand x, const Ints& axes, d
 Lowered lower_rms_norm(Lowering& in) {
   TRY(Operand x, in.tensor("input"));
   TRY(const Shape normalized, in.dims("normalized_shape"));
-  double eps = std::numeric_limits<float>::epsilon();
-  if (in.torch_type("input").dtype == DType::F16) eps = 0.0009765625;
-  if (in.torch_type("input").dtype == DType::BF16) eps = 0.0078125;
+  double eps = std::numeric_limits<float>::epsilon();  // of the type torch computes in
   if (in.has("eps")) {
     TRY(eps, in.number("eps"));
   }

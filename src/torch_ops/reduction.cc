@@ -66,10 +66,15 @@ Result<Operand> reduce_extreme(Lowering& in, Operand x) {
   return boolean ? as_bool(in, y) : y;
 }
 
+// What an extreme is looked for in: floats keep all their digits, a constant becomes what MIL computes with.
+Result<Operand> compared(Lowering& in) {
+  TRY(const Operand x, in.precise_tensor("self"));
+  return in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.mil_dtype(in.dtype_of(x)));
+}
+
 template <const mil::MilOp& op>
 Lowered lower_extreme(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  TRY(const Operand x, compared(in));
   return reduce_extreme<op>(in, x);
 }
 
@@ -102,16 +107,14 @@ Result<Operand> arg_extreme(Lowering& in, const mil::MilOp& op, Operand x) {
 
 template <const mil::MilOp& op>
 Lowered lower_arg(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  TRY(const Operand x, compared(in));
   return arg_extreme(in, op, x);
 }
 
 // max.dim and min.dim: value and position.
 template <const mil::MilOp& value, const mil::MilOp& position>
 Lowered lower_extreme_with_position(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  TRY(const Operand x, compared(in));
   std::vector<Operand> results(2);
   if (in.result_used(0)) {
     TRY(results[0], reduce_extreme<value>(in, x));
@@ -123,8 +126,7 @@ Lowered lower_extreme_with_position(Lowering& in) {
 }
 
 Lowered lower_aminmax(Lowering& in) {
-  TRY(Operand x, in.precise_tensor("self"));
-  TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : in.dtype_of(x)));
+  TRY(const Operand x, compared(in));
   TRY(Operand low, reduce_extreme<mil_ops::reduce_min>(in, x));
   TRY(Operand high, reduce_extreme<mil_ops::reduce_max>(in, x));
   return std::vector<Operand>{low, high};

@@ -24,6 +24,25 @@ FOUND = {
         x2 = x1.as_strided([2, 2], [2, 2], 1)
         x3 = x2 + 1
         return x3""",
+    "a norm of float16 without an epsilon": """
+        x0: float16[1, 5, 1] -4..4 by 0.25
+        x1: float16[1] -4..4 by 1
+        x2 = F.rms_norm(x0, [1], x1, None)
+        return x2""",
+    "the least place of a constant": """
+        w0: float32[1, 1] -4..4 by 1
+        x0: float32[2] -4..4 by 1
+        x1 = torch.count_nonzero(w0, [1])
+        x2 = torch.min(torch.min(x1, 0, True)[1], 0, True)[1]
+        x3 = x0 + x2
+        return x2, x3""",
+    "an output without elements": """
+        w0: float32[1, 1, 1] -4..4 by 1
+        x0: float32[2] -4..4 by 1
+        x1 = F.adaptive_max_pool1d(w0, [1])
+        x2 = torch.tensor_split(x1, [1, 2], 2)[1]
+        x3 = x0 * 2
+        return x1, x2, x3""",
     "the place of a single number's median": """
         x0: float32[] -4..4 by 1
         x1 = torch.median(x0, -1)[1]
