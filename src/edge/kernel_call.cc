@@ -149,6 +149,9 @@ class Caller {
     if (!arg && formal.default_value) return bind(formal, parse_default(*formal.default_value));
     if (!arg && formal.type.find('?') == std::string_view::npos)
       return no_kernel(fmt::format("the program gives no argument '{}', which its kernel needs", formal.name));
+    // ExecuTorch's narrow_copy ends the process when the axis is counted from the end.
+    const auto* axis = arg && formal.name == "dim" && kernel_.name == "aten::narrow_copy" ? arg->as<int64_t>() : nullptr;
+    if (axis && *axis < 0) return bind(formal, Arg(*axis + result_type().rank()));
     return bind(formal, arg ? *arg : Arg());
   }
 

@@ -163,6 +163,10 @@ ON_CPU = {
         x3 = torch.linalg.cross(x0, x1)
         x4 = torch.cross(x2, x2.flip(1), dim=0)
         return x3, x4""",
+    "a part along an axis that is counted from the end": """
+        x0: int64[1, 3, 2] -5..9
+        x1 = x0.narrow(-2, 1, 2)
+        return x1""",
     "erfc": """
         x0: float32[40] -4..4
         x1 = torch.erfc(x0)
