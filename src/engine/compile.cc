@@ -23,7 +23,8 @@ size_t at(int32_t i) { return static_cast<size_t>(i); }
 class Same final : public Kernel {
  public:
   Status run(KernelContext& c) override {
-    c.set_output(0, c.tensor("x").cast(DType::F32));
+    const mil::Tensor& x = c.tensor("x");
+    c.set_output(0, x.dtype == DType::F16 ? x.cast(DType::F32) : x);
     return {};
   }
 };

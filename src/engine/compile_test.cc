@@ -225,6 +225,16 @@ TEST_F(CompileConvolutions, WhatLiesLastAlreadyIsNotMoved) {
   EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("transpose", "conv", "transpose", "layer_norm"));
 }
 
+TEST(Compile, IntegersThatAreOnlyMovedStayIntegers) {
+  const std::string text =
+      "program(1.0) { func main<ios15>(tensor<fp32, [1, 2, 3]> x) {"
+      "tensor<int32, [1, 2, 3]> whole = cast(x = x, dtype = string(\"int32\"));"
+      "tensor<int32, [1, 3, 2]> turned = transpose(x = whole, perm = tensor<int32, [3]>([0, 2, 1]));"
+      "tensor<bool, [1, 3, 2]> set = not_equal(x = turned, y = int32(0));"
+      "} -> (turned, set); }";
+  expect_agreement(text, 0);
+}
+
 TEST(Compile, BlocksReadWhatLiesOutside) {
   const std::string text =
       "program(1.0) { func main<ios15>(tensor<fp16, [1, 4, 3, 3]> x) {"

@@ -36,6 +36,10 @@ FOUND = {
         x2 = torch.min(torch.min(x1, 0, True)[1], 0, True)[1]
         x3 = x0 + x2
         return x2, x3""",
+    "windows of bools": """
+        x0: bool[3, 2]
+        x1 = x0.unfold(0, 1, 2)
+        return x1""",
     "an output without elements": """
         w0: float32[1, 1, 1] -4..4 by 1
         x0: float32[2] -4..4 by 1
