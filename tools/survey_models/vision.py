@@ -88,7 +88,7 @@ def segmenter(name):
 
 
 def video(name):
-    frames, size = (16, 224) if name.startswith("mvit") else (16, 112)
+    frames, size = (16, 224) if name.startswith(("mvit", "s3d")) else (16, 112)
     return Case(getattr(models.torchvision().models.video, name)(weights=None, num_classes=10), [(torch.randn(1, 3, frames, size, size),)])
 
 
