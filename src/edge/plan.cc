@@ -195,7 +195,7 @@ class MethodPlanner {
       const torch::Node& node = graph_.nodes[id];
       const std::string source = node.source.str();
       what += fmt::format("\n  {} ({}){}{}\n    CPU: {}", node.name, node.target, source.empty() ? "" : " at ", source, error.what);
-      const auto refused = std::find_if(g_.cpu_ops.begin(), g_.cpu_ops.end(), [&](const auto& op) { return op.node == id; });
+      const auto refused = std::find_if(g_.cpu_ops.begin(), g_.cpu_ops.end(), [&id = id](const auto& op) { return op.node == id; });
       if (refused == g_.cpu_ops.end()) continue;
       if (!refused->kept_whole.empty()) what += fmt::format(", and it cannot be taken apart: {}", refused->kept_whole);
       what += fmt::format("\n    Core ML: {}", refused->reason.what);

@@ -18,7 +18,7 @@ std::string text(const std::vector<int64_t>& shape) { return fmt::format("[{}]",
 Status check_lists(std::span<const InputShape> inputs, const ShapeLists& lists) {
   if (lists.empty()) return wrong("none are given");
   for (const auto& [name, shapes] : lists) {
-    const auto named = [&](const InputShape& input) { return input.name == name; };
+    const auto named = [&name = name](const InputShape& input) { return input.name == name; };
     if (std::ranges::any_of(inputs, named)) continue;
     std::vector<std::string_view> names;
     for (const auto& input : inputs) names.push_back(input.name);

@@ -241,7 +241,8 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
 }
 
 Result<PartitionedGraph> partition_graph(Decided decided, const PartitionOptions& options) {
-  auto& [graph, decision] = decided;
+  torch::Graph& graph = decided.graph;
+  const Decision& decision = decided.decision;
   TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;
   if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
