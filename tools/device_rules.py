@@ -4,15 +4,10 @@
     tools/device_rules.py [--update]
 """
 
-import argparse
-import json
-import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "build" / "release" / "cortland"
-PAGE = ROOT / "docs" / "device_rules.md"
+import generated_page
+from generated_page import table
 
 HEAD = """# Device rules
 
@@ -63,25 +58,12 @@ def section(kind, title, about, rules):
         head, lines = [c for c in head if c != "ops"], [line[:1] + line[2:] for line in lines]
     if kind == "risks":
         head[2] = "what to do"
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in [head, ["---"] * len(head), *lines])
-    return f"## {title}\n\n{about}\n\n{table}\n\n"
+    return f"## {title}\n\n{about}\n\n{table(head, lines)}\n\n"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", action="store_true", help="write the page")
-    parser.add_argument("--program", type=Path, default=PROGRAM, help="the program to ask")
-    args = parser.parse_args()
-    rules = json.loads(subprocess.run([str(args.program), "rules", "--json"], check=True, capture_output=True, text=True).stdout)
-    text = HEAD + "".join(section(*s, rules) for s in SECTIONS) + TAIL
-    if args.update:
-        PAGE.write_text(text)
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is not what `cortland rules` says: run tools/device_rules.py --update", file=sys.stderr)
-        return 1
-    return 0
+def page(rules):
+    return HEAD + "".join(section(*s, rules) for s in SECTIONS) + TAIL
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_page.main(__doc__, "device_rules.md", "rules", page))

@@ -4,15 +4,10 @@
     tools/operators.py [--update]
 """
 
-import argparse
-import json
-import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "build" / "release" / "cortland"
-PAGE = ROOT / "docs" / "operators.md"
+import generated_page
+from generated_page import table
 
 HEAD = """# Operators
 
@@ -54,29 +49,13 @@ def row(entry):
     return [entry["name"], entry["since"] or "no", types, ranks(entry), dynamic, ", ".join(entry["refuses"]), entry["cpu"]]
 
 
-def page(operators):
+def page(listing):
+    operators = listing["torch"]
     delegated = sum(1 for o in operators if o["core_ml"])
     unchecked = sum(1 for o in operators if not o["checked"])
-    lines = [["Operator", "Core ML", "Types", "Ranks", "Dynamic", "Refused for", "CPU"], ["---"] * 7] + [row(o) for o in operators]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return HEAD + f"{len(operators)} operators, {delegated} of them for Core ML; {unchecked} have no samples.\n\n{table}\n"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", action="store_true", help="write the page")
-    parser.add_argument("--program", type=Path, default=PROGRAM, help="the program to ask")
-    args = parser.parse_args()
-    listing = json.loads(subprocess.run([str(args.program), "ops", "--json"], check=True, capture_output=True, text=True).stdout)
-    text = page(listing["torch"])
-    if args.update:
-        PAGE.write_text(text)
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is not what `cortland ops` says: run tools/operators.py --update", file=sys.stderr)
-        return 1
-    return 0
+    head = ["Operator", "Core ML", "Types", "Ranks", "Dynamic", "Refused for", "CPU"]
+    return HEAD + f"{len(operators)} operators, {delegated} of them for Core ML; {unchecked} have no samples.\n\n{table(head, map(row, operators))}\n"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated_page.main(__doc__, "operators.md", "ops", page))
