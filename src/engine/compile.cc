@@ -1,10 +1,7 @@
 #include "engine/compile.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <unordered_map>
 
 #include "engine/fuse.h"
@@ -23,8 +20,7 @@ size_t at(int32_t i) { return static_cast<size_t>(i); }
 class Same final : public Kernel {
  public:
   Status run(KernelContext& c) override {
-    const mil::Tensor& x = c.tensor("x");
-    c.set_output(0, x.dtype == DType::F16 ? x.cast(DType::F32) : x);
+    c.set_output(0, wide(c.tensor("x")));
     return {};
   }
 };
@@ -41,14 +37,8 @@ class Relayout final : public Kernel {
   bool last_;
 };
 
-Type widened(Type type) {
-  if (type.tensor.dtype == DType::F16) type.tensor.dtype = DType::F32;
-  return type;
-}
-
 Type with_channels_last(Type type) {
-  auto& shape = type.tensor.shape;
-  if (shape.size() > 2) std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+  type.tensor.shape = channels_last(std::move(type.tensor.shape));
   return type;
 }
 
@@ -133,7 +123,7 @@ class Compiler {
   Source wide_constant(Source s) {
     if (constant(s).tensor.dtype != DType::F16) return s;
     const auto [it, added] = wide_.try_emplace(s.index, -1);
-    if (added) it->second = plan_.new_constant({constant(s).tensor.cast(DType::F32), {}, nullptr});
+    if (added) it->second = plan_.new_constant({wide(constant(s).tensor), {}, nullptr});
     return {Source::Kind::Constant, it->second};
   }
 
@@ -149,7 +139,7 @@ class Compiler {
     step.inputs[static_cast<size_t>(step.op->slot("x"))] = {s};
     step.arguments.resize(step.inputs.size());
     step.arguments[static_cast<size_t>(step.op->slot("x"))].resize(1);
-    step.result_types = {widened(last ? with_channels_last(type(r)) : type(r))};
+    step.result_types = {wide(last ? with_channels_last(type(r)) : type(r))};
     step.results = {r};
     step.kernel = std::make_unique<Relayout>(last);
     scope.steps.push_back(std::move(step));
@@ -160,7 +150,7 @@ class Compiler {
   // --- kernels
 
   // The kernel that runs `step` in this form with the first `count` followers in it; null when none does.
-  std::unique_ptr<Kernel> find_kernel(const Step& step, const Form& form, const Followers& followers, size_t count) {
+  std::unique_ptr<Kernel> find_kernel(const Step& step, const Form& form, const std::vector<Follower>& followers, size_t count) {
     if (form.same) return count == 0 ? std::make_unique<Same>() : nullptr;
     std::vector<std::vector<RuntimeValue>> constants(step.op->inputs.size());
     std::vector<std::vector<Type>> types(step.op->inputs.size());
@@ -182,11 +172,11 @@ class Compiler {
     Site site{*step.op, constants, types, results, {form.native, {}}, expressions, [&](size_t i) {
                 constants[i][0] = constant(form.inputs[i][0].source);
               }};
-    for (size_t i = 0; i < count; ++i) site.manner.post.push_back(followers.followers[i].op);
+    for (size_t i = 0; i < count; ++i) site.manner.post.push_back(followers[i].op);
     return make_kernel(site);
   }
 
-  Type register_type(int32_t r, bool last) const { return last ? with_channels_last(widened(type(r))) : widened(type(r)); }
+  Type register_type(int32_t r, bool last) const { return last ? with_channels_last(wide(type(r))) : wide(type(r)); }
 
   Type constant_type(Source s) const {
     const RuntimeValue& value = plan_.constants[at(s.index)];
@@ -200,25 +190,25 @@ class Compiler {
       for (auto& slot : step.inputs)
         for (Source& s : slot)
           if (!s.is_register()) s = wide_constant(s);
-    Followers followers;
+    std::vector<Follower> followers;
     if (step.results.size() == 1) followers = find_followers(plan_, steps, readers, step.results[0], computed_, exact_);
     std::vector<Form> forms;
     if (auto form = layouts_.channels_last(step)) forms.push_back(std::move(*form));
     forms.push_back(layouts_.row_major(step));
     for (const Form& form : forms) {
-      size_t count = followers.followers.size();
+      size_t count = followers.size();
       while (!(step.kernel = find_kernel(step, form, followers, count)) && count > 0) --count;
       if (!step.kernel && form.native) continue;
-      followers.followers.resize(count);
+      followers.resize(count);
       fuse(scope, step, form, followers, done);
       return finish(scope, step, form, !step.kernel && step.op->name != "gather");
     }
   }
 
   // Takes the followers in: their last result becomes the step's.
-  void fuse(Scope& scope, Step& step, const Form& form, const Followers& followers, std::vector<bool>& done) {
+  void fuse(Scope& scope, Step& step, const Form& form, const std::vector<Follower>& followers, std::vector<bool>& done) {
     std::vector<Source> addends;
-    for (const auto& follower : followers.followers) {
+    for (const auto& follower : followers) {
       for (size_t taken : follower.steps) done[taken] = true;
       if (follower.addend) addends.push_back(in_layout(scope, *follower.addend, form.results_last[0]));
       step.results[0] = follower.result;

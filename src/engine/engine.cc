@@ -90,8 +90,7 @@ Result<std::vector<mil::Tensor>> Engine::run(std::span<const mil::Tensor> inputs
   const mil::BufferPool::Use use(buffers_);
   const ClearOnExit clear{registers_};
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const bool widen = plan_->wide && tensors[i].dtype == DType::F16;
-    registers_[static_cast<size_t>(plan_->inputs[i])].tensor = widen ? tensors[i].cast(DType::F32) : std::move(tensors[i]);
+    registers_[static_cast<size_t>(plan_->inputs[i])].tensor = plan_->wide ? wide(std::move(tensors[i])) : std::move(tensors[i]);
   }
   std::vector<mil::RuntimeValue> outputs;
   TRY_DO(run_block(plan_->blocks.back(), outputs));

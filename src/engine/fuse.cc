@@ -61,7 +61,7 @@ class Search {
   Search(const Plan& plan, const std::vector<Step>& steps, const Readers& readers, const std::vector<bool>& computed, bool exact)
       : plan_(plan), steps_(steps), readers_(readers), computed_(computed), exact_(exact) {}
 
-  std::optional<Followers::Follower> next(int32_t r) const {
+  std::optional<Follower> next(int32_t r) const {
     const auto& by = readers_.by[static_cast<size_t>(r)];
     if (!is_float(type(r).dtype()) || type(r).kind != mil::Type::Kind::Tensor) return std::nullopt;
     if (count(r) == 1 && by.size() == 1) return one(r, by[0]);
@@ -74,7 +74,7 @@ class Search {
   int32_t count(int32_t r) const { return readers_.count[static_cast<size_t>(r)]; }
   bool rounds(int32_t r) const { return exact_ && type(r).dtype() == DType::F16; }
 
-  std::optional<Followers::Follower> one(int32_t r, size_t at) const {
+  std::optional<Follower> one(int32_t r, size_t at) const {
     const Step& step = steps_[at];
     if (step.kind != Step::Kind::Kernel || step.results.size() != 1) return std::nullopt;
     const int32_t result = step.results[0];
@@ -82,17 +82,17 @@ class Search {
     if (step.op->name == "add") {
       const auto other = partner(step, r);
       if (rounds(r) || !other || !computed_[static_cast<size_t>(other->index)] || type(other->index) != type(r)) return std::nullopt;
-      return Followers::Follower{{at}, {Kind::Add}, other, result};
+      return Follower{{at}, {Kind::Add}, other, result};
     }
     const auto op = activation(plan_, step);
     if (!op) return std::nullopt;
     const bool monotone = op->kind == Kind::Relu || (op->kind == Kind::Clip && fits_float16(op->alpha) && fits_float16(op->beta));
     if (rounds(r) && !monotone) return std::nullopt;
-    return Followers::Follower{{at}, *op, {}, result};
+    return Follower{{at}, *op, {}, result};
   }
 
   // x * sigmoid(x), x * sigmoid_hard(x)
-  std::optional<Followers::Follower> gated(int32_t r, size_t gate_at, size_t product_at) const {
+  std::optional<Follower> gated(int32_t r, size_t gate_at, size_t product_at) const {
     const Step &gate = steps_[gate_at], &product = steps_[product_at];
     if (rounds(r) || product.op->name != "mul" || product.kind != Step::Kind::Kernel || gate.results.size() != 1) return std::nullopt;
     auto op = activation(plan_, gate);
@@ -101,7 +101,7 @@ class Search {
     if (op->kind == Kind::Sigmoid) op->kind = Kind::Silu;
     else if (op->kind == Kind::SigmoidHard) op->kind = Kind::HardSwish;
     else return std::nullopt;
-    return Followers::Follower{{gate_at, product_at}, *op, {}, product.results[0]};
+    return Follower{{gate_at, product_at}, *op, {}, product.results[0]};
   }
 
   const Plan& plan_;
@@ -134,16 +134,16 @@ Readers Readers::of(const Plan& plan, const std::vector<Step>& steps) {
   return readers;
 }
 
-Followers find_followers(const Plan& plan, const std::vector<Step>& steps, const Readers& readers, int32_t result,
-                         const std::vector<bool>& computed, bool exact) {
+std::vector<Follower> find_followers(const Plan& plan, const std::vector<Step>& steps, const Readers& readers, int32_t result,
+                                     const std::vector<bool>& computed, bool exact) {
   const Search search(plan, steps, readers, computed, exact);
-  Followers found;
+  std::vector<Follower> found;
   constexpr size_t kMost = 4;
-  while (found.followers.size() < kMost) {
+  while (found.size() < kMost) {
     auto next = search.next(result);
     if (!next) break;
     result = next->result;
-    found.followers.push_back(std::move(*next));
+    found.push_back(std::move(*next));
   }
   return found;
 }

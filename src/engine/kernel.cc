@@ -20,8 +20,6 @@ mil::Tensor swapped(const mil::Tensor& tensor, std::vector<int64_t> shape, int64
   return out;
 }
 
-mil::Tensor wide(mil::Tensor tensor) { return tensor.dtype == DType::F16 ? tensor.cast(DType::F32) : tensor; }
-
 mil::Tensor with_post_ops(const mil::Tensor& x, const std::vector<PostOp>& post, std::span<const mil::RuntimeValue> addends) {
   mil::Tensor out = mil::Tensor::make(DType::F32, x.shape);
   std::memcpy(out.mutable_data(), x.data(), x.bytes());
@@ -62,9 +60,11 @@ void apply_post_ops(std::span<const PostOp> post, std::span<const mil::RuntimeVa
   }
 }
 
-std::vector<int64_t> channels_last(std::vector<int64_t> shape) {
-  if (shape.size() > 2) std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
-  return shape;
+mil::Tensor wide(mil::Tensor tensor) { return tensor.dtype == DType::F16 ? tensor.cast(DType::F32) : tensor; }
+
+mil::Type wide(mil::Type type) {
+  if (type.tensor.dtype == DType::F16) type.tensor.dtype = DType::F32;
+  return type;
 }
 
 std::vector<int64_t> channels_first(std::vector<int64_t> shape) {
@@ -94,9 +94,8 @@ Status run_reference(KernelContext& context, const Manner& manner) {
       value.tensor = wide(std::move(value.tensor));
       if (manner.channels_last && context.def.inputs[slot].name == "x") value.tensor = to_channels_first(value.tensor);
     }
-  std::vector<mil::Type> types(context.result_types.begin(), context.result_types.end());
-  for (mil::Type& type : types)
-    if (type.tensor.dtype == DType::F16) type.tensor.dtype = DType::F32;
+  std::vector<mil::Type> types;
+  for (const mil::Type& type : context.result_types) types.push_back(wide(type));
   mil::EvalContext reference(context.def, arguments, types);
   TRY_DO(reference.check_operands());
   TRY_DO(context.def.eval(reference));

@@ -4,6 +4,7 @@
 // Each row is tested against the op's `eval`.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -108,8 +109,16 @@ std::vector<std::span<const KernelRow>> kernel_tables();
 // The first that accepts, or null: then the reference kernel runs.
 std::unique_ptr<Kernel> make_kernel(const Site& site);
 
-// The shape with axis 1 behind all others, and back. Ranks below 3 stay as they are.
-std::vector<int64_t> channels_last(std::vector<int64_t> shape);
+// What a register holds of a float16 value or type: float32. Others stay as they are.
+mil::Tensor wide(mil::Tensor tensor);
+mil::Type wide(mil::Type type);
+
+// The shape, of numbers or dimensions, with axis 1 behind all others, and back. Ranks below 3 stay as they are.
+template <class Sizes>
+Sizes channels_last(Sizes shape) {
+  if (shape.size() > 2) std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+  return shape;
+}
 std::vector<int64_t> channels_first(std::vector<int64_t> shape);
 // Where axis `axis` of a tensor of that rank lies with channels last.
 int64_t axis_channels_last(int64_t axis, int64_t rank);

@@ -148,11 +148,11 @@ class Planner {
         TRY_DO(plan_.expand(step.inputs[slot][i].index));
         step.arguments[slot][i] = plan_.constants[static_cast<size_t>(step.inputs[slot][i].index)];
       }
-    const Expression expression{op.def, std::move(step.arguments), step.result_types};
+    Expression expression{op.def, std::move(step.arguments), step.result_types};
     if (keeps_expression(op, step)) {
       const mil::Type& type = step.result_types[0];
       const int32_t index = folded_[op.results[0]] = plan_.new_constant({{type.dtype(), sizes(type.shape()), nullptr}, {}, nullptr});
-      plan_.pending.emplace(index, std::make_shared<const Expression>(expression));
+      plan_.pending.emplace(index, std::make_shared<const Expression>(std::move(expression)));
       return {};
     }
     TRY(auto results, expression.evaluate());
