@@ -182,7 +182,7 @@ void report_target(std::optional<mil::Target> chosen, LowerReport& report) {
   if (!chosen) return;
   report.warnings.push_back(
       fmt::format("no deployment target was given: {} with Core ML specification version {} was chosen, the lowest that "
-                  "delegates as much as the newest does; set minimum_deployment_target to choose another",
+                  "delegates as much as the newest does; set minimum_deployment_target (--deployment-target) to choose another",
                   mil::target_name(*chosen), mil::specification_version(*chosen)));
 }
 
