@@ -1,6 +1,7 @@
 #include "tensor/dtype.h"
 
 #include <cmath>
+#include <cstring>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -36,19 +37,34 @@ constexpr DTypeInfo kInfo[] = {
 
 const DTypeInfo& info(DType t) { return kInfo[static_cast<int>(t)]; }
 
+// Weights lie in files wherever they lie: neither side is aligned.
+void widen_one(const uint16_t* from, float* to) {
+  uint16_t half;
+  std::memcpy(&half, from, sizeof(half));
+  const float value = f16_to_f32(half);
+  std::memcpy(to, &value, sizeof(value));
+}
+
+void narrow_one(const float* from, uint16_t* to) {
+  float value;
+  std::memcpy(&value, from, sizeof(value));
+  const uint16_t half = f32_to_f16(value);
+  std::memcpy(to, &half, sizeof(half));
+}
+
 #if defined(__x86_64__)
 __attribute__((target("avx,f16c"))) void widen_f16c(const uint16_t* from, float* to, int64_t count) {
   int64_t i = 0;
   for (; i + 8 <= count; i += 8)
     _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
-  for (; i < count; ++i) to[i] = f16_to_f32(from[i]);
+  for (; i < count; ++i) widen_one(from + i, to + i);
 }
 
 __attribute__((target("avx,f16c"))) void narrow_f16c(const float* from, uint16_t* to, int64_t count) {
   int64_t i = 0;
   for (; i + 8 <= count; i += 8)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-  for (; i < count; ++i) to[i] = f32_to_f16(from[i]);
+  for (; i < count; ++i) narrow_one(from + i, to + i);
 }
 
 bool has_f16c() {
@@ -112,14 +128,14 @@ void f16_to_f32(const uint16_t* from, float* to, int64_t count) {
 #if defined(__x86_64__)
   if (has_f16c()) return widen_f16c(from, to, count);
 #endif
-  for (int64_t i = 0; i < count; ++i) to[i] = f16_to_f32(from[i]);
+  for (int64_t i = 0; i < count; ++i) widen_one(from + i, to + i);
 }
 
 void f32_to_f16(const float* from, uint16_t* to, int64_t count) {
 #if defined(__x86_64__)
   if (has_f16c()) return narrow_f16c(from, to, count);
 #endif
-  for (int64_t i = 0; i < count; ++i) to[i] = f32_to_f16(from[i]);
+  for (int64_t i = 0; i < count; ++i) narrow_one(from + i, to + i);
 }
 
 }  // namespace cortland
