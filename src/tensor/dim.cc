@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <set>
 
 namespace cortland {
@@ -64,6 +66,27 @@ std::vector<Term> normalise(std::vector<Term> terms) {
   return merged;
 }
 
+// term / divisor where that is a term.
+std::optional<Term> divided(Term term, const Term& divisor) {
+  if (term.coefficient % divisor.coefficient != 0) return std::nullopt;
+  term.coefficient /= divisor.coefficient;
+  for (const int atom : divisor.atoms) {
+    const auto it = std::find(term.atoms.begin(), term.atoms.end(), atom);
+    if (it == term.atoms.end()) return std::nullopt;
+    term.atoms.erase(it);
+  }
+  return term;
+}
+
+// Divides the sum and its divisor by the largest number that leaves their quotient, rounded down, what it is; gives that number.
+int64_t reduce(std::vector<Term>& sum, int64_t divisor) {
+  int64_t common = divisor;
+  for (const Term& t : sum)
+    if (!t.atoms.empty()) common = std::gcd(common, t.coefficient);
+  for (Term& t : sum) t.coefficient = floor_div(t.coefficient, common);
+  return common;
+}
+
 }  // namespace
 
 std::vector<Term> DimTable::terms(Dim d) const {
@@ -123,25 +146,31 @@ Dim DimTable::floordiv(Dim a, Dim b) {
   const auto x = terms(a), y = terms(b);
   if (y.empty()) return Dim(0);  // callers never divide by zero; the reader refuses such expressions
   if (a == b) return Dim(1);
-  if (x.empty()) return Dim(0);
-  if (y.size() == 1) {
-    // Divide term by term when every term is a multiple: (4*s*k + 8*k) // (4*k) = s + 2.
-    std::vector<Term> quotient;
-    for (Term t : x) {
-      bool divides = t.coefficient % y[0].coefficient == 0;
-      for (int atom : y[0].atoms) {
-        auto it = std::find(t.atoms.begin(), t.atoms.end(), atom);
-        divides = divides && it != t.atoms.end();
-        if (divides) t.atoms.erase(it);
-      }
-      if (!divides) break;
-      t.coefficient /= y[0].coefficient;
-      quotient.push_back(std::move(t));
+  if (y.size() != 1) return x.empty() ? Dim(0) : quotient_atom(a, b);
+  // What divides comes out of the floor, of the constant what it can: (4*s*k + 8*k) // (4*k) = s + 2, (s - 3) // 2 = (s + 1) // 2 - 2.
+  const Term& divisor = y[0];
+  const bool by_number = divisor.atoms.empty() && divisor.coefficient > 0;
+  std::vector<Term> whole, rest;
+  for (const Term& t : x) {
+    if (const auto q = divided(t, divisor)) {
+      whole.push_back(*q);
+    } else if (by_number && t.atoms.empty()) {
+      whole.push_back({floor_div(t.coefficient, divisor.coefficient), {}});
+      rest.push_back({t.coefficient - whole.back().coefficient * divisor.coefficient, {}});
+    } else {
+      rest.push_back(t);
     }
-    if (quotient.size() == x.size()) return intern(std::move(quotient));
-    const bool constants = x.size() == 1 && x[0].atoms.empty() && y[0].atoms.empty();
-    if (constants) return constant(floor_div(x[0].coefficient, y[0].coefficient));
   }
+  if (by_number) {
+    const int64_t common = reduce(rest, divisor.coefficient);
+    b = constant(divisor.coefficient / common);
+  }
+  const Dim left = intern(std::move(rest));
+  const bool nothing = left == Dim(0) || (left.is_constant() && b.is_constant() && left.constant() < b.constant());
+  return nothing ? intern(std::move(whole)) : add(intern(std::move(whole)), b == Dim(1) ? left : quotient_atom(left, b));
+}
+
+Dim DimTable::quotient_atom(Dim a, Dim b) {
   return atom_dim({AtomKind::FloorDiv, {}, a, b, {}}, fmt::format("f:{}:{}", a.code, b.code));
 }
 

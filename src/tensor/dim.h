@@ -78,6 +78,7 @@ class DimTable {
  private:
   Dim intern(std::vector<Term> terms);
   Dim atom_dim(Atom atom, const std::string& key);
+  Dim quotient_atom(Dim a, Dim b);
   Result<int64_t> eval_atom(const Atom& atom, const std::map<std::string, int64_t>& values) const;
   DimRange atom_range(const Atom& atom) const;
 

@@ -138,6 +138,11 @@ TEST(DimTable, NormalForm) {
   EXPECT_EQ(t.mul(t.add(s, Dim(1)), Dim(2)), t.add(t.mul(Dim(2), s), Dim(2)));
   EXPECT_EQ(t.floordiv(t.mul(t.mul(s, u), Dim(6)), t.mul(Dim(3), u)), t.mul(Dim(2), s));
   EXPECT_EQ(t.floordiv(Dim(7), Dim(2)), Dim(3));
+  EXPECT_EQ(t.floordiv(t.constant(-7), Dim(2)), t.constant(-4));
+  EXPECT_EQ(t.floordiv(t.sub(s, Dim(64)), Dim(16)), t.sub(t.floordiv(s, Dim(16)), Dim(4)));
+  EXPECT_EQ(t.str(t.floordiv(t.sub(s, Dim(3)), Dim(2))), "((s0 + 1) // (2)) + -2");
+  EXPECT_EQ(t.floordiv(t.add(t.mul(s, Dim(6)), Dim(3)), Dim(4)), t.floordiv(t.add(t.mul(s, Dim(3)), Dim(1)), Dim(2)));
+  EXPECT_EQ(t.floordiv(t.add(t.mul(s, Dim(4)), Dim(3)), Dim(4)), s);
   EXPECT_EQ(t.mod(s, s), Dim(0));
   EXPECT_EQ(t.max(s, Dim(1)), s);
   EXPECT_EQ(t.str(t.add(t.mul(Dim(2), s), Dim(1))), "2*s0 + 1");
@@ -150,6 +155,14 @@ TEST(DimTable, RangesAndValues) {
   EXPECT_EQ(t.range(half), (DimRange{0, 49}));
   EXPECT_EQ(*t.eval(half, {{"s0", 10}}), 4);
   EXPECT_FALSE(t.eval(half, {}).ok());
+  // The normal form of a quotient is the quotient.
+  for (const int64_t a : {-5, -4, -1, 1, 2, 3, 4, 6, 8})
+    for (const int64_t c : {-7, -4, -1, 0, 1, 5, 8})
+      for (const int64_t d : {-3, -2, 1, 2, 4, 6}) {
+        const Dim q = t.floordiv(t.add(t.mul(s, t.constant(a)), t.constant(c)), t.constant(d));
+        for (const int64_t n : {2, 3, 7, 12})
+          EXPECT_EQ(*t.eval(q, {{"s0", n}}), static_cast<int64_t>(std::floor(static_cast<double>(a * n + c) / static_cast<double>(d)))) << a << " " << c << " " << d << " " << n;
+      }
   EXPECT_EQ(t.range(t.symbol("n")).high, DimRange::kUnbounded);
 }
 

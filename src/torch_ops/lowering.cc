@@ -526,8 +526,9 @@ Result<Operand> Lowering::expand(Operand o, const Shape& to) {
   TRY(Operand wide, unsqueeze(o, lead));
   Shape reps;
   for (size_t i = 0; i < to.size(); ++i) {
+    // Sizes that are not known to be equal are equal or 1 to be expanded.
     const Dim have = shape_of(wide)[i];
-    reps.push_back(have == to[i] ? Dim(1) : to[i]);
+    reps.push_back(have == to[i] || dim_table().range(have).low > 1 ? Dim(1) : dim_table().floordiv(to[i], have));
   }
   if (std::all_of(reps.begin(), reps.end(), [](Dim d) { return d == Dim(1); })) return wide;
   TRY(Operand counts, sizes(reps));
