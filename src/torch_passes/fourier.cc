@@ -312,9 +312,23 @@ Result<Parts> plain_transform(Steps& s, Parts x, std::string_view target) {
 
 // ---- short-time transforms
 
+// Whether a value comes from what the program itself holds.
+bool is_known(Steps& s, V v) {
+  const torch::Graph& graph = s.d.graph();
+  if (const torch::NodeId producer = graph.values[v].producer) {
+    bool known = true;
+    for (const auto& given : graph.nodes[producer].args)
+      torch::for_each_value(given.arg, [&](V from) { known = known && is_known(s, from); });
+    return known;
+  }
+  const auto input = std::ranges::find(graph.inputs, v, &torch::GraphInput::value);
+  return input != graph.inputs.end() && input->data;
+}
+
 struct Frames {
   int64_t n = 0, hop = 0;
-  V window;  // n values
+  V window;           // n values
+  bool known = true;  // whether they are constants
   bool onesided = true;
   double scale = 1;
 };
@@ -331,6 +345,7 @@ Result<Frames> frames_of(Steps& s, DType dtype, bool complex_input) {
   const int64_t width = number("win_length", f.n);
   if (f.hop < 1 || width < 1 || width > f.n) return refused(s, "hop_length or win_length is out of range");
   f.window = s.d.tensor("window");
+  f.known = !f.window || is_known(s, f.window);
   if (!f.window) f.window = s.full({width}, 1.0, dtype);
   f.window = s.cast(f.window, dtype);
   if (s.rank(f.window) != 1 || s.shape(f.window)[0] != Dim(width))
@@ -342,18 +357,30 @@ Result<Frames> frames_of(Steps& s, DType dtype, bool complex_input) {
   return f;
 }
 
-// [batch, time] -> [batch, frequency, frame]
-Result<Parts> short_time(Steps& s, Parts x) {
+// Frames, window and transform in one: a convolution whose kernels are the rows of the table under the window.
+Parts by_convolution(Steps& s, const Parts& x, const Frames& f, Dim count) {
   const V shaped = any_of(x);
-  const bool batched = s.rank(shaped) == 2;
-  if (!batched && s.rank(shaped) != 1) return refused(s, "the signal must have one or two dimensions");
-  TRY(const Frames f, frames_of(s, s.dtype(shaped), !x.im.is_none()));
-  if (s.d.has("align_to_window") && s.d.boolean("align_to_window")) return refused(s, "align_to_window is not supported");
-  const Dim time = s.size_of(shaped, -1);
-  if (!time.is_constant() || time.constant() < f.n)
-    return refused(s, "the number of samples must be known, and fill a window");
-  const int64_t count = (time.constant() - f.n) / f.hop + 1;
+  const DType dtype = s.dtype(shaped);
+  const int64_t outputs = f.onesided ? f.n / 2 + 1 : f.n;
+  Tables t = tables(f.n, outputs, f.n, f.scale);
+  for (float& v : t.sin) v = -v;
+  const auto kernel = [&](const std::vector<float>& table) { return s.mul(s.floats({outputs, 1, f.n}, table, dtype), f.window); };
+  const V cos = kernel(t.cos), sin = kernel(t.sin);
   const int axis = s.rank(shaped) - 1;
+  Shape to = s.shape(shaped);
+  to.back() = outputs;
+  to.push_back(count);
+  const auto product = [&](const Part& p, V weight) -> Part {
+    if (!p.as<V>()) return {};
+    return s.d.op("aten.conv1d.default",
+                  {{"input", s.unsqueeze(*p.as<V>(), axis)}, {"weight", weight}, {"stride", Steps::Arg::List{f.hop}}}, {dtype, to});
+  };
+  return {subtract(s, product(x.re, cos), product(x.im, sin)), add(s, product(x.re, sin), product(x.im, cos))};
+}
+
+// The same for long frames, whose transform is cheaper in two steps, and for windows that are computed.
+Parts by_frames(Steps& s, Parts x, const Frames& f, Dim count) {
+  const int axis = s.rank(any_of(x)) - 1;
   x = each(x, [&](V v) {
     Shape to = s.shape(v);
     to.back() = count;
@@ -366,16 +393,46 @@ Result<Parts> short_time(Steps& s, Parts x) {
   return each(x, [&](V v) { return s.transpose(v, axis, axis + 1); });
 }
 
+// [batch, time] -> [batch, frequency, frame]
+Result<Parts> short_time(Steps& s, Parts x) {
+  const V shaped = any_of(x);
+  if (s.rank(shaped) != 2 && s.rank(shaped) != 1) return refused(s, "the signal must have one or two dimensions");
+  TRY(const Frames f, frames_of(s, s.dtype(shaped), !x.im.is_none()));
+  if (s.d.has("align_to_window") && s.d.boolean("align_to_window")) return refused(s, "align_to_window is not supported");
+  const Dim time = s.size_of(shaped, -1);
+  if (s.d.dims().range(time).high < f.n) return refused(s, "there are fewer samples than a window has");
+  const Dim count = s.d.dims().add(s.d.dims().floordiv(s.d.dims().sub(time, f.n), f.hop), 1);
+  const bool in_one_step = f.n <= kLongest || divisor_near_root(f.n) == 1;
+  return in_one_step && f.known ? by_convolution(s, x, f, count) : by_frames(s, x, f, count);
+}
+
 // Sums of frames [batch, frame, n] that start `hop` apart: a transposed convolution that puts each where it belongs.
 V overlap_add(Steps& s, V frames, const Frames& f) {
   std::vector<float> unit(static_cast<size_t>(f.n * f.n), 0);
   for (int64_t i = 0; i < f.n; ++i) unit[static_cast<size_t>(i * f.n + i)] = 1;
-  const int64_t count = s.number_of(frames, 1), length = (count - 1) * f.hop + f.n;
+  DimTable& dims = s.d.dims();
+  const Dim length = dims.add(dims.mul(dims.sub(s.size_of(frames, 1), 1), f.hop), f.n);
   const V kernel = s.floats({f.n, 1, f.n}, unit, s.dtype(frames));
   const V sum = s.d.op("aten.conv_transpose1d.default",
                        {{"input", s.transpose(frames, 1, 2)}, {"weight", kernel}, {"stride", Steps::Arg::List{f.hop}}},
                        {s.dtype(frames), {s.size_of(frames, 0), 1, length}});
   return s.squeeze(sum, 1);
+}
+
+// [batch, frame, frequency] -> [batch, frame, n], under the window
+V inverse_frames(Steps& s, const Parts& x, const Frames& f) {
+  const double scale = s.d.boolean("normalized") ? 1 / std::sqrt(static_cast<double>(f.n)) : 1 / static_cast<double>(f.n);
+  if (f.onesided) return s.mul(real_fourier(s, x, 2, f.n, scale), f.window);
+  const Parts whole = fourier(s, x, 2, f.n, true, scale);
+  return s.mul(tensor_of(s, whole.re, s.type(any_of(whole))), f.window);
+}
+
+// Of [batch, time].
+V samples(Steps& s, V v, int64_t begin, Dim length) {
+  if (begin == 0 && length == s.size_of(v, 1)) return v;
+  return s.d.op("aten.slice.Tensor",
+                {{"self", v}, {"dim", int64_t{1}}, {"start", begin}, {"end", s.size(s.d.dims().add(length, begin))}},
+                {s.dtype(v), {s.size_of(v, 0), length}});
 }
 
 // [batch, frequency, frame] -> [batch, time]
@@ -385,36 +442,27 @@ Result<Parts> inverse_short_time(Steps& s, Parts x) {
   if (!batched) x = each(x, [&](V v) { return s.unsqueeze(v, 0); });
   TRY(Frames f, frames_of(s, s.dtype(any_of(x)), false));
   if (s.d.boolean("return_complex")) return refused(s, "return_complex is not supported");
-  for (const int axis : {1, 2})
-    if (!s.size_of(any_of(x), axis).is_constant()) return refused(s, "the numbers of frequencies and frames must be known");
+  if (!s.size_of(any_of(x), 1).is_constant()) return refused(s, "the number of frequencies must be known");
   const int64_t frequencies = s.number_of(any_of(x), 1);
   if (!s.d.has("onesided")) f.onesided = frequencies != f.n;
   if (frequencies != (f.onesided ? f.n / 2 + 1 : f.n)) return refused(s, "there are not as many frequencies as n_fft says");
   x = each(x, [&](V v) { return s.transpose(v, 1, 2); });
-  const double scale = s.d.boolean("normalized") ? 1 / std::sqrt(static_cast<double>(f.n)) : 1 / static_cast<double>(f.n);
-  V frames;
-  if (f.onesided) {
-    frames = real_fourier(s, x, 2, f.n, scale);
-  } else {
-    const Parts whole = fourier(s, x, 2, f.n, true, scale);
-    frames = tensor_of(s, whole.re, s.type(any_of(whole)));
-  }
-  const int64_t count = s.number_of(frames, 1);
-  const V signal = overlap_add(s, s.mul(frames, f.window), f);
-  const V square = s.expand(s.view(s.mul(f.window, f.window), {1, 1, f.n}), {1, count, f.n});
+  const V frames = inverse_frames(s, x, f);
+  const V signal = overlap_add(s, frames, f);
+  const V square = s.expand(s.view(s.mul(f.window, f.window), {1, 1, f.n}), {1, s.size_of(frames, 1), f.n});
   const V weight = overlap_add(s, square, f);
-  const int64_t whole = (count - 1) * f.hop + f.n;
-  const bool center = !s.d.has("center") || s.d.boolean("center");
-  const int64_t begin = center ? f.n / 2 : 0;
-  int64_t end = center ? whole - f.n / 2 : whole;
-  int64_t missing = 0;
-  if (const auto length = s.d.integer("length")) {
-    missing = std::max<int64_t>(begin + *length - whole, 0);
-    end = std::min(begin + *length, whole);
-  }
-  if (begin >= end) return refused(s, "nothing is left of the signal");
-  V y = s.div(s.slice(signal, 1, begin, end), s.slice(weight, 1, begin, end));
-  y = s.pad(y, {0, missing}, 0.0);
+
+  DimTable& dims = s.d.dims();
+  const int64_t begin = !s.d.has("center") || s.d.boolean("center") ? f.n / 2 : 0;
+  const Dim whole = s.size_of(signal, 1), rest = dims.sub(whole, begin), wanted = s.d.result_type().shape.back();
+  if (dims.range(rest).high < 1) return refused(s, "nothing is left of the signal");
+  // By how much `length` exceeds the signal: zeros. Of dynamic sizes only a bound is known; a length that belongs to the signal needs
+  // less than a frame.
+  const DimRange missing = dims.range(dims.sub(wanted, rest));
+  const int64_t tail = missing.high <= 0 ? 0 : missing.low == missing.high ? missing.high : f.n;
+  const Dim kept = tail == 0 ? wanted : rest;
+  V y = s.div(samples(s, signal, begin, kept), samples(s, weight, begin, kept));
+  if (tail > 0) y = samples(s, s.pad(y, {0, tail}, 0.0), 0, wanted);
   return Parts{Part(batched ? y : s.squeeze(y, 0)), {}};
 }
 

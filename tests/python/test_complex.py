@@ -80,6 +80,20 @@ class ThereAndBack(torch.nn.Module):
         return torch.istft(y * 2, 16, 4, window=torch.hann_window(16), length=x.shape[-1])
 
 
+class AudioFrames(torch.nn.Module):
+    """Of any number of samples: with a window that the model holds, long frames, and back."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(32))
+
+    def forward(self, x):
+        y = torch.stft(x, 32, 8, window=self.window, return_complex=True)
+        cut = torch.stft(x, 20, 6, window=torch.hann_window(20), center=False, onesided=False, return_complex=True)
+        long = torch.stft(x, 1200, 300, window=torch.hann_window(1200), return_complex=True)
+        return y.abs(), torch.view_as_real(cut), long.real, torch.istft(y * 2, 32, 8, window=self.window)
+
+
 class StateSpace(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -96,6 +110,7 @@ class StateSpace(torch.nn.Module):
         return torch.stack(ys, 1)
 
 
+AUTO = torch.export.Dim.AUTO
 LENGTH = torch.export.Dim("length", min=2, max=30)
 CASES = {
     "rotary": (Rotary(), [(torch.randn(2, 5, 16),)], None),
@@ -106,6 +121,7 @@ CASES = {
     "fourier_operator": (FourierOperator(), [(torch.randn(1, 2, 12, 12),)], None),
     "spectrogram": (Spectrogram(), [(torch.randn(2, 64),)], None),
     "there_and_back": (ThereAndBack(), [(torch.randn(2, 64),)], None),
+    "audio_frames": (AudioFrames(), [(torch.randn(2, n),) for n in (1500, 1203, 3999)], ({0: AUTO(min=1, max=4), 1: AUTO(min=1201, max=4000)},)),
     "state_space": (StateSpace(), [(torch.randn(2, 4, 3),)], None),
 }
 
@@ -132,7 +148,7 @@ def test_agrees_with_torch_in_core_ml(name, decomposed, folder):
         check_outputs(run(pte, given, folder), want, "float32")
 
 
-@pytest.mark.parametrize("name", ["rotary", "fourier_operator", "state_space"])
+@pytest.mark.parametrize("name", ["rotary", "fourier_operator", "audio_frames", "state_space"])
 def test_agrees_with_torch_in_float16(name, folder):
     pt2, inputs, expected = export(name, folder)
     pte, _ = lower(pt2, folder, "float16")
