@@ -46,7 +46,7 @@ class Decider {
         order.push_back(id);
         continue;
       }
-      bound_known_size(node);
+      if (use_known_number(node)) continue;
       if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
@@ -222,16 +222,37 @@ class Decider {
     return bytes;
   }
 
-  // A size that `item` reads from a constant is that number: torch.arange(n).max() + 1.
-  void bound_known_size(const torch::Node& node) {
-    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return;
+  // What `item` reads from a constant is known. A size keeps its symbol and has one value, as torch.arange(n).max() + 1; other numbers
+  // are put where they are used, as in torch.full(shape, strides[0]): then the node can go.
+  bool use_known_number(const torch::Node& node) {
+    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return false;
     const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<torch::ValueId>();
     const auto known = x ? state_.operands.find(*x) : state_.operands.end();
-    if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return;
-    const torch::Value& size = graph_.values[node.results[0]];
-    const auto numbers = program_.consts[known->second.constant()].data.to_ints();
-    if (size.kind != torch::Value::Kind::SymInt || !graph_.dims->is_symbol(size.sym) || numbers.size() != 1) return;
-    graph_.dims->symbol(graph_.dims->str(size.sym), {numbers[0], numbers[0]});
+    if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return false;
+    const torch::ValueId number = node.results[0];
+    const Weight& data = program_.consts[known->second.constant()].data;
+    if (!data || data.elements() != 1) return false;
+    if (graph_.values[number].kind == torch::Value::Kind::SymFloat) return put_instead(number, double{data.to_floats()[0]});
+    const torch::Value& size = graph_.values[number];
+    if (size.kind != torch::Value::Kind::SymInt || !graph_.dims->is_symbol(size.sym)) return false;
+    const int64_t value = data.to_ints()[0];
+    graph_.dims->symbol(graph_.dims->str(size.sym), {value, value});
+    return false;
+  }
+
+  // Whether nothing needs `v` any more.
+  bool put_instead(torch::ValueId v, const torch::Arg& literal) {
+    const auto replace = [&](auto&& self, torch::Arg& arg) -> void {
+      if (const auto* used = arg.as<torch::ValueId>(); used && *used == v) arg = literal;
+      if (auto* list = arg.as<torch::Arg::List>())
+        for (torch::Arg& part : *list) self(self, part);
+    };
+    for (torch::Node& node : graph_.nodes)
+      for (torch::NamedArg& given : node.args) replace(replace, given.arg);
+    bool left = false;
+    for (const torch::GraphOutput& output : graph_.outputs)
+      for_each_value(output.value, [&](torch::ValueId used) { left = left || used == v; });
+    return !left;
   }
 
   // Turns a node whose results are constants into constant inputs of the graph.

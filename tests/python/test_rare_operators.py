@@ -9,7 +9,7 @@ from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8Dyna
 from torchao.quantization.granularity import PerGroup
 
 import models
-from conftest import check_outputs, cortland, lower, run
+from conftest import check_outputs, cortland, lower, lower_and_run, run
 
 torch.manual_seed(0)
 
@@ -170,6 +170,24 @@ def test_a_size_read_from_a_constant_is_known(folder):
     pte, report = lower(pt2, folder, "float32")
     assert [op["op"] for op in report["cpu_ops"]] == ["aten.item.default"] and len(report["delegates"]) == 1
     check_outputs(run(pte, (given,), folder), expected[0], "float32")
+
+
+def test_a_number_read_from_a_constant_is_known(folder):
+    """As detectors fill the stride of each of their levels."""
+
+    class Strides(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.strides = torch.tensor([8.0, 0.5])
+
+        def forward(self, x):
+            return torch.cat([x.new_full((len(x), 1), stride) for stride in self.strides], 1) * x, x * self.strides[1].item()
+
+    x = torch.randn(3, 2)
+    program = torch.export.export(Strides(), (x,), dynamic_shapes=({0: torch.export.Dim.AUTO(min=1, max=9)},))
+    outputs, report = lower_and_run(program, [x], folder, "float32")
+    assert report["cpu_ops"] == []
+    check_outputs(outputs, Strides()(x), "float32")
 
 
 QUANTISED = {
