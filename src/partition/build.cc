@@ -26,6 +26,7 @@ class Builder {
         state_(program_, body_, {options.target, options.float_type}) {
     state_.float32_nodes = part.float32_nodes;
     if (part.float16_range) state_.float16_range = part.float16_range;
+    for (const auto& [symbol, tensor] : part.numbers) state_.add_number_source(symbol, tensor);
     function_.body = body_;
     for (const auto& input : graph.inputs)
       if (input.value && is_constant_input(graph, input, options)) constants_.emplace(input.value, &input);
@@ -131,20 +132,17 @@ class Builder {
     return {};
   }
 
-  // Every symbol the part mentions must be a size of some input; a tensor that has it is passed in for its shape alone.
+  // Every symbol the part mentions must be a size of some input, or a number in one; a tensor that has it is passed in for that alone.
   Status add_size_sources() {
     std::set<std::string> known, wanted;
     for (torch::ValueId v : delegate_.inputs) collect_sources(graph_.type(v).shape, known);
-    for_each_node(graph_, part_.nodes, [&](torch::NodeId n) {
-      for (torch::ValueId v : graph_.nodes[n].results)
-        if (v) collect(graph_.type(v).shape, wanted);
-      for (const auto& a : graph_.nodes[n].args)
-        for_each_value(a.arg, [&](torch::ValueId v) {
-          if (v && graph_.values[v].has_sym) collect({graph_.values[v].sym}, wanted);
-        });
-    });
-    for (const std::string& symbol : wanted)
-      if (!known.count(symbol)) TRY_DO(add_source_of(symbol, known));
+    for (const torch::NodeId n : part_.nodes) wanted.merge(symbols_of(graph_, n));
+    for (const std::string& symbol : wanted) {
+      if (known.count(symbol)) continue;
+      const auto number = part_.numbers.find(symbol);
+      if (number == part_.numbers.end()) TRY_DO(add_source_of(symbol, known));
+      else if (!inside_.count(number->second)) TRY_DO(add_input(number->second));
+    }
     return {};
   }
 
@@ -157,6 +155,7 @@ class Builder {
         if (value.kind != torch::Value::Kind::Tensor || value.producer.valid() != computed || inside_.count(v) || constants_.count(v)) continue;
         // Nodes that were taken apart leave values behind.
         if (computed && std::find(graph_.order.begin(), graph_.order.end(), value.producer) == graph_.order.end()) continue;
+        if (computed && waits_for_part().count(value.producer)) continue;
         std::set<std::string> own;
         collect_sources(value.type.shape, own);
         if (!own.count(symbol)) continue;
@@ -166,6 +165,18 @@ class Builder {
       }
     }
     return {};  // nobody has it: the lowering that needs it says so
+  }
+
+  // Nodes that read, directly or not, what the part computes.
+  const std::unordered_set<torch::NodeId>& waits_for_part() {
+    if (!waiting_.empty()) return waiting_;
+    waiting_.insert(part_.nodes.begin(), part_.nodes.end());
+    for (const torch::NodeId n : graph_.order)
+      for (const auto& a : graph_.nodes[n].args)
+        for_each_value(a.arg, [&](torch::ValueId v) {
+          if (v && waiting_.count(graph_.values[v].producer)) waiting_.insert(n);
+        });
+    return waiting_;
   }
 
   // Symbols that can be computed from one of the sizes: coefficient * symbol + offset.
@@ -182,12 +193,6 @@ class Builder {
       }
       if (linear && !symbol.empty()) symbols.insert(symbol);
     }
-  }
-
-  void collect(const Shape& shape, std::set<std::string>& symbols) const {
-    for (Dim d : shape)
-      if (!d.is_constant())
-        for (auto& s : graph_.dims->symbols(d)) symbols.insert(s);
   }
 
   // Core ML before iOS18 refuses a model without inputs.
@@ -250,6 +255,7 @@ class Builder {
   Delegate delegate_;
   std::vector<mil::ValueId> states_;  // of part_.states
   std::unordered_set<torch::ValueId> inside_;
+  std::unordered_set<torch::NodeId> waiting_;
   std::unordered_map<torch::ValueId, const torch::GraphInput*> constants_;
   std::set<std::string> names_;
 };

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "partition/decide.h"
+#include "partition/numbers.h"
 
 namespace cortland::partition {
 
@@ -19,6 +20,7 @@ struct Part {
   std::vector<OwnedBuffer> states;
   std::unordered_set<torch::ValueId> read_in_float16;  // of values from outside: see Decision
   std::unordered_set<torch::NodeId> float32_nodes;     // see Decision
+  Numbers numbers;                                     // of the whole graph
   std::shared_ptr<torch_ops::Float16Range> float16_range;
 };
 

@@ -7,7 +7,9 @@
 #include <deque>
 #include <optional>
 #include <unordered_set>
+#include <utility>
 
+#include "partition/numbers.h"
 #include "partition/wide_sums.h"
 #include "torch_ops/decompose.h"
 #include "torch_ops/lowering_state.h"
@@ -47,6 +49,10 @@ class Decider {
         continue;
       }
       if (use_known_number(node)) continue;
+      if (is_read_by_parts(node)) {
+        order.push_back(id);
+        continue;
+      }
       if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
@@ -96,6 +102,7 @@ class Decider {
     for_each_region(graph_.nodes[id], [&](torch::RegionId r) { regions.push_back(r); });
     if (regions.empty()) return status;
     bind_region_inputs(id);
+    const bool outer = std::exchange(in_region_, true);
     const Decision before = decision_;
     for (const torch::RegionId r : regions) {
       TRY(graph_.regions[r].order, decide_all(graph_.regions[r].order));
@@ -107,6 +114,7 @@ class Decider {
         status = d;
       }
     }
+    in_region_ = outer;
     if (!status.ok()) decision_ = before;
     return status;
   }
@@ -225,7 +233,7 @@ class Decider {
   // What `item` reads from a constant is known. A size keeps its symbol and has one value, as torch.arange(n).max() + 1; other numbers
   // are put where they are used, as in torch.full(shape, strides[0]): then the node can go.
   bool use_known_number(const torch::Node& node) {
-    if (node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default") return false;
+    if (!is_item(node)) return false;
     const auto* x = node.args.empty() ? nullptr : node.args[0].arg.as<torch::ValueId>();
     const auto known = x ? state_.operands.find(*x) : state_.operands.end();
     if (known == state_.operands.end() || !known->second.is_const() || node.results.empty() || !node.results[0]) return false;
@@ -238,6 +246,15 @@ class Decider {
     const int64_t value = data.to_ints()[0];
     graph_.dims->symbol(graph_.dims->str(size.sym), {value, value});
     return false;
+  }
+
+  // Whether a number that the data gives can be read by whoever needs it. Regions take it from outside, but read none themselves.
+  bool is_read_by_parts(const torch::Node& node) {
+    if (stay_ || in_region_ || skipped_by_name(node)) return false;
+    const auto number = number_read(graph_, node);
+    if (!number || !state_.operands.count(number->second)) return false;
+    state_.add_number_source(number->first, number->second);
+    return true;
   }
 
   // Whether nothing needs `v` any more.
@@ -314,6 +331,7 @@ class Decider {
   std::set<torch::ValueId> outside_;
   std::unordered_set<torch::NodeId> skipped_parts_;  // what skipped nodes were taken apart into
   std::optional<Diagnostic> stay_;  // set while nodes are visited that stay on the CPU whatever they are
+  bool in_region_ = false;
   size_t inputs_seen_ = 0;
   Decision decision_;
 };

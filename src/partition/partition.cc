@@ -19,7 +19,8 @@ using torch::GraphOutput;
 using torch::NodeId;
 using torch::ValueId;
 
-// Size arithmetic that a CPU operator or an output needs; delegates compute sizes from their inputs.
+// Size arithmetic that a CPU operator or an output needs; delegates compute sizes from their inputs. Sizes that a decomposition names
+// have no node: the number in them has.
 std::unordered_set<NodeId> live_symbolic_nodes(const torch::Graph& graph, const Decision& decision) {
   std::unordered_set<NodeId> live;
   std::vector<NodeId> pending;
@@ -29,9 +30,14 @@ std::unordered_set<NodeId> live_symbolic_nodes(const torch::Graph& graph, const 
     if (value.producer && value.kind != torch::Value::Kind::Tensor && live.insert(value.producer).second) pending.push_back(value.producer);
   };
   for (const auto& o : graph.outputs) for_each_value(o.value, need);
+  std::map<std::string, ValueId> read;
   for (NodeId n : graph.order)
-    if (decision.refused.count(n))
-      for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, need);
+    if (const auto number = number_read(graph, graph.nodes[n])) read.emplace(number->first, graph.nodes[n].results[0]);
+  for (NodeId n : graph.order) {
+    if (!decision.refused.count(n)) continue;
+    for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, need);
+    for_each_number(graph, read, n, need);
+  }
   while (!pending.empty()) {
     const NodeId n = pending.back();
     pending.pop_back();
@@ -40,14 +46,17 @@ std::unordered_set<NodeId> live_symbolic_nodes(const torch::Graph& graph, const 
   return live;
 }
 
-Result<Dag> make_dag(const torch::Graph& graph, const std::vector<NodeId>& order, const Decision& decision) {
+// Nodes that no part computes: each takes what it needs of them from its inputs.
+bool is_left_out(const torch::Graph& graph, const torch::Node& node) { return is_symbolic_node(graph, node) || number_read(graph, node); }
+
+Result<Dag> make_dag(const torch::Graph& graph, const std::vector<NodeId>& order, const Decision& decision, const Numbers& numbers) {
   std::unordered_map<NodeId, int32_t> position;
   for (size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<int32_t>(i);
   Dag dag{std::vector<std::vector<int32_t>>(order.size()), std::vector<bool>(order.size())};
   ValueId lost;
   for (size_t i = 0; i < order.size(); ++i) {
     const torch::Node& node = graph.nodes[order[i]];
-    dag.supported[i] = !decision.refused.count(order[i]) && !is_symbolic_node(graph, node);
+    dag.supported[i] = !decision.refused.count(order[i]) && !is_left_out(graph, node);
     auto edge = [&](ValueId v) {
       if (!v || !graph.values[v].producer) return;
       if (dag.supported[i] && graph.values[v].kind != torch::Value::Kind::Tensor) return;
@@ -60,19 +69,31 @@ Result<Dag> make_dag(const torch::Graph& graph, const std::vector<NodeId>& order
       if (users.empty() || users.back() != static_cast<int32_t>(i)) users.push_back(static_cast<int32_t>(i));
     };
     for (const auto& a : node.args) for_each_value(a.arg, edge);
+    if (dag.supported[i]) for_each_number(graph, numbers, order[i], edge);
   }
   if (lost) return diag(DiagKind::BadProgram, fmt::format("'{}' is read but not computed", graph.values[lost].name));
   return dag;
 }
 
+Diagnostic needed_outside(const torch::Node& item) {
+  Diagnostic d = diag(DiagKind::UnsupportedOp, "an operator on the CPU, or the caller, needs the number that it takes out of a tensor");
+  d.op = item.target;
+  d.node = item.name;
+  d.source = item.source.str();
+  return d;
+}
+
 // Values of the part that somebody outside reads, in execution order.
-std::vector<ValueId> outputs_of(const torch::Graph& graph, const std::vector<NodeId>& part, const std::vector<NodeId>& order) {
+std::vector<ValueId> outputs_of(const torch::Graph& graph, const std::vector<NodeId>& part, const std::vector<NodeId>& order,
+                                const Numbers& numbers) {
   const std::unordered_set<NodeId> inside(part.begin(), part.end());
   std::unordered_set<ValueId> wanted;
   auto want = [&](ValueId v) { wanted.insert(v); };
-  for (NodeId n : order)
-    if (!inside.count(n))
-      for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, want);
+  for (NodeId n : order) {
+    if (inside.count(n)) continue;
+    for (const auto& a : graph.nodes[n].args) for_each_value(a.arg, want);
+    for_each_number(graph, numbers, n, want);
+  }
   for (const auto& o : graph.outputs) for_each_value(o.value, want);
   std::vector<ValueId> outputs;
   for (NodeId n : part)
@@ -231,8 +252,7 @@ bool is_symbolic_node(const torch::Graph& graph, const torch::Node& node) {
   if (node.results.empty()) return false;
   for (ValueId v : node.results)
     if (!v || graph.values[v].kind == torch::Value::Kind::Tensor) return false;
-  // `item` reads data: it is a CPU operator, not arithmetic on sizes.
-  return node.target != "aten.item.default" && node.target != "aten._local_scalar_dense.default";
+  return !is_item(node);  // which reads data: not arithmetic on sizes
 }
 
 Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOptions& options) {
@@ -242,27 +262,31 @@ Result<PartitionedGraph> partition_graph(torch::Graph graph, const PartitionOpti
 
 Result<PartitionedGraph> partition_graph(Decided decided, const PartitionOptions& options) {
   torch::Graph& graph = decided.graph;
-  const Decision& decision = decided.decision;
+  Decision& decision = decided.decision;
   TRY_DO(check_enumerated_shapes(graph, options));
   PartitionedGraph result;
-  if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
+  const Numbers numbers = numbers_read(graph, decision.refused);
   const auto live = live_symbolic_nodes(graph, decision);
-  std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]) && !live.count(n); });
+  for (NodeId n : live)
+    if (number_read(graph, graph.nodes[n])) decision.refused.try_emplace(n, needed_outside(graph.nodes[n]));
+  if (options.lower_full_graph && !decision.refused.empty()) return full_graph_error(graph, decision);
+  std::erase_if(graph.order, [&](NodeId n) { return is_left_out(graph, graph.nodes[n]) && !live.count(n) && !decision.refused.count(n); });
   const std::vector<NodeId>& order = graph.order;
   std::vector<Part> parts;
-  TRY(const Dag dag, make_dag(graph, order, decision));
+  TRY(const Dag dag, make_dag(graph, order, decision, numbers));
   for (const auto& positions : capability_partitions(dag)) {
     Part part;
     for (int32_t i : positions) part.nodes.push_back(order[static_cast<size_t>(i)]);
     part.read_in_float16 = decision.read_in_float16;
     part.float16_range = decision.float16_range;
     part.float32_nodes = decision.float32_nodes;
+    part.numbers = numbers;
     parts.push_back(std::move(part));
   }
   if (options.take_over_mutable_buffer)
     TRY_DO(report_kept(take_over_buffers(graph, parts, options), options.lower_full_graph, result.warnings));
   for (Part& part : parts) {
-    part.outputs = outputs_of(graph, part.nodes, order);
+    part.outputs = outputs_of(graph, part.nodes, order, numbers);
     if (part.outputs.empty() && part.states.empty()) continue;
     TRY(Delegate delegate, build_delegate(graph, part, {}, options));
     delegate.name = fmt::format("lowered_module_{}", result.delegates.size());
@@ -290,9 +314,10 @@ Result<Delegate> lower_whole(torch::Graph& graph, const Decision& decision, cons
   CHECK(options.lower_full_graph);
   TRY_DO(check_enumerated_shapes(graph, options));
   if (!decision.refused.empty()) return full_graph_error(graph, decision);
-  std::erase_if(graph.order, [&](NodeId n) { return is_symbolic_node(graph, graph.nodes[n]); });
   std::vector<Part> parts(1);
   Part& part = parts[0];
+  part.numbers = numbers_read(graph, decision.refused);
+  std::erase_if(graph.order, [&](NodeId n) { return is_left_out(graph, graph.nodes[n]); });
   part.nodes = graph.order;
   part.read_in_float16 = decision.read_in_float16;
   part.float16_range = decision.float16_range;

@@ -132,10 +132,20 @@ void LoweringState::add_size_source(mil::ValueId input, const Shape& shape) {
   }
 }
 
+Result<Operand> LoweringState::number_in(torch::ValueId holder, int32_t origin) {
+  TRY(Operand number, cast(operands.at(holder), DType::I32, origin));
+  const int rank = program.type(number).tensor.rank();
+  if (rank == 1) return number;
+  if (rank == 0) return emit("expand_dims", {{"x", number}, {"axes", program.constant(std::vector<int32_t>{0})}}, origin);
+  return emit("reshape", {{"x", number}, {"shape", program.constant(std::vector<int32_t>{1})}}, origin);
+}
+
 Result<Operand> LoweringState::symbol_size(const std::string& name, int32_t origin) {
   if (const DimRange range = program.dims->symbol_range(name); range.low == range.high && range.high <= INT32_MAX)
     return Operand(program.constant(std::vector<int32_t>{static_cast<int32_t>(range.low)}));
   const auto it = sources_.find(name);
+  if (const auto holder = holders_.find(name); it == sources_.end() && holder != holders_.end() && operands.count(holder->second))
+    return number_in(holder->second, origin);
   if (it == sources_.end())
     return diag(DiagKind::UnsupportedShape, fmt::format("the size {} is not a size of any input of the Core ML part", name),
                 "pass a tensor of that size to the part, or leave the operator on the CPU");

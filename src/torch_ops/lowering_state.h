@@ -44,6 +44,8 @@ class LoweringState {
 
   // Sizes of `input` (a function input whose torch shape is `shape`) become sources for the symbols in them.
   void add_size_source(mil::ValueId input, const Shape& shape);
+  // The tensor `holder`, of one integer, is known or will be when the symbol is needed: it is its source if no size is.
+  void add_number_source(const std::string& symbol, torch::ValueId holder) { holders_[symbol] = holder; }
 
   Result<Operand> cast(Operand o, DType to, int32_t origin);
   // int32 [1] holding the size.
@@ -83,9 +85,11 @@ class LoweringState {
     int64_t coefficient = 1, offset = 0;  // size = coefficient * symbol + offset
   };
   Result<Operand> symbol_size(const std::string& name, int32_t origin);
+  Result<Operand> number_in(torch::ValueId holder, int32_t origin);
   Result<Operand> emit(std::string_view op, std::vector<mil::NamedOperand> inputs, int32_t origin);
 
   std::map<std::string, SizeSource> sources_;
+  std::map<std::string, torch::ValueId> holders_;
   std::map<std::pair<int32_t, DType>, Operand> casts_;  // of values
   std::map<int64_t, Operand> sizes_;                    // by Dim code
   const torch::Graph* used_in_ = nullptr;               // the graph that used_ was made from

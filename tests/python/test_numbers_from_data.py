@@ -1,0 +1,94 @@
+"""Numbers that `item` takes out of tensors: places to cut at, sizes, factors. Whoever needs one reads the tensor."""
+
+import pytest
+import torch
+
+from conftest import check_outputs, cortland, lower, run
+from surfaces import of
+
+
+def place(tensor, most, least=0):
+    n = tensor.item()
+    torch._check(n >= least)
+    torch._check(n <= most)
+    return n
+
+
+def rotary(x, table, position):
+    n = place(position[-1], 12)
+    return x * table.narrow(0, n, 4), table.narrow(0, n, 4).sum(0)
+
+
+def computed(x, table, position):
+    n = place((position * 2).sum(), 12)
+    return x + table.narrow(0, n, 4)
+
+
+def length(x, table, position):
+    n = place((position + 1)[0], 16, least=1)  # no model takes an empty tensor
+    return table[:n].sum(0) * x, table * (n + 1)
+
+
+def sum_of_two(x, table, position):
+    n, m = place(position[0], 6), place((position + 1)[0], 7)
+    return x * table.narrow(0, n + m, 3)[:, :2].sum(), table.narrow(0, m, 4) - x
+
+
+PROGRAMS = {f.__name__: f for f in (rotary, computed, length, sum_of_two)}
+
+
+def exported(name, folder):
+    module = of(PROGRAMS[name])
+    inputs = [(torch.randn(4, 6), torch.randn(16, 6), torch.tensor([n])) for n in (1, 0, 3, 6)]
+    torch.export.save(torch.export.export(module, inputs[0]), folder / "m.pt2")
+    return folder / "m.pt2", inputs, [torch.utils._pytree.tree_leaves(module(*i)) for i in inputs]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_one_model_does_it_all(name, target, precision, folder):
+    pt2, inputs, expected = exported(name, folder)
+    pte, report = lower(pt2, folder, precision, target, ["--lower-full-graph"])
+    assert report["cpu_ops"] == [] and len(report["delegates"]) == 1
+    for given, want in zip(inputs, expected):
+        check_outputs(run(pte, given, folder), want, precision)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_convert_does_too(name, folder):
+    import coremltools
+
+    pt2, inputs, expected = exported(name, folder)
+    cortland("convert", pt2, "-o", folder / "m.mlpackage", "--precision", "float32", "--deployment-target", "iOS17")
+    coremltools.models.MLModel(str(folder / "m.mlpackage"), skip_model_load=True)
+    for given, want in zip(inputs, expected):
+        check_outputs(run(folder / "m.mlpackage", given, folder), want, "float32")
+
+
+READ_ON_THE_CPU = {("rotary", "aten.narrow.default"), ("computed", "aten.narrow.default"), ("sum_of_two", "aten.narrow.default"), ("length", "aten.mul.Tensor")}
+
+
+@pytest.mark.parametrize("skipped", ["aten.narrow.default", "aten.mul.Tensor", "aten.add.Tensor", "aten.sum.dim_IntList", "aten.item.default", "*"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_parts_and_cpu_operators_share_a_number(name, skipped, folder):
+    pt2, inputs, expected = exported(name, folder)
+    pte, report = lower(pt2, folder, "float32", options=["--skip-ops", skipped])
+    ops = {op["op"] for op in report["cpu_ops"]}
+    assert ("aten.item.default" in ops) == (skipped in ("aten.item.default", "*") or (name, skipped) in READ_ON_THE_CPU), ops
+    for given, want in zip(inputs, expected):
+        check_outputs(run(pte, given, folder), want, "float32")
+
+
+def test_a_number_that_the_caller_gets_is_taken_out_on_the_cpu(folder):
+    def program(x, n):
+        k = place(n, 5)
+        return x.narrow(0, k, 2), k + 1
+
+    x = torch.randn(8)
+    torch.export.save(torch.export.export(of(program), (x, torch.tensor(2))), folder / "m.pt2")
+    pte, report = lower(folder / "m.pt2", folder, "float32")
+    assert [op["op"] for op in report["cpu_ops"]] == ["aten.item.default"] and "the caller" in report["cpu_ops"][0]["reason"]
+    part, number = run(pte, (x, torch.tensor(4)), folder)
+    check_outputs([part], [x[4:6]], "float32")
+    assert number == 5
