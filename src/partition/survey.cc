@@ -9,6 +9,7 @@
 #include "partition/build.h"
 #include "partition/decide.h"
 #include "partition/enumerated_shapes.h"
+#include "partition/numbers.h"
 #include "torch_passes/functionalize.h"
 #include "torch_passes/high_rank.h"
 
@@ -25,7 +26,7 @@ struct Original {
   std::vector<ValueId> results;
   std::vector<ValueId> numbers;  // symbolic arguments
   torch::SourceLoc source;
-  bool symbolic = false;
+  bool symbolic = false;  // a size, or a number that parts can read
 };
 
 Result<torch::Graph> prepare(torch::Graph graph) {
@@ -39,7 +40,7 @@ class Surveyor {
   explicit Surveyor(const torch::Graph& graph) {
     for (NodeId id : graph.order) {
       const torch::Node& node = graph.nodes[id];
-      Original original{{node.name, node.target, Place::Anywhere, {}}, {}, {}, node.source, is_symbolic_node(graph, node)};
+      Original original{{node.name, node.target, Place::Anywhere, {}}, {}, {}, node.source, is_symbolic_node(graph, node) || number_read(graph, node)};
       for (ValueId v : node.results)
         if (v) original.results.push_back(v);
       for (const auto& a : node.args)
@@ -68,7 +69,7 @@ class Surveyor {
   }
 
  private:
-  // Sizes can be computed wherever the tensors are; numbers read from data, or passed in, cannot.
+  // Sizes can be computed wherever the tensors are, and so can numbers that a part can read; others cannot.
   void judge_number(Original& original, const std::set<std::string>& cpu_nodes) {
     if (cpu_nodes.count(original.verdict.name)) return refuse(original, "stays outside");
     if (number_from_outside(original)) return refuse(original, "computes with a number that is not a size of a tensor");

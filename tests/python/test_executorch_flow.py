@@ -162,17 +162,25 @@ def test_dynamic_sizes(folder, break_with):
         check_outputs(run(pte, [x], folder), [Dynamic()(x)], "float16")
 
 
-def test_numbers_read_from_data_do_not_reach_a_delegate(folder):
+@pytest.mark.parametrize("skip", [None, "aten.mul.Tensor", "aten._local_scalar_dense.default"])
+def test_numbers_read_from_data(folder, skip):
+    """A delegate takes no number, but the tensor that holds it."""
+
     class Item(torch.nn.Module):
-        def forward(self, x, n):
+        def forward(self, x, table, n):
             count = n.item()
             torch._check(count >= 1)
             torch._check(count <= 4)
-            return (x + 1)[:count] * 2
+            return (x + 1)[:count] * 2, x * table.narrow(0, count, 4)
 
-    x, n = torch.randn(4, 8), torch.tensor(3)
-    pte = save(lower(export(Item(), x, n), CoreMLPartitioner(compile_specs=specs())), folder)
-    check_outputs(run(pte, [x, n], folder), [Item()(x, n)], "float16")
+    x, table, n = torch.randn(4, 8), torch.randn(9, 8), torch.tensor(3)
+    partitioner = CoreMLPartitioner(compile_specs=specs(), skip_ops_for_coreml_delegation=[skip] if skip else [])
+    manager = lower(export(Item(), x, table, n), partitioner)
+    if not skip:
+        assert operators(manager) == ["executorch_call_delegate", "getitem", "getitem"]
+    pte = save(manager, folder)
+    for n in (torch.tensor(3), torch.tensor(1), torch.tensor(4)):
+        check_outputs(run(pte, [x, table, n], folder), Item()(x, table, n), "float16")
 
 
 def run_twice(pte, x):

@@ -85,7 +85,7 @@ class CoreMLPartitioner(Partitioner):
             verdicts, buffers, version = program.survey(options, outside | skipped)
             # Of nodes that a pass made unnecessary, the native side has nothing left to keep outside: those who read them stay there.
             outside |= {user for node in outside if verdicts[node].place == "anywhere" for user in node.users if user in verdicts}
-            support = _Support({node for node, verdict in verdicts.items() if verdict.place != "cpu" and node.users} - outside)
+            support = _Support({node for node, verdict in verdicts.items() if verdict.place != "cpu" and (node.users or node.is_impure())} - outside)
             parts = CapabilityBasedPartitioner(ep.graph_module, support, allows_single_node_partition=True).propose_partitions()
             shared = _shared_leftovers(parts, verdicts)
             if shared <= outside:
