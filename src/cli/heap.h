@@ -3,8 +3,8 @@
 
 namespace cortland::cli {
 
-// Takes the heap in steps of many megabytes, on large pages where the system has them: nine of ten page faults go, a tenth of the time of
-// lowering a small model. Does nothing where the C library is another one. To be called first, by one thread.
+// Takes the heap in steps of many megabytes, on large pages where the system has them: a third of the page faults go, a tenth
+// of the time of lowering a small model. Does nothing where the C library is another one. To be called first, by one thread.
 void prepare_heap();
 
 }  // namespace cortland::cli
