@@ -13,6 +13,7 @@ namespace cortland::coreml {
 namespace {
 
 constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kForgottenWhole = uint64_t{4} << 20;  // each time memory is let go of, all processors stop
 constexpr uint64_t kRunBytes = uint64_t{1} << 19;  // stays in the second cache with what it is made of
 constexpr uint32_t kVersion = 2, kSentinel = 0xDEADBEEF;
 
@@ -111,7 +112,7 @@ Status WeightPlan::for_each_run(ContentHash* hash, const RunWork& work) const {
     for (size_t i = run.first; i < run.last; ++i) {
       const Tile& tile = all[i];
       const Weight& weight = weights_[tile.blob];
-      weight.forget(tile.first, tile.count);
+      if (weight.byte_size() > kForgottenWhole) weight.forget(tile.first, tile.count);
       // What tiles bring in together, only the last of them can let go of.
       if ((left[tile.blob] -= tile.count) == 0) weight.forget(0, weight.elements());
     }
