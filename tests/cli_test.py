@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,15 @@ class Case(unittest.TestCase):
 
 
 class Lower(Case):
+    def test_too_little_room_is_an_error_that_leaves_nothing(self):
+        for command, output in (("lower", "m.pte"), ("convert", "m.mlpackage")):
+            small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))  # bytes of a file
+            result = subprocess.run([str(CORTLAND), command, str(DIGITS), "-o", str(self.folder / output)], capture_output=True, text=True,
+                                    preexec_fn=small, restore_signals=False, timeout=120)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn("error[file-access] cannot write", result.stderr)
+            self.assertEqual(self.files(), [])
+
     def test_agrees_with_torch_and_is_fully_delegated(self):
         for target in TARGETS:
             for precision in LIMIT:

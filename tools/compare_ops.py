@@ -4,7 +4,9 @@
 Every model is exported once to build/models, converted for each target in float16 by both, and its ops are counted by type
 (constants left out, `constexpr_*` counted with the weights). What coremltools makes is kept in build/coremltools, since that takes long.
 
-    build/venv/bin/python tools/compare_ops.py [model...] [--target iOS18] [--diff] [--write docs/coremltools.md]
+    build/venv/bin/python tools/compare_ops.py [model...] [--target iOS18] [--write docs/coremltools.md]
+
+Where models or targets are named, --write puts their rows in the place of those in the page and leaves the others.
 """
 
 import argparse
@@ -199,10 +201,29 @@ Made by `build/venv/bin/python tools/compare_ops.py --write docs/coremltools.md`
 
 def exceptions(losing):
     if not losing:
-        return "Every row is at or under coremltools."
-    listed = "\n".join(f"- {row.exception()}" for row in losing)
-    return ("These rows are not at or under coremltools in everything. Larger weights are masks: constants here, which coremltools computes\n"
-            f"whenever the model runs, by more ops.\n\n{listed}")
+        return "Every row is at or under coremltools in both."
+    return "\n".join(["These rows are not at or under coremltools in everything:\n", *losing])
+
+
+# A row of the page, and a row's line among the exceptions.
+ROW, EXCEPTION = re.compile(r"^\| (\w+) \| (iOS\d+) \| "), re.compile(r"^- (\w+) for (iOS\d+): ")
+
+
+def write_page(page, rows):
+    """The page with these rows, and those that it has of other models and targets in their places."""
+    lines = page.read_text().splitlines() if page.exists() else []
+    table = {m.groups(): line for line in lines if (m := ROW.match(line))}
+    losing = {m.groups(): line for line in lines if (m := EXCEPTION.match(line))}
+    for row in rows:
+        key = (row.name, row.target)
+        table[key] = row.markdown()
+        losing.pop(key, None)
+        if row.worse():
+            losing[key] = f"- {row.exception()}"
+    order = {(name, target): i for i, (name, target) in enumerate((n, t) for n in factories() for t in TARGETS)}
+    known = sorted((key for key in table if key in order), key=order.get)
+    listed = [losing[key] for key in known if key in losing]
+    page.write_text(HEADER.replace("{exceptions}", exceptions(listed)) + "".join(table[key] + "\n" for key in known))
 
 
 def main():
@@ -224,7 +245,7 @@ def main():
     losing = [r for r in rows if r.worse()]
     print(f"{len(rows) - len(losing)} of {len(rows)} at or under coremltools")
     if args.write:
-        args.write.write_text(HEADER.replace("{exceptions}", exceptions(losing)) + "".join(r.markdown() + "\n" for r in rows))
+        write_page(args.write, rows)
     return 1 if losing else 0
 
 

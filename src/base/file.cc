@@ -25,6 +25,8 @@ std::filesystem::path sibling(const std::filesystem::path& destination) {
   return destination.parent_path() / name;
 }
 
+constexpr size_t kStays = size_t{64} << 20;  // bytes of a file that may stay in memory whole
+
 // "a/b.mlpackage/" names the same place as "a/b.mlpackage".
 std::filesystem::path without_trailing_slash(const std::filesystem::path& path) {
   return path.has_filename() ? path : path.parent_path();
@@ -77,7 +79,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::forget(Bytes part) const {
-  if (!mapped_) return;
+  if (!mapped_ || bytes_.size() <= kStays) return;
   static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   // Whole pages inside the part only: its neighbours may be in use.
   const uintptr_t first = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
@@ -111,6 +113,18 @@ OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   ::close(fd_);
   ::unlink(temporary_.c_str());
+}
+
+Status OutputFile::reserve(uint64_t size) {
+  if (fd_ < 0 || size == 0) return {};
+#ifdef __linux__
+  while (fallocate(fd_, 0, 0, static_cast<off_t>(size)) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) return system_error("write", destination_);
+    break;  // not every file system can
+  }
+#endif
+  return {};
 }
 
 Status OutputFile::write_at(uint64_t offset, Bytes bytes) {

@@ -33,7 +33,8 @@ class MappedFile {
 
   Bytes bytes() const { return bytes_; }
   const std::string& name() const { return name_; }
-  // Says that these bytes are not needed soon, so that they need not stay in memory. They can still be read.
+  // Says that these bytes are not needed soon, so that they need not stay in memory. They can still be read. Of a file that is not large
+  // they stay: to bring them back would cost more than the memory.
   void forget(Bytes part) const;
 
  private:
@@ -54,6 +55,8 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();  // removes the temporary unless committed
 
+  // Asks for the room of `size` bytes at once, which makes writing them faster, and fails before the work where there is not that much.
+  Status reserve(uint64_t size);
   Status write_at(uint64_t offset, Bytes bytes);
   Status append(Bytes bytes);  // at size()
   uint64_t size() const { return size_; }

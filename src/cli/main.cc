@@ -1,11 +1,14 @@
 // The program `cortland`. Exit code 0, or 1 with one error on standard error, or 2 when the command line is wrong.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
+#include <span>
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/heap.h"
 #include "engine/threads.h"
 
 namespace cortland::cli {
@@ -23,11 +26,17 @@ int run_command(const std::function<Status()>& command) {
   return status.ok() ? 0 : fail(status.error(), 1);
 }
 
+// Options cost time to declare: only those of the command that is named, where one is.
+std::span<const Command* const> named(const char* word) {
+  const auto it = std::ranges::find(kCommands, std::string_view(word), &Command::name);
+  return it == std::end(kCommands) ? std::span(kCommands) : std::span(it, 1);
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Lowers PyTorch programs to Core ML delegates for ExecuTorch, and runs them on this machine", "cortland");
   app.require_subcommand(1);
   std::vector<std::pair<CLI::App*, std::function<Status()>>> added;
-  for (const Command* command : kCommands) {
+  for (const Command* command : named(argc > 1 ? argv[1] : "")) {
     CLI::App* sub = app.add_subcommand(command->name, command->summary);
     added.emplace_back(sub, command->add(*sub));
   }
@@ -48,7 +57,9 @@ int parse_and_run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using cortland::DiagKind;
   using cortland::diag;
-  if (argc > 1 && (argv[1] == std::string_view("bench") || argv[1] == std::string_view("run"))) cortland::engine::restart_with_patience(argv);
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "bench" || command == "run") cortland::engine::restart_with_patience(argv);
+  if (command == "lower" || command == "convert") cortland::cli::prepare_heap();
   try {
     return cortland::cli::parse_and_run(argc, argv);
   } catch (const cortland::InternalError& e) {

@@ -49,6 +49,7 @@ Status write_package(const PackagePlan& plan, const std::filesystem::path& desti
   TRY_DO(write_file(directory.path() / kModelPath, as_bytes(plan.model)));
   if (plan.weight_bytes() > 0) {
     TRY(auto file, OutputFile::create(weight_path));
+    TRY_DO(file.reserve(plan.weight_bytes()));
     TRY_DO(plan.write_weights(file));
     TRY_DO(file.commit());
   }

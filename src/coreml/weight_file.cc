@@ -13,6 +13,8 @@ namespace cortland::coreml {
 namespace {
 
 constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kForgottenWhole = uint64_t{4} << 20;  // each time memory is let go of, all processors stop
+constexpr uint64_t kRunBytes = uint64_t{1} << 19;  // stays in the second cache with what it is made of
 constexpr uint32_t kVersion = 2, kSentinel = 0xDEADBEEF;
 
 struct Header {
@@ -30,11 +32,6 @@ static_assert(sizeof(Record) == kAlignment);
 
 uint64_t aligned(uint64_t at) { return (at + kAlignment - 1) / kAlignment * kAlignment; }
 
-template <class T>
-Bytes bytes_of(const T& value) {
-  return std::as_bytes(std::span(&value, 1));
-}
-
 }  // namespace
 
 uint64_t WeightPlan::add(const Weight& weight) {
@@ -51,47 +48,74 @@ std::vector<WeightPlan::Tile> WeightPlan::tiles() const {
   std::vector<Tile> tiles;
   for (size_t i = 0; i < weights_.size(); ++i) {
     const int64_t step = tile_elements(weights_[i].dtype()), end = weights_[i].elements();
-    for (int64_t first = 0; first < end; first += step) tiles.push_back({i, first, std::min(step, end - first)});
+    for (int64_t first = 0; first == 0 || first < end; first += step) tiles.push_back({i, first, std::min(step, end - first)});
   }
   return tiles;
 }
 
-Status WeightPlan::write_records(OutputFile& out, uint64_t at) const {
-  TRY_DO(out.write_at(at, bytes_of(Header{.count = static_cast<uint32_t>(blobs_.size())})));
-  for (size_t i = 0; i < blobs_.size(); ++i) {
-    const Blob& blob = blobs_[i];
-    const Weight& weight = weights_[i];
-    const uint64_t bits = static_cast<uint64_t>(weight.elements()) * static_cast<uint64_t>(bit_width(weight.dtype()));
-    const Record record{.dtype = data_type(weight.dtype()).blob,
-                        .bytes = weight.byte_size(),
-                        .data_offset = blob.record + sizeof(Record),
-                        .padding_bits = (8 - bits % 8) % 8};
-    std::byte bytes[2 * kAlignment] = {};
-    std::memcpy(bytes + blob.gap, &record, sizeof record);
-    TRY_DO(out.write_at(at + blob.record - blob.gap, Bytes(bytes, blob.gap + sizeof record)));
+std::vector<WeightPlan::Run> WeightPlan::runs(const std::vector<Tile>& tiles) const {
+  std::vector<Run> runs;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    const uint64_t end = i + 1 < tiles.size() ? begin_of(tiles[i + 1]) : end_;
+    if (runs.empty() || end - runs.back().begin > kRunBytes) runs.push_back({i, i, begin_of(tiles[i]), end});
+    runs.back().last = i + 1;
+    runs.back().end = end;
   }
-  return {};
+  return runs;
 }
 
-Status WeightPlan::for_each_tile(ContentHash* hash, const TileWork& work) const {
+uint64_t WeightPlan::place_of(const Tile& tile) const {
+  return blobs_[tile.blob].record + sizeof(Record) + static_cast<uint64_t>(byte_size(weights_[tile.blob].dtype(), tile.first));
+}
+
+uint64_t WeightPlan::begin_of(const Tile& tile) const {
+  if (tile.first > 0) return place_of(tile);
+  return tile.blob == 0 ? 0 : blobs_[tile.blob].record - blobs_[tile.blob].gap;
+}
+
+void WeightPlan::put_record(size_t blob, std::byte* before, std::byte* elements) const {
+  const Weight& weight = weights_[blob];
+  const uint64_t bits = static_cast<uint64_t>(weight.elements()) * static_cast<uint64_t>(bit_width(weight.dtype()));
+  const Record record{.dtype = data_type(weight.dtype()).blob,
+                      .bytes = weight.byte_size(),
+                      .data_offset = blobs_[blob].record + sizeof(Record),
+                      .padding_bits = (8 - bits % 8) % 8};
+  std::memset(before, 0, static_cast<size_t>(elements - before));
+  std::memcpy(elements - sizeof record, &record, sizeof record);
+  const Header header{.count = static_cast<uint32_t>(blobs_.size())};
+  if (blob == 0) std::memcpy(before, &header, sizeof header);
+}
+
+Status WeightPlan::for_each_run(ContentHash* hash, const RunWork& work) const {
   const std::vector<Tile> all = tiles();
+  const std::vector<Run> parts = runs(all);
   std::vector<uint64_t> words(hash ? all.size() : 0);
   std::vector<std::atomic<int64_t>> left(weights_.size());  // elements of each weight
   for (size_t i = 0; i < left.size(); ++i) left[i] = weights_[i].elements();
-  TRY_DO(for_each_parallel(all.size(), [&](size_t i) -> Status {
-    thread_local std::string buffer;  // a new one for each tile would have to be cleared
-    const Tile& tile = all[i];
-    const Weight& weight = weights_[tile.blob];
-    const Bytes bytes = element_bytes(weight, tile.first, tile.count, buffer);
-    if (hash) {
+  TRY_DO(for_each_parallel(parts.size(), [&](size_t part) -> Status {
+    thread_local std::string buffer;  // a new one for each run would have to be cleared
+    const Run& run = parts[part];
+    buffer.resize(std::max<size_t>(buffer.size(), run.end - run.begin));
+    auto* const bytes = reinterpret_cast<std::byte*>(buffer.data());
+    for (size_t i = run.first; i < run.last; ++i) {
+      const Tile& tile = all[i];
+      std::byte* const elements = bytes + (place_of(tile) - run.begin);
+      if (tile.first == 0) put_record(tile.blob, bytes + (begin_of(tile) - run.begin), elements);
+      const Weight& weight = weights_[tile.blob];
+      weight.read(tile.first, tile.count, elements);
+      if (!hash) continue;
       ContentHash tile_hash;
-      tile_hash.add(bytes);
+      tile_hash.add(Bytes(elements, static_cast<size_t>(byte_size(weight.dtype(), tile.count))));
       words[i] = tile_hash.word();
     }
-    TRY_DO(work(tile, bytes));
-    weight.forget(tile.first, tile.count);
-    // What tiles bring in together, only the last of them can let go of.
-    if ((left[tile.blob] -= tile.count) == 0) weight.forget(0, weight.elements());
+    TRY_DO(work(run.begin, Bytes(bytes, run.end - run.begin)));
+    for (size_t i = run.first; i < run.last; ++i) {
+      const Tile& tile = all[i];
+      const Weight& weight = weights_[tile.blob];
+      if (weight.byte_size() > kForgottenWhole) weight.forget(tile.first, tile.count);
+      // What tiles bring in together, only the last of them can let go of.
+      if ((left[tile.blob] -= tile.count) == 0) weight.forget(0, weight.elements());
+    }
     return {};
   }));
   for (uint64_t word : words) hash->add(word);
@@ -99,16 +123,11 @@ Status WeightPlan::for_each_tile(ContentHash* hash, const TileWork& work) const 
 }
 
 Status WeightPlan::write(OutputFile& out, uint64_t at, ContentHash* hash) const {
-  if (blobs_.empty()) return {};
-  TRY_DO(write_records(out, at));
-  return for_each_tile(hash, [&](const Tile& tile, Bytes bytes) {
-    const auto skipped = static_cast<uint64_t>(byte_size(weights_[tile.blob].dtype(), tile.first));
-    return out.write_at(at + blobs_[tile.blob].record + sizeof(Record) + skipped, bytes);
-  });
+  return for_each_run(hash, [&](uint64_t begin, Bytes bytes) { return out.write_at(at + begin, bytes); });
 }
 
 Status WeightPlan::fingerprint(ContentHash& hash) const {
-  return for_each_tile(&hash, [](const Tile&, Bytes) { return Status(); });
+  return for_each_run(&hash, [](uint64_t, Bytes) { return Status(); });
 }
 
 Result<WeightFile> WeightFile::open(std::shared_ptr<const MappedFile> file) {

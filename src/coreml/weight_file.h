@@ -30,16 +30,25 @@ class WeightPlan {
     uint64_t record = 0;
     uint64_t gap = 0;  // zero bytes before the record
   };
+  // What is read at a time: elements of one blob.
   struct Tile {
     size_t blob = 0;
     int64_t first = 0, count = 0;  // elements
   };
-  using TileWork = std::function<Status(const Tile&, Bytes)>;
+  // What is written at a time: tiles side by side in the file, with the records between them.
+  struct Run {
+    size_t first = 0, last = 0;    // tiles [first, last)
+    uint64_t begin = 0, end = 0;   // bytes of the file
+  };
+  using RunWork = std::function<Status(uint64_t begin, Bytes)>;
 
   std::vector<Tile> tiles() const;
-  // Produces each tile, in parallel, adds it to `hash` and hands it on.
-  Status for_each_tile(ContentHash* hash, const TileWork& work) const;
-  Status write_records(OutputFile& out, uint64_t at) const;
+  std::vector<Run> runs(const std::vector<Tile>& tiles) const;
+  uint64_t place_of(const Tile& tile) const;  // of its first element
+  uint64_t begin_of(const Tile& tile) const;  // the same, but with what stands before a blob: the header, or a gap, and the record
+  void put_record(size_t blob, std::byte* before, std::byte* elements) const;
+  // Produces each run, in parallel, adds its tiles to `hash` and hands it on.
+  Status for_each_run(ContentHash* hash, const RunWork& work) const;
 
   WeightSet weights_;
   std::vector<Blob> blobs_;  // one a weight

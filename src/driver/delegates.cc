@@ -17,8 +17,8 @@ namespace {
 
 using Plan = std::shared_ptr<const coreml::PackagePlan>;
 
-// The identifier of a model, which names its content. Writing the weights makes it on the way; whoever asks earlier pays for
-// reading them.
+// The identifier of a model, which names its content: devices keep what they have compiled under it. Writing the weights makes it on the
+// way; whoever asks earlier pays for reading them.
 class Identifier {
  public:
   explicit Identifier(Plan plan) : plan_(std::move(plan)) {}
@@ -88,12 +88,10 @@ void add_risks(const mil::Program& program, const mil::Function& function, uint6
     if (std::ranges::find(warnings, risk) == warnings.end()) warnings.push_back(std::move(risk));
 }
 
-// ---- a model for each delegate
-
 // The weights of all models: which models are equal, and how much of its weights one method stores again that another one has stored.
 class StoredWeights {
  public:
-  // A key that models of equal content have in common.
+  // A key that models of equal content have in common, and no others in this program. Weights are compared only where they begin alike.
   std::string add(size_t method, const coreml::PackagePlan& plan) {
     coreml::ContentHash key;
     key.add(as_bytes(plan.model));
@@ -115,6 +113,8 @@ class StoredWeights {
   std::vector<size_t> first_;  // method that stores the weight first
   uint64_t repeated_ = 0;
 };
+
+// ---- a model for each delegate
 
 Result<DelegateBytes> own_model(const Plan& plan, const MethodDelegates& method, std::string key) {
   executorch::BlobMetadata metadata;
@@ -148,7 +148,7 @@ Result<ProgramDelegates> own_models(std::span<const MethodDelegates> methods, co
 
 // ---- a model for the delegates at one place of all methods
 
-Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, ProgramDelegates& result) {
+Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, StoredWeights& stored, ProgramDelegates& result) {
   std::vector<std::string> names;
   auto type = executorch::ModelType::Model;
   for (const auto& m : methods) {
@@ -166,12 +166,12 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
   const bool neural_engine = std::ranges::any_of(methods, &MethodDelegates::neural_engine);
   for (const auto& f : functions) add_risks(*f.program, *f.function, planned.weight_bytes(), neural_engine, result.warnings);
   const auto plan = std::make_shared<const coreml::PackagePlan>(std::move(planned));
-  const auto identifier = std::make_shared<Identifier>(plan);
-  TRY(const std::string name, identifier->get());  // the methods refer to the model by it
+  // The methods refer to the model by its name, which is known before the weights are read.
+  const std::string name = Identifier::text(stored.add(at, *plan));
   executorch::BlobMetadata metadata;
   for (size_t i = 0; i < names.size(); ++i)
     metadata.methods[names[i]] = {plan->functions[i].inputs, plan->functions[i].outputs};
-  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, identifier, metadata, type));
+  TRY(auto directory, flatten(fmt::format("lowered_module_partition_{}", at), plan, std::make_shared<Identifier>(plan), metadata, type));
   const uint64_t bytes = directory.bytes.size;
   const std::string key = "coreml_" + name;
   if (std::ranges::find(result.shared, key, &executorch::NamedData::name) == result.shared.end())
@@ -189,7 +189,8 @@ Status add_shared_model(std::span<const MethodDelegates> methods, size_t at, Pro
 Result<ProgramDelegates> shared_models(std::span<const MethodDelegates> methods, size_t count) {
   ProgramDelegates result;
   result.methods.resize(methods.size());
-  for (size_t at = 0; at < count; ++at) TRY_DO(add_shared_model(methods, at, result));
+  StoredWeights stored;
+  for (size_t at = 0; at < count; ++at) TRY_DO(add_shared_model(methods, at, stored, result));
   return result;
 }
 

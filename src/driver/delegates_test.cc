@@ -16,6 +16,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::StartsWith;
 
 constexpr int64_t kWidth = 64;
 
@@ -83,11 +84,13 @@ TEST(DelegateBytes, MethodsShareTheModelAtTheirPlace) {
   const auto& [methods, shared, warnings] = made.result;
   EXPECT_THAT(warnings, IsEmpty());
   ASSERT_THAT(shared, SizeIs(2));
+  EXPECT_NE(shared[0].name, shared[1].name);
   for (const auto& model : shared) {
     EXPECT_GT(model.data.bytes.size, kWeightBytes);
     EXPECT_LT(model.data.bytes.size, 2 * kWeightBytes) << "the weight is there twice";
     const auto metadata = metadata_of(model.data.bytes);
-    EXPECT_EQ(model.name, "coreml_" + metadata.identifier);
+    EXPECT_THAT(model.name, StartsWith("coreml_executorch_"));
+    EXPECT_THAT(metadata.identifier, StartsWith("executorch_"));
     ASSERT_THAT(metadata.methods, SizeIs(2));
     EXPECT_THAT(metadata.methods.at("decode").inputs, ElementsAre("x"));
   }

@@ -58,6 +58,7 @@ Result<FilePlan> plan_file(const PteProgram& program) {
 
 Status write(const FilePlan& plan, OutputFile& out) {
   CHECK(out.size() == 0, "a .pte starts at the beginning of its file");
+  TRY_DO(out.reserve(plan.size));
   TRY_DO(out.append(as_bytes(plan.table)));
   for (const auto& piece : plan.layout.pieces) TRY_DO(piece.bytes->write_to(out, plan.base + piece.offset));
   return {};

@@ -42,6 +42,7 @@ constexpr Pass kPipeline[] = {
     {"common::reduce_transposes", plain<reduce_transposes>},
     {"common::merge_consecutive_transposes", plain<merge_consecutive_transposes>},
     {"common::merge_consecutive_reshapes", plain<merge_consecutive_reshapes>},
+    {"common::factor_masks", plain<factor_masks>},
     {"common::noop_elimination", plain<remove_noops>},
     {"common::remove_redundant_ops", plain<share_equal_ops>},
     {"common::dead_code_elimination", plain<remove_dead_ops>},

@@ -50,6 +50,8 @@ Status merge_consecutive_paddings(mil::Program& program);
 Status fuse_pad_conv(mil::Program& program);
 // One split for slices that lie side by side.
 Status slices_to_split(mil::Program& program);
+// Large masks that compare rows with columns are computed from two vectors.
+Status factor_masks(mil::Program& program);
 // A concatenation followed by a channel shuffle interleaves.
 Status detect_concat_interleave(mil::Program& program);
 

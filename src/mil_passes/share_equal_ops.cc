@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <unordered_map>
 
 #include "mil_passes/pipeline.h"
@@ -9,8 +7,14 @@ namespace {
 
 // What an op is: its definition and operands. Ops with equal keys compute equal values.
 std::string key_of(const mil::Op& op) {
-  std::string key(op.def->name);
-  for (const auto& b : op.operands) key += fmt::format("|{}:{}{}", b.slot, b.operand.is_const() ? 'c' : 'v', b.operand.index);
+  std::string key;
+  const auto put = [&](const auto& value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  put(op.def);
+  for (const auto& b : op.operands) {
+    put(b.slot);
+    put(b.operand.kind);
+    put(b.operand.index);
+  }
   return key;
 }
 

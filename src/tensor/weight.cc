@@ -10,6 +10,8 @@
 namespace cortland {
 namespace {
 
+constexpr uint64_t kContentsInKey = 1024;  // bytes
+
 std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
@@ -33,8 +35,8 @@ std::unique_ptr<std::byte[]> tile_of(DType dtype, int64_t elements) {
 }
 
 // Multiplies elements [first, first + count) of a tensor by the factor of their channel; a channel is `inner` elements wide.
-// `in` need not be aligned.
-void scale_run(const std::byte* in, float* out, int64_t first, int64_t count, int64_t inner, const std::vector<float>& factors) {
+// Neither side need be aligned.
+void scale_run(const std::byte* in, std::byte* out, int64_t first, int64_t count, int64_t inner, const std::vector<float>& factors) {
   const auto channels = static_cast<int64_t>(factors.size());
   int64_t channel = first / inner % channels, left = inner - first % inner;
   for (int64_t at = 0; at < count; left = inner) {
@@ -42,7 +44,8 @@ void scale_run(const std::byte* in, float* out, int64_t first, int64_t count, in
     for (const float factor = factors[static_cast<size_t>(channel)]; at < end; ++at) {
       float x;
       std::memcpy(&x, in + at * int64_t{sizeof x}, sizeof x);
-      out[at] = x * factor;
+      x *= factor;
+      std::memcpy(out + at * int64_t{sizeof x}, &x, sizeof x);
     }
     if (++channel == channels) channel = 0;
   }
@@ -263,16 +266,16 @@ void Weight::read(int64_t first, int64_t count, std::byte* out) const {
     case Node::Kind::Scale: {
       int64_t inner = 1;
       for (size_t i = static_cast<size_t>(n.axis) + 1; i < n.shape.size(); ++i) inner *= n.shape[i];
-      const auto tile = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(std::min(count, kTile)));
-      auto* const bytes = reinterpret_cast<std::byte*>(tile.get());
       const Weight source = n.sources[0].cast(DType::F32);
       const Bytes direct = source.dense_bytes();
+      const bool is_f32 = n.dtype == DType::F32;  // then the numbers need no second place
+      const auto tile = tile_of(DType::F32, is_f32 && !direct.empty() ? 0 : std::min(count, kTile));
       for (int64_t done = 0; done < count; done += kTile) {
         const int64_t m = std::min(kTile, count - done);
-        if (direct.empty()) source.read(first + done, m, bytes);
-        const std::byte* const in = direct.empty() ? bytes : direct.data() + cortland::byte_size(DType::F32, first + done);
-        scale_run(in, tile.get(), first + done, m, inner, n.factors);
-        convert_elements(DType::F32, bytes, n.dtype, out + done * width, m);
+        if (direct.empty()) source.read(first + done, m, tile.get());
+        const std::byte* const in = direct.empty() ? tile.get() : direct.data() + cortland::byte_size(DType::F32, first + done);
+        scale_run(in, is_f32 ? out + done * width : tile.get(), first + done, m, inner, n.factors);
+        if (!is_f32) convert_elements(DType::F32, tile.get(), n.dtype, out + done * width, m);
       }
       return;
     }
@@ -379,32 +382,71 @@ std::vector<int64_t> Weight::to_ints() const {
   return out;
 }
 
-std::string Weight::key() const {
-  const Node& n = *node_;
-  std::string key = fmt::format("{}[{}]", static_cast<int>(n.dtype), fmt::join(n.shape, ","));
-  if (byte_size() <= 1024) return key + "=" + bytes();
-  switch (n.kind) {
-    case Node::Kind::View:
-      return key + fmt::format("view:{}:{}:{}", static_cast<const void*>(n.file.get()), n.offset, fmt::join(n.strides, ","));
-    case Node::Kind::Gather: key += fmt::format("gather:{}:{}", n.offset, fmt::join(n.strides, ",")); break;
-    case Node::Kind::Scale:
-      key += fmt::format("scale:{}:", n.axis);
-      key.append(reinterpret_cast<const char*>(n.factors.data()), n.factors.size() * sizeof(float));
-      break;
-    case Node::Kind::Concat: key += fmt::format("concat:{}", n.axis); break;
-    // Codes live as long as the weight that is named after them.
-    case Node::Kind::Quantize: key += fmt::format("quantize:{}", static_cast<const void*>(n.linear.get())); break;
-    case Node::Kind::Palettize: key += fmt::format("palettize:{}", static_cast<const void*>(n.table.get())); break;
-    case Node::Kind::Prune:
-      key += fmt::format("prune:{}:{}:{}:{}:{}", static_cast<int>(n.pruning.rule), n.pruning.threshold, n.pruning.axis,
-                         n.pruning.run, n.pruning.drop);
-      break;
-    case Node::Kind::Nonzero: key += "nonzero"; break;
-    case Node::Kind::Select: key += "select"; break;
-    case Node::Kind::PackedBytes: key += "bytes"; break;
-    default: break;
+namespace {
+
+// Keys are made for every constant of every op, so they are bytes, not text.
+template <class T>
+void put(std::string& key, const T& value) {
+  key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+template <class T>
+void put(std::string& key, const std::vector<T>& values) {
+  put(key, values.size());
+  key.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+}  // namespace
+
+void Weight::Node::put_key(std::string& key, const Weight& w) {
+  const Node& n = *w.node_;
+  put(key, n.dtype);
+  put(key, n.shape);
+  const bool small = w.byte_size() <= kContentsInKey;
+  put(key, small);
+  if (small) {
+    const size_t at = key.size();
+    key.resize(at + w.byte_size());
+    return w.read(0, w.elements(), reinterpret_cast<std::byte*>(key.data() + at));
   }
-  for (const Weight& w : n.sources) key += "(" + w.key() + ")";
+  put(key, n.kind);
+  switch (n.kind) {
+    case Kind::View:
+      put(key, n.file.get());
+      put(key, n.offset);
+      return put(key, n.strides);
+    case Kind::Gather:
+      put(key, n.offset);
+      put(key, n.strides);
+      break;
+    case Kind::Scale:
+      put(key, n.axis);
+      put(key, n.factors);
+      break;
+    case Kind::Concat: put(key, n.axis); break;
+    // Codes live as long as the weight that is named after them.
+    case Kind::Quantize: put(key, n.linear.get()); break;
+    case Kind::Palettize: put(key, n.table.get()); break;
+    case Kind::Prune:
+      put(key, n.pruning.rule);
+      put(key, n.pruning.threshold);
+      put(key, n.pruning.axis);
+      put(key, n.pruning.run);
+      put(key, n.pruning.drop);
+      break;
+    case Kind::Cast:
+    case Kind::Reshape:
+    case Kind::Nonzero:
+    case Kind::Select:
+    case Kind::PackedBytes: break;
+  }
+  put(key, n.sources.size());
+  for (const Weight& source : n.sources) put_key(key, source);
+}
+
+std::string Weight::key() const {
+  std::string key;
+  Node::put_key(key, *this);
   return key;
 }
 

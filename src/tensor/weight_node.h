@@ -6,7 +6,7 @@
 
 namespace cortland {
 
-inline constexpr int64_t kTile = 65536;  // elements converted at a time by nodes that need a buffer
+inline constexpr int64_t kTile = 16384;  // elements converted at a time by nodes that need a buffer; it stays in the caches
 
 struct Weight::Node {
   enum class Kind {
@@ -37,6 +37,7 @@ struct Weight::Node {
   std::shared_ptr<const std::vector<int64_t>> ones;  // Select: of the mask before each tile, and at its end
 
   Bytes extent() const;  // View: from its first to its last element
+  static void put_key(std::string& key, const Weight& w);  // Weight::key(), appended
 };
 
 // Fields of `bits` bits side by side, first in the low bits; unused bits of the last byte are 0.

@@ -16,7 +16,7 @@ constexpr float kMaxFloat16 = 65504.0f;
 constexpr float kLeastFloat16 = 0x1p-23f;  // the least number that keeps two digits
 constexpr float kInfinityLike = 1e38f;
 constexpr int64_t kScanLimit = int64_t{1} << 20;  // constants above this many elements are weights, not masks
-constexpr uint64_t kKept = uint64_t{16} << 20;    // bytes of weights that stay mapped for those who read them next
+constexpr uint64_t kKept = uint64_t{64} << 20;    // bytes of weights that stay mapped for those who read them next
 constexpr uint64_t kSmall = 1024;                 // bytes that are read sooner than remembered
 
 // Whether one of the floats at `bytes`, which need not be aligned, is finite and beyond what float16 holds. Without a branch, so that the

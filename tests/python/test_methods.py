@@ -406,7 +406,7 @@ def test_executorchs_own_reader_finds_the_shared_model(decoder, folder):
     assert coreml.unflatten_directory_contents(bytes(file.named_data.buffers[entry.buffer_index]), str(folder))
     model = folder / "lowered_module_partition_0"
     metadata = json.loads((model / "metadata.json").read_text())
-    assert key == "coreml_" + metadata["identifier"]
+    assert key.startswith("coreml_executorch_") and metadata["identifier"].startswith("executorch_")
     assert {name: names["inputNames"] for name, names in metadata["methods"].items()} == dict.fromkeys(
         ("decode", "prefill"), ["tokens", "positions", "keys", "values"])
     check_functions(model / "model.mlpackage", decoder)
