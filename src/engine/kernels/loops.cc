@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "engine/threads.h"
 
@@ -143,6 +144,22 @@ void reduce(simd::Fold fold, const float* x, float* y, const Split& s) {
     parallel_for(s.outer, rows_of(kCheapGrain, s.size), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) y[i] = f.row(x + i * s.size, s.size);
     });
+    return;
+  }
+  // Many rows of few columns, as pixels of channels: shared out by rows, as what comes before and after is, so that they stay in a
+  // thread's cache. Not by the number of threads: sums would depend on it.
+  constexpr int64_t kBlocks = 8, kFewColumns = 4096;
+  if (s.size >= 8 * kBlocks && s.inner <= kFewColumns) {
+    const simd::FoldLoops& join = fold == simd::Fold::Maximum || fold == simd::Fold::Minimum ? f : simd::functions().fold[at(simd::Fold::Sum)];
+    std::vector<float> parts(static_cast<size_t>(s.outer * kBlocks * s.inner));
+    parallel_for(s.outer * kBlocks, rows_of(kCheapGrain, s.size / kBlocks * s.inner), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t block = i % kBlocks, from = s.size * block / kBlocks, to = s.size * (block + 1) / kBlocks;
+        f.columns(x + (i / kBlocks * s.size + from) * s.inner, s.inner, to - from, s.inner, parts.data() + i * s.inner);
+      }
+    });
+    for (int64_t i = 0; i < s.outer; ++i)
+      join.columns(parts.data() + i * kBlocks * s.inner, s.inner, kBlocks, s.inner, y + i * s.inner);
     return;
   }
   parallel_for(s.outer * s.inner, rows_of(kCheapGrain, s.size), [&](int64_t first, int64_t last) {
