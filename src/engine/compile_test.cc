@@ -225,6 +225,34 @@ TEST_F(CompileConvolutions, WhatLiesLastAlreadyIsNotMoved) {
   EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("transpose", "conv", "transpose", "layer_norm"));
 }
 
+// Two heads of keys and values for four of queries; `queries` of them, that see what comes before them.
+std::string grouped_attention(int64_t queries, const std::string& outputs) {
+  const auto tensor = [](const std::string& sizes) { return "tensor<fp32, [2, " + sizes + "]> "; };
+  const std::string q = tensor("4, " + std::to_string(queries) + ", 8");
+  std::string mask;
+  for (int64_t i = 0; i < queries; ++i) {
+    mask += i ? ", [" : "[";
+    for (int64_t k = 0; k < 40; ++k) mask += std::string(k ? ", " : "") + (k <= 7 * i ? "true" : "false");
+    mask += "]";
+  }
+  return "program(1.0) { func main<ios18>(" + q + "q, " + tensor("2, 40, 8") + "k, " + tensor("2, 40, 36") + "x) {" +
+         tensor("2, 1, 40, 8") + "k1 = reshape(x = k, shape = tensor<int32, [5]>([2, 2, 1, 40, 8]));" + tensor("2, 2, 40, 8") +
+         "k2 = tile(x = k1, reps = tensor<int32, [5]>([1, 1, 2, 1, 1]));" + tensor("4, 40, 8") +
+         "k3 = reshape(x = k2, shape = tensor<int32, [4]>([2, 4, 40, 8]));" + tensor("2, 1, 40, 36") +
+         "v1 = expand_dims(x = x, axes = tensor<int32, [1]>([2]));" + tensor("2, 2, 40, 36") +
+         "v2 = tile(x = v1, reps = tensor<int32, [5]>([1, 1, 2, 1, 1]));" + tensor("4, 40, 36") +
+         "v3 = reshape(x = v2, shape = tensor<int32, [4]>([2, 4, 40, 36]));" + tensor("4, " + std::to_string(queries) + ", 36") +
+         "y = scaled_dot_product_attention(query = q, key = k3, value = v3, attn_mask = tensor<bool, [" + std::to_string(queries) +
+         ", 40]>([" + mask + "]));} -> (" + outputs + "); }";
+}
+
+TEST(Compile, AttentionReadsSharedHeadsOnce) {
+  for (int64_t queries : {1, 5})
+    EXPECT_THAT(expect_agreement(grouped_attention(queries, "y"), 1e-6), ElementsAre("scaled_dot_product_attention"));
+  EXPECT_THAT(expect_agreement(grouped_attention(2, "y, k3"), 1e-6),
+              ElementsAre("reshape", "tile", "reshape", "scaled_dot_product_attention"));
+}
+
 TEST(Compile, IntegersThatAreOnlyMovedStayIntegers) {
   const std::string text =
       "program(1.0) { func main<ios15>(tensor<fp32, [1, 2, 3]> x) {"
