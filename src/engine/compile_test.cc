@@ -190,6 +190,23 @@ TEST_F(CompileConvolutions, GatesAreFused) {
   EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("to_channels_last", "conv", "conv", "to_channels_first"));
 }
 
+// Squeeze and excitation.
+TEST_F(CompileConvolutions, SinglePixelsAreProductsWithTheirFollowers) {
+  const auto text = [](const std::string& type) {
+    const std::string one = "tensor<" + type + ", [2, ";
+    return "program(1.0) { func main<ios15>(" + one + "6, 5, 4]> x) {" +
+           one + "6, 1, 1]> mean = reduce_mean(x = x, axes = tensor<int32, [2]>([2, 3]), keep_dims = bool(true));" +
+           one + "3, 1, 1]> a = conv(x = mean, weight = " + weights(type, {3, 6, 1, 1}, 1) + ", bias = " + weights(type, {3}, 2) + ");" +
+           one + "3, 1, 1]> b = silu(x = a);" +
+           one + "6, 1, 1]> c = conv(x = b, weight = " + weights(type, {6, 3, 1, 1}, 3) + ");" +
+           one + "6, 1, 1]> gate = sigmoid(x = c);" +
+           one + "6, 5, 4]> y = mul(x = x, y = gate);} -> (y); }";
+  };
+  EXPECT_THAT(expect_agreement(text("fp32"), 1e-6), 
+              ElementsAre("reduce_mean", "to_channels_last", "conv", "conv", "to_channels_last", "mul", "to_channels_first"));
+  expect_agreement(text("fp16"), 1e-3);
+}
+
 TEST_F(CompileConvolutions, AnAddendThatComesLaterIsNotWaitedFor) {
   const std::string text =
       "program(1.0) { func main<ios15>(tensor<fp32, [1, 4, 3, 3]> x) {"
