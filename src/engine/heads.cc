@@ -68,7 +68,8 @@ class Sharing {
     auto readers = Readers::of(plan_, steps_).count;
     for (size_t i = steps_.size(); i-- > 0;) {
       const Step& step = steps_[i];
-      if (step.kind != Step::Kind::Kernel || step.results.size() != 1 || readers[static_cast<size_t>(step.results[0])] > 0) continue;
+      if (step.kind != Step::Kind::Kernel || step.results.size() != 1 || readers[static_cast<size_t>(step.results[0])] > 0)
+        continue;
       if (step.op->name != "reshape" && step.op->name != "tile" && step.op->name != "expand_dims") continue;
       for (const auto& slot : step.inputs)
         for (Source s : slot)

@@ -215,7 +215,7 @@ void parallel_on_openmp(int64_t parts, const std::function<void(int64_t)>& part)
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   constexpr int64_t kChunksEach = 16;  // so that threads which start late, or are slow, take fewer
-  constexpr int64_t kAwake = 4;       // how much less a thread costs that is awake
+  constexpr int64_t kAwake = 4;        // how much less a thread costs that is awake
   const int threads = thread_count();
   const bool openmp = openmp_is_awake(), awake = openmp || Clock::now() - pool_used < Patience::kLong;
   grain = std::max<int64_t>(awake ? grain / kAwake : grain, 1);

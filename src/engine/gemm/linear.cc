@@ -106,8 +106,8 @@ std::unique_ptr<Kernel> make_conv(const Site& site) {
   if (w.dtype() != DType::F16 && w.dtype() != DType::F32) return nullptr;
   const auto is_one = [](Dim d) { return d == Dim(1); };
   if (x.rank() < 3 || w.rank() != x.rank() || x.shape().back() != w.shape()[1]) return nullptr;  // groups have fewer channels
-  if (!std::all_of(x.shape().begin() + 1, x.shape().end() - 1, is_one) || !std::all_of(w.shape().begin() + 2, w.shape().end(), is_one))
-    return nullptr;
+  if (!std::all_of(x.shape().begin() + 1, x.shape().end() - 1, is_one)) return nullptr;
+  if (!std::all_of(w.shape().begin() + 2, w.shape().end(), is_one)) return nullptr;
   for (const char* input : {"bias", "pad"})
     if (site.has(input) && !site.is_constant(input)) return nullptr;
   if (site.has("pad"))

@@ -215,7 +215,8 @@ class ConvolutionKernel final : public Kernel {
     if (!manner_.channels_last || filters_.transposed || in.size() != 4 || in[0] != 1) return {};
     const int64_t rows = g.out[2], row = g.out[1] * g.out[3], in_row = in[1] * in[3], threads = thread_count();
     constexpr int64_t kCache = 96 << 10;  // elements of a result that stay in the L2 cache beside what they are made of
-    const int64_t each = after_.empty() ? 1 : (rows * row + threads * kCache - 1) / (threads * kCache);
+    constexpr int64_t kMost = 16;         // bands of a thread: each costs a primitive
+    const int64_t each = after_.empty() ? 1 : std::min(kMost, (rows * row + threads * kCache - 1) / (threads * kCache));
     const int64_t count = std::min(rows, threads * each);
     if (count < threads || in[2] * in_row + rows * row < weights_.elements()) return {};
     const ThreadLimit alone(1);  // primitives are made for the threads there are
