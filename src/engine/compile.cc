@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "engine/fuse.h"
+#include "engine/heads.h"
 #include "engine/layout.h"
 #include "mil_ops/ops.h"
 
@@ -79,6 +80,7 @@ class Compiler {
     std::vector<Step> steps = std::move(plan_.blocks[at(index)].steps);
     plan_.blocks[at(index)].steps.clear();
     for (int32_t r : plan_.blocks[at(index)].inputs) computed_[at(r)] = true;
+    share_heads(plan_, steps);
     Scope scope{index, {}, {}};
     const Readers readers = Readers::of(plan_, steps);
     std::vector<bool> done(steps.size());

@@ -177,7 +177,7 @@ TEST_F(CompileConvolutions, FastIsNearerToFloat32) {
   }
 }
 
-TEST_F(CompileConvolutions, CheapGatesAreFused) {
+TEST_F(CompileConvolutions, GatesAreFused) {
   const std::string text =
       "program(1.0) { func main<ios15>(tensor<fp32, [1, 4, 3, 3]> x) {"
       "tensor<fp32, [1, 4, 3, 3]> a = conv(x = x, weight = " + weights("fp32", {4, 4, 1, 1}, 1) + ");"
@@ -187,7 +187,24 @@ TEST_F(CompileConvolutions, CheapGatesAreFused) {
       "tensor<fp32, [1, 4, 3, 3]> g = sigmoid(x = s);"
       "tensor<fp32, [1, 4, 3, 3]> y = mul(x = g, y = s);"
       "} -> (y); }";
-  EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("to_channels_last", "conv", "conv", "sigmoid", "mul", "to_channels_first"));
+  EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("to_channels_last", "conv", "conv", "to_channels_first"));
+}
+
+// Squeeze and excitation.
+TEST_F(CompileConvolutions, SinglePixelsAreProductsWithTheirFollowers) {
+  const auto text = [](const std::string& type) {
+    const std::string one = "tensor<" + type + ", [2, ";
+    return "program(1.0) { func main<ios15>(" + one + "6, 5, 4]> x) {" +
+           one + "6, 1, 1]> mean = reduce_mean(x = x, axes = tensor<int32, [2]>([2, 3]), keep_dims = bool(true));" +
+           one + "3, 1, 1]> a = conv(x = mean, weight = " + weights(type, {3, 6, 1, 1}, 1) + ", bias = " + weights(type, {3}, 2) + ");" +
+           one + "3, 1, 1]> b = silu(x = a);" +
+           one + "6, 1, 1]> c = conv(x = b, weight = " + weights(type, {6, 3, 1, 1}, 3) + ");" +
+           one + "6, 1, 1]> gate = sigmoid(x = c);" +
+           one + "6, 5, 4]> y = mul(x = x, y = gate);} -> (y); }";
+  };
+  EXPECT_THAT(expect_agreement(text("fp32"), 1e-6), 
+              ElementsAre("reduce_mean", "to_channels_last", "conv", "conv", "to_channels_last", "mul", "to_channels_first"));
+  expect_agreement(text("fp16"), 1e-3);
 }
 
 TEST_F(CompileConvolutions, AnAddendThatComesLaterIsNotWaitedFor) {
@@ -223,6 +240,34 @@ TEST_F(CompileConvolutions, WhatLiesLastAlreadyIsNotMoved) {
       "tensor<fp32, [1, 3, 5, 2]> normed = layer_norm(x = back, axes = tensor<int32, [1]>([-1]), epsilon = fp32(0.001));"
       "} -> (normed); }";
   EXPECT_THAT(expect_agreement(text, 1e-5), ElementsAre("transpose", "conv", "transpose", "layer_norm"));
+}
+
+// Two heads of keys and values for four of queries; `queries` of them, that see what comes before them.
+std::string grouped_attention(int64_t queries, const std::string& outputs) {
+  const auto tensor = [](const std::string& sizes) { return "tensor<fp32, [2, " + sizes + "]> "; };
+  const std::string q = tensor("4, " + std::to_string(queries) + ", 8");
+  std::string mask;
+  for (int64_t i = 0; i < queries; ++i) {
+    mask += i ? ", [" : "[";
+    for (int64_t k = 0; k < 40; ++k) mask += std::string(k ? ", " : "") + (k <= 7 * i ? "true" : "false");
+    mask += "]";
+  }
+  return "program(1.0) { func main<ios18>(" + q + "q, " + tensor("2, 40, 8") + "k, " + tensor("2, 40, 36") + "x) {" +
+         tensor("2, 1, 40, 8") + "k1 = reshape(x = k, shape = tensor<int32, [5]>([2, 2, 1, 40, 8]));" + tensor("2, 2, 40, 8") +
+         "k2 = tile(x = k1, reps = tensor<int32, [5]>([1, 1, 2, 1, 1]));" + tensor("4, 40, 8") +
+         "k3 = reshape(x = k2, shape = tensor<int32, [4]>([2, 4, 40, 8]));" + tensor("2, 1, 40, 36") +
+         "v1 = expand_dims(x = x, axes = tensor<int32, [1]>([2]));" + tensor("2, 2, 40, 36") +
+         "v2 = tile(x = v1, reps = tensor<int32, [5]>([1, 1, 2, 1, 1]));" + tensor("4, 40, 36") +
+         "v3 = reshape(x = v2, shape = tensor<int32, [4]>([2, 4, 40, 36]));" + tensor("4, " + std::to_string(queries) + ", 36") +
+         "y = scaled_dot_product_attention(query = q, key = k3, value = v3, attn_mask = tensor<bool, [" + std::to_string(queries) +
+         ", 40]>([" + mask + "]));} -> (" + outputs + "); }";
+}
+
+TEST(Compile, AttentionReadsSharedHeadsOnce) {
+  for (int64_t queries : {1, 5})
+    EXPECT_THAT(expect_agreement(grouped_attention(queries, "y"), 1e-6), ElementsAre("scaled_dot_product_attention"));
+  EXPECT_THAT(expect_agreement(grouped_attention(2, "y, k3"), 1e-6),
+              ElementsAre("reshape", "tile", "reshape", "scaled_dot_product_attention"));
 }
 
 TEST(Compile, IntegersThatAreOnlyMovedStayIntegers) {

@@ -48,6 +48,18 @@ void wait_politely() {
 
 #endif
 
+// The thread sanitizer does not see OpenMP's barriers.
+#if defined(_OPENMP) && !defined(__SANITIZE_THREAD__)
+#define LOOPS_ON_OPENMP
+#endif
+
+using Clock = std::chrono::steady_clock;
+
+// OpenMP's threads wait for more work for a while after a section, on processors that other threads would have to share with
+// them; so a loop that comes then is a section of its own.
+thread_local Clock::time_point openmp_used, pool_used;
+bool openmp_is_awake() { return Clock::now() - openmp_used < std::chrono::milliseconds(1); }
+
 int default_threads() {
 #ifdef _OPENMP
   return omp_get_max_threads();  // OMP_NUM_THREADS
@@ -64,6 +76,7 @@ using Chunk = std::function<void(int64_t)>;
 // Waits for something that another thread is about to do: first on the spot, then giving way to whoever wants the processor.
 class Patience {
  public:
+  static constexpr auto kLong = std::chrono::microseconds(200);
   bool is_over() const { return waited_ > kLong; }
   void wait() {
     if (waited_ > kShort) std::this_thread::yield();
@@ -74,8 +87,7 @@ class Patience {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr auto kShort = std::chrono::microseconds(20), kLong = std::chrono::microseconds(200);
+  static constexpr auto kShort = std::chrono::microseconds(20);
   Clock::time_point start_ = Clock::now();
   Clock::duration waited_{0};
 };
@@ -180,16 +192,42 @@ void restart_with_patience([[maybe_unused]] char** argv) {
 #endif
 }
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-  constexpr int64_t kChunksEach = 8;  // so that threads which start late, or are slow, take fewer
-  const int threads = limit > 0 ? limit : default_threads();
-  grain = std::max<int64_t>(grain, 1);
-  const int64_t most = count / grain, chunks = std::min(most, kChunksEach * threads);
-  if (chunks > 1 && threads > 1 && !inside_loop) {
+int thread_count() { return limit > 0 ? limit : default_threads(); }
+
+void openmp_was_used() {
+#ifdef LOOPS_ON_OPENMP
+  openmp_used = Clock::now();
+#endif
+}
+
+// All threads are asked for: others would end, and have to be started again.
+void parallel_on_openmp(int64_t parts, const std::function<void(int64_t)>& part) {
+#ifdef LOOPS_ON_OPENMP
+#pragma omp parallel for num_threads(thread_count()) schedule(static, 1)
+#endif
+  for (int64_t i = 0; i < parts; ++i) {
     inside_loop = true;
-    const bool done = Pool::instance().run(static_cast<int>(std::min<int64_t>(threads, chunks)), chunks,
-                                           [&](int64_t i) { body(count * i / chunks, count * (i + 1) / chunks); });
+    part(i);
     inside_loop = false;
+  }
+  openmp_was_used();
+}
+
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  constexpr int64_t kChunksEach = 16;  // so that threads which start late, or are slow, take fewer
+  constexpr int64_t kAwake = 4;        // how much less a thread costs that is awake
+  const int threads = thread_count();
+  const bool openmp = openmp_is_awake(), awake = openmp || Clock::now() - pool_used < Patience::kLong;
+  grain = std::max<int64_t>(awake ? grain / kAwake : grain, 1);
+  // One chunk each lies where the same rows of the operands did, so in the thread's own cache.
+  const int64_t chunks = std::min<int64_t>(count / grain, openmp ? threads : kChunksEach * threads);
+  const Chunk chunk = [&](int64_t i) { body(count * i / chunks, count * (i + 1) / chunks); };
+  if (chunks > 1 && threads > 1 && !inside_loop) {
+    if (openmp) return parallel_on_openmp(chunks, chunk);
+    inside_loop = true;
+    const bool done = Pool::instance().run(static_cast<int>(std::min<int64_t>(threads, chunks)), chunks, chunk);
+    inside_loop = false;
+    pool_used = Clock::now();
     if (done) return;
   }
   if (count > 0) body(0, count);

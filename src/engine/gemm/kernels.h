@@ -7,6 +7,7 @@
 namespace cortland::engine::gemm {
 
 std::unique_ptr<Kernel> make_attention(const Site& site);
+std::unique_ptr<Kernel> make_conv(const Site& site);
 std::unique_ptr<Kernel> make_gather(const Site& site);
 std::unique_ptr<Kernel> make_gru(const Site& site);
 std::unique_ptr<Kernel> make_linear(const Site& site);
@@ -15,10 +16,10 @@ std::unique_ptr<Kernel> make_matmul(const Site& site);
 std::unique_ptr<Kernel> make_scatter(const Site& site);
 
 inline constexpr KernelRow kKernels[] = {
-    {"gather", make_gather},       {"gru", make_gru},
-    {"linear", make_linear, true}, {"lstm", make_lstm},
-    {"matmul", make_matmul, true}, {"scaled_dot_product_attention", make_attention},
-    {"scatter", make_scatter},
+    {"conv", make_conv, true},     {"gather", make_gather},
+    {"gru", make_gru},             {"linear", make_linear, true},
+    {"lstm", make_lstm},           {"matmul", make_matmul, true},
+    {"scatter", make_scatter},     {"scaled_dot_product_attention", make_attention},
 };
 
 }  // namespace cortland::engine::gemm

@@ -1,5 +1,7 @@
-// linear, and matmul with a constant right operand: one packed matrix, however many rows meet it.
+// linear, matmul with a constant right operand, and conv of single pixels: one packed matrix, however many rows meet it.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "engine/gemm/compressed.h"
 #include "engine/gemm/kernels.h"
@@ -95,6 +97,28 @@ std::unique_ptr<Kernel> make_matmul(const Site& site) {
     if (site.has(flag) && !site.is_constant(flag)) return nullptr;
   if (site.boolean("transpose_x")) return nullptr;
   return make_product(site, "y", site.boolean("transpose_y"), {});
+}
+
+// A window of one pixel on images of one pixel, as where channels are weighed by their means.
+std::unique_ptr<Kernel> make_conv(const Site& site) {
+  const mil::Type &x = site.type("x"), &w = site.type("weight");
+  if (!site.manner.channels_last || !is_float(x.dtype()) || !site.is_constant("weight") || !w.tensor.is_static()) return nullptr;
+  if (w.dtype() != DType::F16 && w.dtype() != DType::F32) return nullptr;
+  const auto is_one = [](Dim d) { return d == Dim(1); };
+  if (x.rank() < 3 || w.rank() != x.rank() || x.shape().back() != w.shape()[1]) return nullptr;  // groups have fewer channels
+  if (!std::all_of(x.shape().begin() + 1, x.shape().end() - 1, is_one)) return nullptr;
+  if (!std::all_of(w.shape().begin() + 2, w.shape().end(), is_one)) return nullptr;
+  for (const char* input : {"bias", "pad"})
+    if (site.has(input) && !site.is_constant(input)) return nullptr;
+  if (site.has("pad"))
+    for (int64_t p : site.ints("pad"))
+      if (p != 0) return nullptr;
+  std::vector<float> bias;
+  if (site.has("bias")) bias = site.tensor("bias").floats();
+  const MatrixLayout layout = MatrixLayout::of({w.shape()[0].constant(), w.shape()[1].constant()}, true);
+  if (layout.n == 0 || layout.k == 0 || (site.has("bias") && static_cast<int64_t>(bias.size()) != layout.n)) return nullptr;
+  return std::make_unique<ProductKernel>(PackedMatrix::floats(site.tensor("weight"), layout), "weight", std::move(bias),
+                                         site.manner.post);
 }
 
 }  // namespace cortland::engine::gemm

@@ -13,6 +13,7 @@ constexpr int64_t kHalfRows = 40;      // up to here rows widen float16 in regis
 constexpr int64_t kRowsAtATime = 192;  // of x, so that they stay in the L2 cache from panel to panel
 constexpr int64_t kShallow = 128;      // elements of a column decoded at a time for few rows: they stay in the L1 cache
 constexpr int64_t kDeep = 1024;        // for many rows, in the L2 cache
+constexpr int64_t kPage = 1024;        // elements
 constexpr int64_t kGrain = 1 << 18;    // products below which a thread costs more than it saves
 
 }  // namespace
@@ -31,12 +32,15 @@ void PackedMatrix::multiply(const Rows& x, const Target& to, const Epilogue& epi
   if (rows == 0 || n_ == 0) return;
   const bool few = rows <= kFewRows;
   Call call{x, to, epilogue, kernels, few};
-  std::vector<float> padded, sums;
-  // The row kernels read whole groups.
-  if (few && form_ == Form::Table && k_ % kGroup != 0) {
-    call.x.step = (k_ + kGroup - 1) / kGroup * kGroup;
-    padded.assign(static_cast<size_t>(rows * call.x.step), 0.0f);
-    for (int64_t r = 0; r < rows; ++r) std::copy_n(x.data + r * x.step, k_, padded.begin() + r * call.x.step);
+  thread_local std::vector<float> padded;
+  std::vector<float> sums;
+  // The row kernels read whole groups; and rows that lie some pages apart share a few lines of the L1 cache.
+  const bool in_groups = few && form_ == Form::Table && k_ % kGroup != 0;
+  if (in_groups || (!few && x.step % kPage == 0)) {
+    call.x.step = (k_ + kGroup - 1) / kGroup * kGroup + (in_groups ? 0 : 16);
+    padded.resize(static_cast<size_t>(rows * call.x.step));
+    for (int64_t r = 0; r < rows; ++r)
+      std::fill_n(std::copy_n(x.data + r * x.step, k_, padded.begin() + r * call.x.step), call.x.step - k_, 0.0f);
     call.x.data = padded.data();
   }
   if (few && !zero_.empty()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "engine/threads.h"
 
@@ -137,6 +138,29 @@ void softmax(const float* x, float* y, const Split& s) {
   });
 }
 
+namespace {
+
+constexpr int64_t kRowBlocks = 8, kFewColumns = 4096;
+
+// Many rows of few columns, as pixels of channels: shared out by rows, as what comes before and after is, so that they stay in a
+// thread's cache; not by the number of threads, on which sums would depend.
+void reduce_row_blocks(simd::Fold fold, const float* x, float* y, const Split& s) {
+  using enum simd::Fold;
+  const simd::FoldLoops& f = simd::functions().fold[at(fold)];
+  const simd::FoldLoops& join = fold == Maximum || fold == Minimum ? f : simd::functions().fold[at(Sum)];
+  std::vector<float> parts(static_cast<size_t>(s.outer * kRowBlocks * s.inner));
+  parallel_for(s.outer * kRowBlocks, rows_of(kCheapGrain, s.size / kRowBlocks * s.inner), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t block = i % kRowBlocks, from = s.size * block / kRowBlocks, to = s.size * (block + 1) / kRowBlocks;
+      f.columns(x + (i / kRowBlocks * s.size + from) * s.inner, s.inner, to - from, s.inner, parts.data() + i * s.inner);
+    }
+  });
+  for (int64_t i = 0; i < s.outer; ++i)
+    join.columns(parts.data() + i * kRowBlocks * s.inner, s.inner, kRowBlocks, s.inner, y + i * s.inner);
+}
+
+}  // namespace
+
 void reduce(simd::Fold fold, const float* x, float* y, const Split& s) {
   const simd::FoldLoops& f = simd::functions().fold[at(fold)];
   if (s.inner == 1) {
@@ -145,6 +169,7 @@ void reduce(simd::Fold fold, const float* x, float* y, const Split& s) {
     });
     return;
   }
+  if (s.size >= 8 * kRowBlocks && s.inner <= kFewColumns) return reduce_row_blocks(fold, x, y, s);
   parallel_for(s.outer * s.inner, rows_of(kCheapGrain, s.size), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last;) {
       const int64_t block = i / s.inner, column = i % s.inner, n = std::min(s.inner - column, last - i);

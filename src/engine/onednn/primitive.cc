@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/threads.h"
+
 namespace cortland::engine::onednn {
 namespace {
 
@@ -76,7 +78,7 @@ std::optional<Eltwise> eltwise(const PostOp& op) {
       // Version 2 knows only the usual slope and offset.
       if (std::abs(op.alpha - 1.0f / 6) < 1e-6f && op.beta == 0.5f) return Eltwise{algorithm::eltwise_hardswish, op.alpha, op.beta};
       return std::nullopt;
-    // What takes an exponential runs faster in a loop of its own (simd/), though it reads the result again.
+    // What takes an exponential runs faster in our own loops (simd/).
     default: break;
   }
   return std::nullopt;
@@ -84,8 +86,10 @@ std::optional<Eltwise> eltwise(const PostOp& op) {
 
 }  // namespace
 
-bool accepts(const std::vector<PostOp>& post) {
-  return std::all_of(post.begin(), post.end(), [](const PostOp& op) { return op.kind == PostOp::Kind::Add || eltwise(op); });
+size_t accepted(const std::vector<PostOp>& post) {
+  const auto refused =
+      std::find_if(post.begin(), post.end(), [](const PostOp& op) { return op.kind != PostOp::Kind::Add && !eltwise(op); });
+  return static_cast<size_t>(refused - post.begin());
 }
 
 dnnl::primitive_attr attributes(const std::vector<PostOp>& post, const Desc& dst) {
@@ -107,6 +111,23 @@ dnnl::primitive_attr attributes(const std::vector<PostOp>& post, const Desc& dst
   return attributes;
 }
 
+void execute(const Primitive& p, const Operands& operands, std::span<const mil::RuntimeValue> addends, int64_t offset,
+             const std::vector<PostOp>& post) {
+  std::unordered_map<int, dnnl::memory> arguments = {{DNNL_ARG_SRC, operands.src}, {DNNL_ARG_DST, operands.dst}};
+  if (!is_empty(operands.weights)) arguments.emplace(DNNL_ARG_WEIGHTS, operands.weights);
+  if (!is_empty(operands.bias)) arguments.emplace(DNNL_ARG_BIAS, operands.bias);
+  if (!is_empty(operands.scratchpad)) arguments.emplace(DNNL_ARG_SCRATCHPAD, operands.scratchpad);
+  size_t used = 0;
+  for (size_t i = 0; i < post.size(); ++i) {
+    if (post[i].kind != PostOp::Kind::Add) continue;
+    auto* addend = const_cast<float*>(addends[used++].tensor.data<float>()) + offset;
+    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1,
+                      dnnl::memory(operands.dst.get_desc(), cpu(), addend));
+  }
+  p.primitive.execute(stream(), arguments);
+  stream().wait();
+}
+
 mil::Tensor execute(const Primitive& p, Operand src, const dnnl::memory& weights, const dnnl::memory& bias,
                     std::span<const mil::RuntimeValue> addends, const std::vector<PostOp>& post, std::vector<int64_t> shape,
                     const Desc& dst_desc) {
@@ -118,15 +139,8 @@ mil::Tensor execute(const Primitive& p, Operand src, const dnnl::memory& weights
     from = reordered;
   }
   if (p.dst != dst_desc) to = dnnl::memory(p.dst, cpu());
-  std::unordered_map<int, dnnl::memory> arguments = {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}};
-  if (!is_empty(weights)) arguments.emplace(DNNL_ARG_WEIGHTS, weights);
-  if (!is_empty(bias)) arguments.emplace(DNNL_ARG_BIAS, bias);
-  size_t used = 0;
-  for (size_t i = 0; i < post.size(); ++i)
-    if (post[i].kind == PostOp::Kind::Add)
-      arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1, view(addends[used++].tensor, dst_desc));
-  p.primitive.execute(stream(), arguments);
-  stream().wait();
+  execute(p, {from, weights, bias, to}, addends, 0, post);
+  openmp_was_used();
   if (p.dst != dst_desc) copy(to, view(out, dst_desc));
   return out;
 }

@@ -31,6 +31,7 @@ Desc any_layout(const Dims& dims);
 struct Primitive {
   dnnl::primitive primitive;
   Desc src, weights, bias, dst;
+  Desc scratchpad;  // empty unless the attributes leave it to the user
 };
 
 // A constant operand. Keeps one copy for each layout that primitives asked for.
@@ -39,6 +40,7 @@ class PackedWeights {
   // `desc` says how the tensor's elements lie.
   PackedWeights(mil::Tensor tensor, Desc desc) : tensor_(std::move(tensor)), desc_(std::move(desc)) {}
   dnnl::memory in_layout(const Desc& wanted);
+  int64_t elements() const { return tensor_.elements(); }
 
  private:
   mil::Tensor tensor_;
@@ -65,8 +67,9 @@ class ShapeCache {
 // A view of a float32 tensor, which must outlive it.
 dnnl::memory view(const mil::Tensor& tensor, const Desc& desc);
 
-// Whether oneDNN can do it on the way out.
-bool accepts(const std::vector<PostOp>& post);
+// How many of them, from the first on, oneDNN can do on the way out; and whether it can do all.
+size_t accepted(const std::vector<PostOp>& post);
+inline bool accepts(const std::vector<PostOp>& post) { return accepted(post) == post.size(); }
 // `dst` is how the addends lie. Accepted post-ops only.
 dnnl::primitive_attr attributes(const std::vector<PostOp>& post, const Desc& dst);
 
@@ -75,6 +78,14 @@ struct Operand {
   const mil::Tensor& tensor;
   const Desc& desc;
 };
+
+// What a primitive works on: those it does not have are empty. The addends of its post-ops are read from element `offset` on, and
+// lie as `dst` does.
+struct Operands {
+  dnnl::memory src, weights, bias, dst, scratchpad = {};
+};
+void execute(const Primitive& primitive, const Operands& operands, std::span<const mil::RuntimeValue> addends, int64_t offset,
+             const std::vector<PostOp>& post);
 
 // Runs `primitive` into a new float32 tensor of `shape`, reordering at its borders where it wants another layout. Empty `weights`
 // and `bias` are left out.

@@ -15,7 +15,7 @@ Primitive finish(const Description& description, bool has_bias) {
                                      std::conditional_t<std::is_same_v<Description, dnnl::matmul::primitive_desc>, dnnl::matmul,
                                                         dnnl::deconvolution_forward>>;
   return {Forward(description), description.src_desc(), description.weights_desc(), has_bias ? description.bias_desc() : Desc(),
-          description.dst_desc()};
+          description.dst_desc(), description.scratchpad_desc()};
 }
 
 // Forward is convolution_forward or deconvolution_forward.
@@ -56,7 +56,7 @@ inline Primitive pooling_primitive(dnnl::algorithm algorithm, const Desc& src, c
 #else
   const dnnl::pooling_forward::primitive_desc d({kind, algorithm, src, dst, s.strides, kernel, s.before, s.after}, attributes, cpu());
 #endif
-  return {dnnl::pooling_forward(d), d.src_desc(), Desc(), Desc(), d.dst_desc()};
+  return {dnnl::pooling_forward(d), d.src_desc(), Desc(), Desc(), d.dst_desc(), Desc()};
 }
 
 }  // namespace cortland::engine::onednn

@@ -287,17 +287,18 @@ TEST_P(SimdSet, RoundsToFloat16LikeTheConversions) {
 }
 
 TEST_P(SimdSet, Transpose) {
-  for (int64_t rows : {1, 4, 7, 16, 33})
-    for (int64_t columns : {1, 3, 8, 21}) {
-      std::vector<uint32_t> from(static_cast<size_t>(rows * (columns + 1))),
-          to(static_cast<size_t>(columns * (rows + 2)), 7);
-      for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<uint32_t>(i + 100);
-      set.transpose(from.data(), columns + 1, to.data(), rows + 2, rows, columns);
-      for (int64_t c = 0; c < columns; ++c)
-        for (int64_t r = 0; r < rows + 2; ++r)
-          EXPECT_EQ(to[static_cast<size_t>(c * (rows + 2) + r)],
-                    r < rows ? from[static_cast<size_t>(r * (columns + 1) + c)] : 7);
-    }
+  for (int64_t rows : {1, 3, 4, 7, 16, 33})
+    for (int64_t columns : {1, 3, 8, 21})
+      for (int64_t gap : {0, 2}) {
+        const int64_t step = rows + gap;
+        std::vector<uint32_t> from(static_cast<size_t>(rows * (columns + 1))), to(static_cast<size_t>(columns * step) + 1, 7);
+        for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<uint32_t>(i + 100);
+        set.transpose(from.data(), columns + 1, to.data(), step, rows, columns);
+        for (int64_t c = 0; c < columns; ++c)
+          for (int64_t r = 0; r < step; ++r)
+            EXPECT_EQ(to[static_cast<size_t>(c * step + r)], r < rows ? from[static_cast<size_t>(r * (columns + 1) + c)] : 7);
+        EXPECT_EQ(to.back(), 7u) << "nothing behind the last column";
+      }
 }
 
 }  // namespace
