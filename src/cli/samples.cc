@@ -52,6 +52,7 @@ Json argument(const Sample& sample, const Arg& arg) {
   if (const auto* t = arg.as<DType>()) return {{"dtype", torch_name(*t)}};
   if (const auto* m = arg.as<torch::MemoryFormat>())
     return {{"memory_format", *m == torch::MemoryFormat::ChannelsLast ? "channels_last" : "contiguous_format"}};
+  if (const auto* device = arg.as<torch::Device>()) return {{"device", device->type}};
   if (arg.as<torch::Layout>()) return {{"layout", "strided"}};
   if (const auto* list = arg.as<Arg::List>()) {
     Json items = Json::array();

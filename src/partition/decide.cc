@@ -53,7 +53,8 @@ class Decider {
         order.push_back(id);
         continue;
       }
-      if (options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
+      const torch_ops::TorchOp* op = torch_ops::find_op(node.target);
+      if ((op && op->float32) || options_.float32_ops.count(node.name) || lists(float32_operators_, node)) state_.float32_nodes.insert(id);
       const bool skipped = skipped_parts_.count(id) || skipped_by_name(node);
       Status status = stay_ ? Status(*stay_) : skipped ? Status(skip_reason(node)) : border_ok(node);
       if (status.ok()) status = decide_regions(id);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "archive/printable.h"
+#include "torch/asserted_sizes.h"
 #include "torch/graph.h"
 #include "torch/graph_reader.h"
 #include "torch/pt2_archive.h"
@@ -132,6 +133,7 @@ Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name) {
   auto graph = read_program(archive, source.tensors);
   if (!graph) return std::move(graph).error();
   TRY_DO(verify(*graph));
+  bound_asserted_sizes(*graph);
   return graph;
 }
 

@@ -25,7 +25,7 @@ constexpr TorchOp kTable[] = {
      .lower = converted, .samples = "T[2,3] dtype=f32 -> f32[2,3]; T[3] dtype=i64 -> i64[3]"},
     {.schema = "aten::to.device(Tensor(a) self, Device device, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? "
                "memory_format=None) -> Tensor(a)",
-     .lower = converted},
+     .lower = converted, .samples = "T[2,3] cpu f32 -> f32[2,3]; F[n4,3] cpu i64 -> i64[n4,3]"},
     {.schema = "aten::to.other(Tensor(a) self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) "
                "-> Tensor(a)",
      .lower = converted, .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]"},
@@ -38,8 +38,8 @@ constexpr TorchOp kTable[] = {
      .lower = converted, .samples = "T[2,3] dtype=f32 -> f32[2,3]"},
     {.schema = "aten::type_as(Tensor self, Tensor other) -> Tensor", .lower = converted,
      .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]"},
-    {.schema = "aten::item(Tensor self) -> Scalar", .lower = data_dependent},
-    {.schema = "aten::_local_scalar_dense(Tensor self) -> Scalar", .lower = data_dependent},
+    {.schema = "aten::item(Tensor self) -> Scalar", .lower = data_dependent, .samples = "f32[] -> _ !unsupported-op"},
+    {.schema = "aten::_local_scalar_dense(Tensor self) -> Scalar", .lower = data_dependent, .samples = "f32[] -> _ !unsupported-op"},
 };
 
 }  // namespace

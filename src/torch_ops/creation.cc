@@ -232,7 +232,8 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::new_zeros, .samples = "[2,3] [0,1] -> f32[2,3] ~"},
     {.schema = "aten::empty_strided(SymInt[] size, SymInt[] stride, " OPTIONS ") -> Tensor", .lower = zeros,
      .decompose = decompositions::new_zeros, .samples = "[2,3] [3,1] -> f32[2,3] ~"},
-    {.schema = "dim_order_ops::_empty_dim_order(int[] size, " OPTIONS ", int[]? dim_order=None) -> Tensor", .lower = zeros},
+    {.schema = "dim_order_ops::_empty_dim_order(int[] size, " OPTIONS ", int[]? dim_order=None) -> Tensor", .lower = zeros,
+     .samples = "[2,3] dim_order=[0,1] -> f32[2,3] ~"},
     {.schema = "aten::arange(Scalar end, " OPTIONS ") -> Tensor", .lower = [](Lowering& in) { return range(in, false, false); },
      .edge = "aten.arange.start_step", .samples = "5 -> i64[5]; 2.5 -> f32[3]; 7 dtype=f32 -> f32[7]"},
     {.schema = "aten::arange.start(Scalar start, Scalar end, " OPTIONS ") -> Tensor", .lower = [](Lowering& in) { return range(in, true, false); },
@@ -258,10 +259,6 @@ constexpr TorchOp kTable[] = {
      .samples = "T[2,3] T[2,3]; F[2,3] I[3]"},
     {.schema = "aten::_shape_as_tensor(Tensor self) -> Tensor", .lower = shape_tensor,
      .samples = "F[2,3] -> i64[2]; F[n4,3] -> i64[2]"},
-    {.schema = "aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = decompositions::hann_window, .samples = "8 -> f32[8]; 1 -> f32[1]"},
-    {.schema = "aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
-     .decompose = decompositions::hann_window, .samples = "8 False -> f32[8]; 8 True -> f32[8]"},
 };
 
 #undef LIKE

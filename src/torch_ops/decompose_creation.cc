@@ -39,6 +39,15 @@ static Status random(Decomposition& d, const char* target) {
 Status rand_like(Decomposition& d) { return random(d, "aten.rand.default"); }
 Status randn_like(Decomposition& d) { return random(d, "aten.randn.default"); }
 
+Status exponential(Decomposition& d) {
+  Steps s(d);
+  const auto rate = d.number("lambd");
+  if (!rate || *rate <= 0) return d.reject("the rate must be a positive number");
+  const TensorType type = d.result_type();
+  const V unit = d.op("aten.rand.default", {{"size", s.sizes(type.shape)}, {"dtype", type.dtype}}, type);
+  return s.give(s.mul(s.unary("log1p", s.mul(unit, -1.0)), -1 / *rate));
+}
+
 // Whole numbers from low to high - 1.
 Status randint(Decomposition& d) {
   Steps s(d);
@@ -76,18 +85,6 @@ Status linspace(Decomposition& d) {
   for (int64_t i = 0; i < *steps; ++i)
     values.push_back(i < *steps / 2 || *steps == 1 ? *start + step * static_cast<double>(i) : *end - step * static_cast<double>(*steps - 1 - i));
   return s.give(d.constant(Weight::of<double>(DType::F64, {*steps}, values).cast(d.result_type().dtype), "linspace"));
-}
-
-Status hann_window(Decomposition& d) {
-  Steps s(d);
-  const auto length = d.integer("window_length");
-  const bool periodic = !d.node().find("periodic") || d.boolean("periodic");
-  if (!length || *length < 1 || *length > kMaxTable) return d.reject("the length must be a number");
-  const int64_t period = periodic ? *length : *length - 1;
-  std::vector<double> values;
-  for (int64_t i = 0; i < *length; ++i)
-    values.push_back(*length == 1 ? 1 : 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(period)));
-  return s.give(d.constant(Weight::of<double>(DType::F64, {*length}, values).cast(d.result_type().dtype), "window"));
 }
 
 // Rows and columns of a matrix's triangle.

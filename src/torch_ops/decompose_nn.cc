@@ -279,7 +279,8 @@ Status rms_norm(Decomposition& d) {
 
 Status grid_sampler(Decomposition& d) {
   Steps s(d);
-  if (s.rank(d.tensor("input")) != 4) return d.reject("only images can be sampled on the CPU");
+  if (s.rank(d.tensor("input")) == 5) return grid_sampler_3d(d);
+  if (s.rank(d.tensor("input")) != 4) return d.reject("an image or a volume is expected");
   return s.give(d.op("aten.grid_sampler_2d.default", d.node().args, d.result_type()));
 }
 

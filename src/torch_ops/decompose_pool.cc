@@ -335,7 +335,30 @@ Status exact3d(Decomposition& d) { return resize(d, Filter::NearestExact, 3); }
 Status linear1d(Decomposition& d) { return resize(d, Filter::Linear, 1); }
 Status trilinear3d(Decomposition& d) { return resize(d, Filter::Linear, 3); }
 Status bicubic2d(Decomposition& d) { return resize(d, Filter::Cubic, 2); }
-Status smooth_bilinear2d(Decomposition& d) { return resize(d, Filter::SmoothLinear, 2); }
+// The share that each of `from` elements has in each of `to`, which the model computes as `size`.
+static V smooth_shares(Steps& s, int64_t from, Dim to, const Arg& size, DType t) {
+  const V ones = s.d.op("aten.full.default", {{"size", Arg::List{size}}, {"fill_value", 1.0}, {"dtype", t}}, {t, {to}});
+  const V scale = s.mul(s.unary("reciprocal", s.reduce("sum", ones, {0}, true)), static_cast<double>(from));
+  const V upto = s.d.op("aten.cumsum.default", {{"self", ones}, {"dim", int64_t{0}}}, s.type(ones));
+  const V centre = s.mul(s.sub(upto, 0.5), scale), place = s.add(s.cast(s.range(from), t), 0.5);
+  const V distance = s.div(s.sub(s.unsqueeze(place, 0), s.unsqueeze(centre, 1)), s.clamp(scale, 1.0, Arg()));
+  const V share = s.clamp(s.add(s.mul(s.unary("abs", distance), -1.0), 1.0), 0.0, Arg());
+  return s.div(share, s.reduce("sum", share, {1}, true));
+}
+
+Status smooth_bilinear2d(Decomposition& d) {
+  const TensorType type = d.result_type();
+  if (type.is_static() || type.rank() != 4) return resize(d, Filter::SmoothLinear, 2);
+  Steps s(d);
+  const V x = d.tensor("input");
+  const auto* sizes = d.arg("output_size").as<Arg::List>();
+  if (d.boolean("align_corners") || !sizes || sizes->size() != 2 || s.rank(x) != 4 || !is_float(s.dtype(x)))
+    return d.reject("a dynamic size must be given as such, without aligned corners");
+  const int64_t height = s.number_of(x, 2), width = s.number_of(x, 3);
+  const V wide = s.linear(x, smooth_shares(s, width, type.shape[3], (*sizes)[1], s.dtype(x)), {});
+  const V turned = s.linear(s.transpose(wide, 2, 3), smooth_shares(s, height, type.shape[2], (*sizes)[0], s.dtype(x)), {});
+  return s.give(s.transpose(turned, 2, 3));
+}
 Status smooth_bicubic2d(Decomposition& d) { return resize(d, Filter::SmoothCubic, 2); }
 
 }  // namespace cortland::torch_ops::decompositions

@@ -209,6 +209,12 @@ Status diff(Decomposition& d) {
   return s.give(x);
 }
 
+Status linalg_diagonal(Decomposition& d) {
+  Steps s(d);
+  return s.give(d.op("aten.diagonal.default",
+                     {{"self", d.tensor("A")}, {"offset", d.arg("offset")}, {"dim1", d.arg("dim1")}, {"dim2", d.arg("dim2")}}, d.result_type()));
+}
+
 Status trace(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");

@@ -13,11 +13,11 @@ Status new_zeros(Decomposition& d);
 Status new_ones(Decomposition& d);
 Status new_full(Decomposition& d);
 Status rand_like(Decomposition& d);
+Status exponential(Decomposition& d);
 Status randn_like(Decomposition& d);
 Status randint(Decomposition& d);
 Status eye(Decomposition& d);
 Status linspace(Decomposition& d);
-Status hann_window(Decomposition& d);
 Status tril_indices(Decomposition& d);
 Status triu_indices(Decomposition& d);
 Status triu(Decomposition& d);
@@ -31,6 +31,19 @@ Status index_fill(Decomposition& d);
 Status scatter_sum(Decomposition& d);
 Status bucketize(Decomposition& d);
 Status searchsorted(Decomposition& d);
+
+// decompose_elimination.cc
+Status inverse(Decomposition& d);
+Status determinant(Decomposition& d);
+Status logdet(Decomposition& d);
+Status slogdet(Decomposition& d);
+Status solve(Decomposition& d);
+Status cholesky(Decomposition& d);
+Status solve_triangular(Decomposition& d);
+Status triangular_solve(Decomposition& d);
+Status cholesky_solve(Decomposition& d);
+Status cholesky_inverse(Decomposition& d);
+Status matrix_power(Decomposition& d);
 
 // decompose_matrix.cc
 Status matmul(Decomposition& d);
@@ -49,6 +62,21 @@ Status einsum(Decomposition& d);
 Status tensordot(Decomposition& d);
 Status attention(Decomposition& d);
 Status weight_norm(Decomposition& d);
+
+// decompose_bessel.cc
+Status bessel_i0(Decomposition& d);
+Status bessel_i0e(Decomposition& d);
+Status bessel_i1(Decomposition& d);
+Status bessel_i1e(Decomposition& d);
+Status bessel_k0(Decomposition& d);
+Status bessel_k0e(Decomposition& d);
+Status bessel_k1(Decomposition& d);
+Status bessel_k1e(Decomposition& d);
+Status bessel_j0(Decomposition& d);
+Status bessel_j1(Decomposition& d);
+Status bessel_y0(Decomposition& d);
+Status bessel_y1(Decomposition& d);
+Status spherical_bessel_j0(Decomposition& d);
 
 // decompose_nn.cc
 Status conv(Decomposition& d);
@@ -187,6 +215,31 @@ Status l1_loss(Decomposition& d);
 Status smooth_l1_loss(Decomposition& d);
 Status huber_loss(Decomposition& d);
 
+// decompose_special.cc
+Status lgamma(Decomposition& d);
+Status digamma(Decomposition& d);
+Status mvlgamma(Decomposition& d);
+Status polygamma(Decomposition& d);
+Status erfcx(Decomposition& d);
+Status erfinv(Decomposition& d);
+Status ndtr(Decomposition& d);
+Status log_ndtr(Decomposition& d);
+Status ndtri(Decomposition& d);
+Status entr(Decomposition& d);
+Status xlog1py(Decomposition& d);
+Status gcd(Decomposition& d);
+Status lcm(Decomposition& d);
+Status chebyshev_t(Decomposition& d);
+Status chebyshev_u(Decomposition& d);
+Status hermite_h(Decomposition& d);
+Status hermite_he(Decomposition& d);
+Status laguerre_l(Decomposition& d);
+Status legendre_p(Decomposition& d);
+
+// decompose_sampling.cc
+Status grid_sampler_3d(Decomposition& d);
+Status affine_grid(Decomposition& d);
+
 // decompose_shape.cc
 Status reversed(Decomposition& d);
 Status last_two(Decomposition& d);
@@ -207,6 +260,7 @@ Status meshgrid(Decomposition& d);
 Status cut(Decomposition& d);
 Status diff(Decomposition& d);
 Status trace(Decomposition& d);
+Status linalg_diagonal(Decomposition& d);
 Status tile(Decomposition& d);
 Status repeat_interleave(Decomposition& d);
 Status repeat_interleave_each(Decomposition& d);
@@ -214,5 +268,23 @@ Status pad(Decomposition& d);
 Status pad_or_crop(Decomposition& d);
 Status roll(Decomposition& d);
 Status im2col(Decomposition& d);
+
+// decompose_statistics.cc
+Status quantile(Decomposition& d);
+Status trapezoid(Decomposition& d);
+Status cumulative_trapezoid(Decomposition& d);
+Status renorm(Decomposition& d);
+Status cartesian_prod(Decomposition& d);
+Status vander(Decomposition& d);
+Status linalg_vander(Decomposition& d);
+
+// decompose_windows.cc
+Status hann_window(Decomposition& d);
+Status hamming_window(Decomposition& d);
+Status blackman_window(Decomposition& d);
+Status bartlett_window(Decomposition& d);
+Status kaiser_window(Decomposition& d);
+Status fftfreq(Decomposition& d);
+Status rfftfreq(Decomposition& d);
 
 }  // namespace cortland::torch_ops::decompositions

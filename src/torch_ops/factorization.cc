@@ -1,13 +1,12 @@
 // Inverses, determinants, Cholesky factors and linear systems. Core ML has none of them and neither has ExecuTorch, so they
-// are computed while lowering when the matrix is a constant, and written out when it has at most three rows.
+// are computed while lowering when the matrix is a constant, and written out, step by step, when it has few rows.
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "mil_ops/ops.h"
-#include "torch_ops/decompose.h"
+#include "torch_ops/decompositions.h"
 #include "torch_ops/op.h"
-#include "torch_ops/steps.h"
 
 namespace cortland::torch_ops {
 namespace {
@@ -143,111 +142,10 @@ Lowered inverted_self(Lowering& in) { return inverted(in, "self"); }
 Lowered determinants_A(Lowering& in) { return determinants(in, "A"); }
 Lowered determinants_self(Lowering& in) { return determinants(in, "self"); }
 
-// ---- up to three rows, written out
-
-using V = Steps::V;
-
-struct Small {
-  int64_t n = 0;
-  std::vector<V> at;  // elements [..., row, column], row-major
-};
-
-std::optional<Small> small(Steps& s, V a) {
-  if (!a || s.rank(a) < 2 || !is_float(s.dtype(a))) return std::nullopt;
-  const int64_t n = s.number_of(a, -2);
-  if (!s.fits() || n != s.number_of(a, -1) || n < 1 || n > 3) return std::nullopt;
-  Small m{n, {}};
-  for (const V row : s.unbind(a, s.rank(a) - 2))
-    for (const V element : s.unbind(row, s.rank(row) - 1)) m.at.push_back(element);
-  return m;
-}
-
-// Row r and column c taken out, with the sign that goes with them.
-V cofactor(Steps& s, const Small& m, int64_t r, int64_t c) {
-  const auto at = [&](int64_t row, int64_t column) { return m.at[static_cast<size_t>((row % m.n) * m.n + column % m.n)]; };
-  if (m.n == 1) return s.d.op("aten.ones_like.default", {{"self", m.at[0]}}, s.type(m.at[0]));
-  if (m.n == 2) {
-    const V other = at(r + 1, c + 1);
-    return (r + c) % 2 == 0 ? other : s.unary("neg", other);
-  }
-  // Going round, the sign takes care of itself.
-  return s.sub(s.mul(at(r + 1, c + 1), at(r + 2, c + 2)), s.mul(at(r + 1, c + 2), at(r + 2, c + 1)));
-}
-
-V determinant(Steps& s, const Small& m) {
-  if (m.n == 1) return m.at[0];
-  V sum;
-  for (int64_t c = 0; c < m.n; ++c) {
-    const V term = s.mul(m.at[static_cast<size_t>(c)], cofactor(s, m, 0, c));
-    sum = sum ? s.add(sum, term) : term;
-  }
-  return sum;
-}
-
-Diagnostic too_large(Decomposition& d) { return d.reject("only matrices of up to three rows are written out"); }
-
-V stacked(Steps& s, const std::vector<V>& parts, int dim) {
-  Shape to = s.shape(parts[0]);
-  to.insert(to.begin() + dim, Dim(static_cast<int64_t>(parts.size())));
-  return s.d.op("aten.stack.default", {{"tensors", Steps::list(parts)}, {"dim", int64_t{dim}}}, {s.dtype(parts[0]), to});
-}
-
-V inverse(Steps& s, const Small& m) {
-  const V all = determinant(s, m);
-  std::vector<V> rows;
-  for (int64_t r = 0; r < m.n; ++r) {
-    std::vector<V> row;
-    for (int64_t c = 0; c < m.n; ++c) row.push_back(s.div(cofactor(s, m, c, r), all));
-    rows.push_back(stacked(s, row, s.rank(row[0])));
-  }
-  return stacked(s, rows, s.rank(rows[0]) - 1);
-}
-
-Status write_inverse(Decomposition& d, const char* name) {
-  Steps s(d);
-  const auto m = small(s, d.tensor(name));
-  if (!m) return too_large(d);
-  TRY_DO(s.give(0, inverse(s, *m)));
-  if (!d.result_used(1)) return {};
-  return s.give(1, s.full(d.result_type(1).shape, int64_t{0}, DType::I32));
-}
-
-Status write_determinant(Decomposition& d, const char* name) {
-  Steps s(d);
-  const auto m = small(s, d.tensor(name));
-  if (!m || d.result_used(1) || d.result_used(2)) return too_large(d);
-  return s.give(0, determinant(s, *m));
-}
-
-Status write_solution(Decomposition& d) {
-  Steps s(d);
-  const V b = d.tensor("B");
-  const auto m = small(s, d.tensor("A"));
-  const bool left = !d.has("left") || d.boolean("left");
-  if (!m || !b || !left || d.result_used(1) || d.result_used(2)) return too_large(d);
-  const V inverted = inverse(s, *m);
-  const bool vector = s.rank(b) == s.rank(inverted) - 1;
-  const V product = d.op("aten.matmul.default", {{"self", inverted}, {"other", vector ? s.unsqueeze(b, s.rank(b)) : b}},
-                         {s.dtype(b), vector ? [&] {
-                            Shape to = s.shape(b);
-                            to.emplace_back(1);
-                            return to;
-                          }()
-                                             : d.result_type(0).shape});
-  TRY_DO(s.give(0, vector ? s.squeeze(product, s.rank(product) - 1) : product));
-  if (!d.result_used(3)) return {};
-  return s.give(3, s.full(d.result_type(3).shape, int64_t{0}, DType::I32));
-}
-
-Status write_inverse_A(Decomposition& d) { return write_inverse(d, "A"); }
-Status write_inverse_self(Decomposition& d) { return write_inverse(d, "self"); }
-Status write_determinant_A(Decomposition& d) { return write_determinant(d, "A"); }
-Status write_determinant_self(Decomposition& d) { return write_determinant(d, "self"); }
-
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)",
      .lower = determinants_A,
-     .decompose = write_determinant_A,
+     .decompose = decompositions::determinant, .float32 = true,
      .samples = "f32[2,2]{2,1,1,3} -> f32[], _, _; f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[], _, _"},
     {.schema =
          "aten::_linalg_eigh(Tensor A, str UPLO='L', bool compute_v=True) -> (Tensor eigenvalues, Tensor eigenvectors)",
@@ -257,33 +155,42 @@ constexpr TorchOp kTable[] = {
                "Tensor LU, Tensor "
                "pivots, Tensor info)",
      .lower = refused,
-     .decompose = write_solution,
+     .decompose = decompositions::solve, .float32 = true,
      .samples = "f32[2,2]{2,1,1,3} f32[2,1]{1,2} -> f32[2,1], _, _, _"},
     {.schema = "aten::_linalg_svd(Tensor A, bool full_matrices=False, bool compute_uv=True, *, str? driver=None) -> (Tensor "
                "U, Tensor S, Tensor Vh)",
      .lower = refused,
      .samples = "f32[2,2]{2,1,1,3} -> f32[2,2], f32[2], f32[2,2] !unsupported-op"},
     {.schema = "aten::cholesky(Tensor self, bool upper=False) -> Tensor", .lower = cholesky,
-     .samples = "const f32[2,2]{2,1,1,3}; const f32[3,3]{4,1,0,1,5,2,0,2,6}; const f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True"},
-    {.schema = "aten::det(Tensor self) -> Tensor", .lower = determinants_self, .decompose = write_determinant_self,
-     .samples = "f32[2,2]{2,1,1,3} -> f32[]; f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[]; f32[2,2,2]{2,1,1,3,4,1,2,3} -> f32[2]"},
-    {.schema = "aten::inverse(Tensor self) -> Tensor", .lower = inverted_self, .decompose = write_inverse_self,
+     .decompose = decompositions::cholesky, .float32 = true,
+     .samples = "const f32[2,2]{2,1,1,3}; const f32[3,3]{4,1,0,1,5,2,0,2,6}; const f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True; "
+                "f32[3,3]{4,1,0,1,5,2,0,2,6}; f32[n2,1,1]{1..2}; f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True"},
+    {.schema = "aten::det(Tensor self) -> Tensor", .lower = determinants_self, .decompose = decompositions::determinant, .float32 = true,
+     .samples = "f32[2,2]{2,1,1,3} -> f32[]; f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[]; f32[2,2,2]{2,1,1,3,4,1,2,3} -> f32[2]; "
+                "f32[4,4]{0,1,0,2,1,0,2,0,0,2,1,1,3,0,1,0} -> f32[]; f32[n2,3,3] -> f32[n2]; f32[17,17] -> f32[] !unsupported-op"},
+    {.schema = "aten::inverse(Tensor self) -> Tensor", .lower = inverted_self, .decompose = decompositions::inverse, .float32 = true,
      .samples = "f32[2,2]{2,1,1,3}; f32[3,3]{4,1,0,1,5,2,0,2,6}; f32[2,2,2]{2,1,1,3,4,1,2,3}"},
     {.schema = "aten::linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor", .lower = cholesky,
-     .samples = "const f32[2,2]{2,1,1,3}; const f32[3,3]{4,1,0,1,5,2,0,2,6}; const f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True"},
+     .decompose = decompositions::cholesky, .float32 = true,
+     .samples = "const f32[2,2]{2,1,1,3}; const f32[3,3]{4,1,0,1,5,2,0,2,6}; const f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True; "
+                "f32[3,3]{4,1,0,1,5,2,0,2,6}; f32[n2,1,1]{1..2}; f32[3,3]{4,1,0,1,5,2,0,2,6} upper=True"},
     {.schema =
          "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
-     .lower = cholesky},
-    {.schema = "aten::linalg_det(Tensor A) -> Tensor", .lower = determinants_A, .decompose = write_determinant_A,
+     .lower = cholesky,
+     .decompose = decompositions::cholesky,
+     .float32 = true,
+     .samples = "f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[3,3], _; const f32[2,2]{2,1,1,3} -> f32[2,2], i32[]"},
+    {.schema = "aten::linalg_det(Tensor A) -> Tensor", .lower = determinants_A, .decompose = decompositions::determinant, .float32 = true,
      .samples = "f32[2,2]{2,1,1,3} -> f32[]; f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[]"},
     {.schema = "aten::linalg_eigh(Tensor self, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)",
      .lower = refused,
      .samples = "f32[2,2]{2,1,1,3} -> f32[2], f32[2,2] !unsupported-op"},
-    {.schema = "aten::linalg_inv(Tensor A) -> Tensor", .lower = inverted_A, .decompose = write_inverse_A,
-     .samples = "f32[2,2]{2,1,1,3}; f32[3,3]{4,1,0,1,5,2,0,2,6}; f32[2,2,2]{2,1,1,3,4,1,2,3}"},
+    {.schema = "aten::linalg_inv(Tensor A) -> Tensor", .lower = inverted_A, .decompose = decompositions::inverse, .float32 = true,
+     .samples = "f32[2,2]{2,1,1,3}; f32[3,3]{4,1,0,1,5,2,0,2,6}; f32[2,2,2]{2,1,1,3,4,1,2,3}; f32[4,4]{4,1,0,2,1,5,2,0,0,2,6,1,3,0,1,7}; "
+                "f32[4,4]{0,1,0,2,1,0,2,0,0,2,1,1,3,0,1,0}; f32[n2,1,1]{1..2}; f32[17,17] !unsupported-op"},
     {.schema = "aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)",
      .lower = inverted_A,
-     .decompose = write_inverse_A,
+     .decompose = decompositions::inverse, .float32 = true,
      .samples = "f32[2,2]{2,1,1,3} -> f32[2,2], _; f32[3,3]{4,1,0,1,5,2,0,2,6} -> f32[3,3], _"},
     {.schema = "aten::linalg_lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", .lower = refused,
      .samples = "f32[2,2]{2,1,1,3} -> f32[2,2], i32[2] !unsupported-op"},
@@ -291,8 +198,9 @@ constexpr TorchOp kTable[] = {
      .samples = "f32[2,2]{2,1,1,3} -> f32[2,2], f32[2,2] !unsupported-op"},
     {.schema = "aten::linalg_solve(Tensor A, Tensor B, *, bool left=True) -> Tensor",
      .lower = refused,
-     .decompose = write_solution,
-     .samples = "f32[2,2]{2,1,1,3} f32[2,1]{1,2} -> f32[2,1]; f32[3,3]{4,1,0,1,5,2,0,2,6} f32[3]{1,2,3} -> f32[3]"},
+     .decompose = decompositions::solve, .float32 = true,
+     .samples = "f32[2,2]{2,1,1,3} f32[2,1]{1,2} -> f32[2,1]; f32[3,3]{4,1,0,1,5,2,0,2,6} f32[3]{1,2,3} -> f32[3]; "
+                "f32[4,4]{0,1,0,2,1,0,2,0,0,2,1,1,3,0,1,0} f32[4,2] -> f32[4,2]; f32[2,3,3]{4,1,0,1,5,2,0,2,6,1,1,0,1,2,2,0,2,3} f32[2,3,1] -> f32[2,3,1]"},
     {.schema = "aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)",
      .lower = refused,
      .samples = "f32[2,2]{2,1,1,3} -> f32[2,2], f32[2], f32[2,2] !unsupported-op"},

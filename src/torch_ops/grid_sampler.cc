@@ -141,52 +141,16 @@ Lowered lower_grid_sampler(Lowering& in) {
 
 // --- grids
 
-// Points in -1 .. 1 along an axis: its ends, or the middles of its elements.
-std::vector<float> base_points(int64_t size, bool align_corners) {
-  std::vector<float> points(static_cast<size_t>(size), 0.0f);
-  const auto n = static_cast<float>(size);
-  for (size_t i = 0; size > 1 && i < points.size(); ++i) {
-    points[i] = 2 * static_cast<float>(i) / (n - 1) - 1;
-    if (!align_corners) points[i] *= (n - 1) / n;
-  }
-  return points;
-}
-
-// theta applied to every (x, y, 1), or (x, y, z, 1), of a regular grid. In float32: half an element matters.
-Lowered lower_affine_grid(Lowering& in) {
-  TRY(Operand theta, in.precise_tensor("theta"));
-  TRY(theta, in.cast(theta, DType::F32));
-  TRY(const Ints size, in.ints("size"));
-  const bool align = in.boolean("align_corners");
-  const size_t axes = size.size() - 2;
-  std::vector<std::vector<float>> points;
-  for (size_t i = 0; i < axes; ++i) points.push_back(base_points(size[i + 2], align));
-  std::vector<float> base;
-  Ints index(axes, 0);
-  int64_t count = 1;
-  for (size_t i = 0; i < axes; ++i) count *= size[i + 2];
-  for (int64_t row = 0; row < count; ++row) {
-    for (size_t i = axes; i-- > 0;) base.push_back(points[i][static_cast<size_t>(index[i])]);
-    base.push_back(1);
-    for (size_t i = axes; i-- > 0;) {
-      if (++index[i] < size[i + 2]) break;
-      index[i] = 0;
-    }
-  }
-  const Operand table = in.constant(Weight::of<float>(DType::F32, {1, count, static_cast<int64_t>(axes) + 1}, base));
-  TRY(Operand grid, in.op(mil_ops::matmul, {{"x", table}, {"y", theta}, {"transpose_x", false}, {"transpose_y", true}}));
-  return in.reshape(grid, in.result_type().shape);
-}
-
 constexpr TorchOp kTable[] = {
-    {.schema = "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor", .lower = lower_affine_grid,
-     .samples = "F[2,2,3] [2,3,4,5] False -> F[2,4,5,2]; F[2,2,3] [2,3,4,5] True -> F[2,4,5,2]; "
+    {.schema = "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor", .decompose = decompositions::affine_grid, .float32 = true,
+     .samples = "F[n2,2,3] [n2,3,4,5] False -> F[n2,4,5,2]; F[2,2,3] [2,3,4,5] False -> F[2,4,5,2]; F[2,2,3] [2,3,4,5] True -> F[2,4,5,2]; "
                 "F[2,3,4] [2,3,4,5,6] False -> F[2,4,5,6,3]"},
     {.schema = "aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler, .decompose = decompositions::grid_sampler, .edge = "aten.grid_sampler_2d.default",
      .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
                 "F[1,2,5,6] F[1,1,2,2]{-0.5,0.25,0.5,-0.25} 0 0 False -> F[1,2,1,2]; "
-                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 1 True -> f32[1,2,3,4]"},
+                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 1 True -> f32[1,2,3,4]; "
+                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 0 True -> f32[1,2,2,3,4]"},
     {.schema = "aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler,
      .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
@@ -194,8 +158,12 @@ constexpr TorchOp kTable[] = {
                 "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 1 True -> f32[1,2,3,4]; "
                 "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 2 False -> f32[1,2,3,4]"},
     {.schema = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
-     .lower = lower_grid_sampler,
-     .samples = "F[1,2,4,5,6] F[1,2,3,4,3]{-1..1} 0 0 False -> F[1,2,2,3,4] !unsupported-rank"},
+     .decompose = decompositions::grid_sampler_3d, .float32 = true,
+     .samples = "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 0 False -> f32[1,2,2,3,4]; "
+                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 1 True -> f32[1,2,2,3,4]; "
+                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-2..2} 0 2 False -> f32[1,2,2,3,4]; "
+                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-2..2} 0 2 True -> f32[1,2,2,3,4]; "
+                "f32[n2,2,4,5,6] f32[n2,2,3,4,3]{-1.1..1.1} 1 0 True -> f32[n2,2,2,3,4]"},
 };
 
 }  // namespace

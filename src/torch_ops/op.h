@@ -20,6 +20,8 @@ struct TorchOp {
   Lowered (*lower)(Lowering&) = nullptr;
   // Rewrites the node into simpler operators, towards what ExecuTorch has CPU kernels for.
   Status (*decompose)(Decomposition&) = nullptr;
+  // What it is taken apart into computes in float32 in a float16 model too: sums of large terms that cancel.
+  bool float32 = false;
   // The operator this one is another spelling of, "aten.mul.Tensor": same arguments, same results. Lowers as that one does, and
   // becomes that one for the CPU.
   std::string_view same_as = {};

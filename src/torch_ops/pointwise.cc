@@ -5,6 +5,7 @@
 #include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 #include "torch_ops/erfc.h"
+#include "torch_ops/erfinv.h"
 
 namespace cortland::torch_ops {
 namespace {
@@ -121,7 +122,7 @@ Lowered lower_erfc(Lowering& in) {
   return select(in, negative, rest, tail);
 }
 
-// M. Giles, "Approximating the erfinv function" (2011), single precision: a polynomial in w = -log(1 - x^2), two branches.
+// A polynomial in w = -log(1 - x^2), in two branches.
 Lowered lower_erfinv(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
   TRY(x, in.cast(x, DType::F32));
@@ -130,12 +131,10 @@ Lowered lower_erfinv(Lowering& in) {
   TRY(Operand w, in.op(mil_ops::log, {{"x", rest}, {"epsilon", 0.0}}));
   TRY(w, negate(in, w));
   TRY(Operand central, in.op(mil_ops::sub, {{"x", w}, {"y", 2.5}}));
-  TRY(central, polynomial(in, central, {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-                                        -0.00417768164, 0.246640727, 1.50140941}));
+  TRY(central, polynomial(in, central, {kInverseErrorCentre.begin(), kInverseErrorCentre.end()}));
   TRY(Operand tail, in.op(mil_ops::sqrt, {{"x", w}}));
   TRY(tail, in.op(mil_ops::sub, {{"x", tail}, {"y", 3}}));
-  TRY(tail, polynomial(in, tail, {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-                                  0.00943887047, 1.00167406, 2.83297682}));
+  TRY(tail, polynomial(in, tail, {kInverseErrorTail.begin(), kInverseErrorTail.end()}));
   TRY(Operand inner, in.op(mil_ops::less, {{"x", w}, {"y", 5}}));
   TRY(Operand factor, select(in, inner, central, tail));
   TRY(Operand y, in.op(mil_ops::mul, {{"x", factor}, {"y", x}}));
@@ -266,7 +265,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::erf(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::erf>, .samples = "T[*] -> F[*]"},
     {.schema = "aten::erfc(Tensor self) -> Tensor", .lower = lower_erfc, .decompose = decompositions::erfc,
      .samples = "T[*] -> F[*]"},
-    {.schema = "aten::erfinv(Tensor self) -> Tensor", .lower = lower_erfinv, .samples = "F[*]{-0.9..0.9}"},
+    {.schema = "aten::erfinv(Tensor self) -> Tensor", .lower = lower_erfinv, .decompose = decompositions::erfinv,
+     .samples = "F[*]{-0.9..0.9}"},
     {.schema = "aten::sin(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sin>, .samples = "T[*] -> F[*]"},
     {.schema = "aten::cos(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::cos>, .samples = "T[*] -> F[*]"},
     {.schema = "aten::tan(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::tan>, .samples = "F[*]{-1..1}"},

@@ -247,11 +247,13 @@ constexpr TorchOp kTable[] = {
     {.schema = "quantized_decomposed::embedding_4bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 4); },
      .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -8 7 i64[3]{0..9} -> f32[3,8]"},
     {.schema = "quantized_decomposed::embedding_4bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
-     .lower = [](Lowering& in) { return embedded(in, 4); }},
+     .lower = [](Lowering& in) { return embedded(in, 4); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -8 7 i64[3]{0..9} dtype=f32 -> f32[3,8]"},
     {.schema = "quantized_decomposed::embedding_2bit" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 2); },
      .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -2 1 i64[3]{0..9} -> f32[3,16]"},
     {.schema = "quantized_decomposed::embedding_2bit.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
-     .lower = [](Lowering& in) { return embedded(in, 2); }},
+     .lower = [](Lowering& in) { return embedded(in, 2); },
+     .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} None -2 1 i64[3]{0..9} dtype=f32 -> f32[3,16]"},
     {.schema = "torchao::dequantize_affine(Tensor input, SymInt[] block_size, Tensor scale, Tensor? zero_point, ScalarType input_dtype, "
                "Scalar? quant_min=None, Scalar? quant_max=None, ScalarType output_dtype=6) -> Tensor",
      .lower = dequantized_affine, .decompose = decompositions::dequantize_affine,
@@ -260,11 +262,14 @@ constexpr TorchOp kTable[] = {
                "Scalar? quant_min=None, Scalar? quant_max=None) -> Tensor",
      .lower = quantized_affine, .decompose = decompositions::quantize_affine,
      .samples = "f32[4,8] [1,4] const f32[4,2]{0.05..0.1} const i64[4,2]{-3..3} i8 -128 127 -> i8[4,8]"},
-    {.schema = "aten::_int_mm(Tensor self, Tensor mat2) -> Tensor", .lower = integer_product, .decompose = decompositions::int_mm},
+    {.schema = "aten::_int_mm(Tensor self, Tensor mat2) -> Tensor", .lower = integer_product, .decompose = decompositions::int_mm,
+     .samples = "const i8[20,8]{-9..9} const i8[8,4]{-9..9} -> i32[20,4]"},
     {.schema = "torchao::choose_qparams_affine(Tensor? input, str mapping_type, SymInt[] block_size, ScalarType target_dtype, Scalar? "
                "quant_min=None, Scalar? quant_max=None, float? eps=None, ScalarType? scale_dtype=None, ScalarType? zero_point_dtype=None, "
                "bool keepdim=False) -> (Tensor, Tensor)",
-     .decompose = decompositions::choose_qparams_affine},
+     .decompose = decompositions::choose_qparams_affine,
+     .samples = "f32[2,8] 'SYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[2], i32[2]; "
+                "f32[2,8] 'ASYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[2], i32[2]"},
     {.schema = "quant::dequantize_codebook(Tensor codes, Tensor codebook, SymInt nbits, SymInt[] block_size, ScalarType output_dtype=6) -> "
                "Tensor",
      .lower = dequantized_codebook, .decompose = decompositions::dequantize_codebook},

@@ -115,6 +115,8 @@ Lowered multinomial(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::rand(SymInt[] size, " OPTIONS("None") ") -> Tensor", .lower = rand,
      .samples = "[2,3] -> f32[2,3] ~"},
+    {.schema = "aten::exponential(Tensor self, float lambd=1., *, Generator? generator=None) -> Tensor",
+     .decompose = decompositions::exponential, .samples = "F[2,3] ~; F[n4,3] 2.0 ~"},
     {.schema = "aten::rand_like(Tensor self, " LIKE, .lower = rand, .decompose = decompositions::rand_like,
      .samples = "F[2,3] ~; F[n4,3] ~"},
     {.schema = "aten::randn(SymInt[] size, " OPTIONS("None") ") -> Tensor", .lower = randn,

@@ -314,6 +314,7 @@ class Parser {
     if (name == "True") return Arg(true);
     if (name == "False") return Arg(false);
     if (name == "nan") return Arg(std::numeric_limits<double>::quiet_NaN());
+    if (name == "cpu") return Arg(torch::Device{"cpu"});
     if (name == "contiguous_format") return Arg(torch::MemoryFormat::Contiguous);
     if (name == "channels_last") return Arg(torch::MemoryFormat::ChannelsLast);
     if (name == "strided") return Arg(torch::Layout{});

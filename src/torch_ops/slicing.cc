@@ -369,6 +369,8 @@ constexpr TorchOp kTable[] = {
      .samples = "F[4,5] [2,3] [5,1] -> F[2,3]; I[4,5] [2,2] [1,2] 1 -> I[2,2]"},
     {.schema = "aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)", .lower = diagonal,
      .edge = "aten.diagonal_copy.default", .samples = "T[4,4] -> T[4]; F[4,5] 1 -> F[4]; F[2,3,3] 0 1 2 -> F[2,3]"},
+    {.schema = "aten::linalg_diagonal(Tensor(a) A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor(a)",
+     .decompose = decompositions::linalg_diagonal, .samples = "F[2,3,3] -> F[2,3]; F[4,5] offset=1 -> F[4]"},
     {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor", .lower = diag, .decompose = decompositions::diag,
      .samples = "F[3] -> F[3,3]; F[3,3] -> F[3]; I[3] 1 -> I[4,4]"},
     {.schema = "aten::diagflat(Tensor self, int offset=0) -> Tensor", .lower = diagflat,

@@ -169,6 +169,15 @@ V Steps::pow(V a, Arg exponent) {
   return d.op("aten.pow.Tensor_Scalar", {{"self", a}, {"exponent", std::move(exponent)}}, {result, shape(a)});
 }
 
+V Steps::polynomial(V x, std::span<const double> rising) {
+  V sum = mul(x, rising.back());
+  for (size_t i = rising.size() - 1; i-- > 0;) {
+    sum = add(sum, rising[i]);
+    if (i > 0) sum = mul(sum, x);
+  }
+  return sum;
+}
+
 V Steps::compare(const std::string& op, V a, Arg b) {
   const bool tensor = is_tensor(b);
   const Shape to = tensor ? broadcast(shape(a), shape(*b.as<V>())) : shape(a);

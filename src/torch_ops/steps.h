@@ -3,6 +3,7 @@
 // its operands does nothing and spoils the result, which give() then refuses. Lives while one node is taken apart; one thread.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ class Steps {
   V maximum(V a, V b);
   V minimum(V a, V b);
   V pow(V a, Arg exponent);                                  // a number
+  V polynomial(V x, std::span<const double> rising);         // coefficients by rising power, two or more
   V compare(const std::string& op, V a, Arg b);              // eq, ne, lt, le, gt, ge
   V both(V a, V b) { return logical("logical_and", a, b); }
   V either(V a, V b) { return logical("logical_or", a, b); }

@@ -8,14 +8,13 @@ namespace {
 
 using Names = std::unordered_set<std::string_view>;
 
-// "aten.add.Tensor" -> "add"
+}  // namespace
+
 std::string_view base_name(std::string_view target) {
   if (!target.starts_with("aten.")) return {};
   target.remove_prefix(5);
   return target.substr(0, target.find('.'));
 }
-
-}  // namespace
 
 bool is_pointwise(std::string_view target) {
   // clang-format off

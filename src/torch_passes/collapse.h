@@ -9,6 +9,9 @@
 
 namespace cortland::torch_passes {
 
+// "aten.add.Tensor" -> "add"; empty for what is not of ATen.
+std::string_view base_name(std::string_view target);
+
 // Element by element, with broadcasting: "aten.mul.Tensor".
 bool is_pointwise(std::string_view target);
 // Takes the axes of its argument `dim` away, or keeps them at 1: "aten.amax.default".

@@ -393,6 +393,8 @@ class Splitter {
     if (t == "aten.square.default") return finish(s, node, multiply(s, parts(s, "self"), parts(s, "self")));
     if (t == "aten.reciprocal.default") return finish(s, node, divide(s, {Part(1.0), {}}, parts(s, "self")));
     if (t == "aten.exp.default") return finish(s, node, exponential(s, parts(s, "self")));
+    if (t == "aten.log.default") return finish(s, node, logarithm(s, parts(s, "self")));
+    if (t == "aten.sqrt.default") return finish(s, node, square_root(s, parts(s, "self")));
     if (t == "aten.pow.Tensor_Scalar") return power(s, node);
     if (t == "aten._conj.default" || t == "aten._conj_physical.default" || t == "aten.conj.default" ||
         t == "aten.conj_physical.default" || t == "aten._neg_view.default")
@@ -415,6 +417,14 @@ class Splitter {
     return finish(s, node, result);
   }
 
+  // Of the lengths of the elements.
+  Status norm(Steps& s, const Node& node) {
+    std::vector<torch::NamedArg> args = node.args;
+    for (auto& a : args)
+      if (a.name == "self") a.arg = length(s, parts(s, "self"));
+    return finish(s, node, {Part(s.d.op(node.target, std::move(args), graph_.type(node.results[0]))), {}});
+  }
+
   // Between real and complex.
   std::optional<Status> conversion(Steps& s, const Node& node) {
     const std::string& t = node.target;
@@ -423,6 +433,7 @@ class Splitter {
     if (t == "aten.imag.default") return real(parts(s, "self").im);
     if (t == "aten.abs.default") return real(length(s, parts(s, "self")));
     if (t == "aten.angle.default") return real(angle(s, parts(s, "self")));
+    if (t == "aten.linalg_vector_norm.default") return norm(s, node);
     if (t == "aten.complex.default") return finish(s, node, {s.d.arg("real"), s.d.arg("imag")});
     if (t == "aten.polar.default") return finish(s, node, polar(s, s.d.arg("abs"), s.d.arg("angle")));
     if (t == "aten.view_as_real.default" || t == "aten.view_as_real_copy.default") {

@@ -89,6 +89,10 @@ Parts polar(Steps& s, const Part& length, const Part& angle) {
   return {multiply(s, unary(s, "cos", angle), length), multiply(s, unary(s, "sin", angle), length)};
 }
 
+Parts logarithm(Steps& s, const Parts& a) { return {unary(s, "log", length(s, a)), angle(s, a)}; }
+
+Parts square_root(Steps& s, const Parts& a) { return polar(s, unary(s, "sqrt", length(s, a)), multiply(s, angle(s, a), 0.5)); }
+
 V tensor_of(Steps& s, const Part& part, const TensorType& type) {
   if (const V* v = tensor(part)) return s.expand(s.cast(*v, type.dtype), type.shape);
   return s.full(type.shape, number(part), type.dtype);

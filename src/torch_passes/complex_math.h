@@ -24,6 +24,8 @@ Parts multiply(Steps& s, const Parts& a, const Parts& b);
 Parts divide(Steps& s, const Parts& a, const Parts& b);
 Parts conjugate(Steps& s, const Parts& a);
 Parts exponential(Steps& s, const Parts& a);
+Parts logarithm(Steps& s, const Parts& a);
+Parts square_root(Steps& s, const Parts& a);  // the one to the right of the imaginary axis
 Part squared_length(Steps& s, const Parts& a);
 Part length(Steps& s, const Parts& a);
 Part angle(Steps& s, const Parts& a);

@@ -33,9 +33,12 @@ Tables tables(int64_t n, int64_t rows, int64_t columns, double scale) {
   Tables t;
   for (int64_t k = 0; k < rows; ++k) {
     for (int64_t i = 0; i < columns; ++i) {
-      const double angle = 2 * std::numbers::pi * static_cast<double>((i * k) % n) / static_cast<double>(n);
-      t.cos.push_back(static_cast<float>(std::cos(angle) * scale));
-      t.sin.push_back(static_cast<float>(std::sin(angle) * scale));
+      const int64_t turn = (i * k) % n;
+      const double angle = 2 * std::numbers::pi * static_cast<double>(turn) / static_cast<double>(n);
+      // Exact zeros: of a real signal the first and the last imaginary part are 0, and the angle hangs on it.
+      const bool half = 2 * turn % n == 0, quarter = !half && 4 * turn % n == 0;
+      t.cos.push_back(quarter ? 0.0f : static_cast<float>(std::cos(angle) * scale));
+      t.sin.push_back(half ? 0.0f : static_cast<float>(std::sin(angle) * scale));
     }
   }
   return t;
@@ -46,7 +49,7 @@ Parts by_table(Steps& s, const Parts& x, int64_t n, int64_t outputs, bool invers
   const DType dtype = s.dtype(any_of(x));
   Tables t = tables(n, outputs, n, scale);
   if (!inverse)
-    for (float& v : t.sin) v = -v;
+    for (float& v : t.sin) v = 0.0f - v;  // no -0.0
   const V cos = s.floats({outputs, n}, t.cos, dtype), sin = s.floats({outputs, n}, t.sin, dtype);
   const auto product = [&](const Part& p, V table) { return p.as<V>() ? Part(s.linear(*p.as<V>(), table, {})) : Part(); };
   return {subtract(s, product(x.re, cos), product(x.im, sin)), add(s, product(x.re, sin), product(x.im, cos))};
@@ -75,7 +78,7 @@ Parts last_axis(Steps& s, const Parts& x, int64_t n, int64_t outputs, bool inver
   y = last_axis(s, y, a, a, inverse, scale);
   Tables turn = tables(n, b, a, 1);
   if (!inverse)
-    for (float& v : turn.sin) v = -v;
+    for (float& v : turn.sin) v = 0.0f - v;
   const DType dtype = s.dtype(any_of(y));
   y = multiply(s, y, Parts{Part(s.floats({b, a}, turn.cos, dtype)), Part(s.floats({b, a}, turn.sin, dtype))});
   y = each(y, [&](V v) { return s.transpose(v, 1, 2); });

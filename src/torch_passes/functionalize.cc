@@ -328,14 +328,18 @@ Result<Graph> functionalize(Graph graph, int nesting) {
 
 Result<Graph> functionalize(Graph graph) { return functionalize(std::move(graph), 0); }
 
-void remove_dead_nodes(Graph& graph) {
+namespace {
+
+// What the outputs need of a list of nodes, which are those of the graph or of a region.
+template <class Outputs>
+std::vector<NodeId> needed_nodes(const Graph& graph, const std::vector<NodeId>& order, const Outputs& mark_outputs) {
   std::vector<bool> used(static_cast<size_t>(graph.values.size()), false);
   auto mark = [&](ValueId v) {
     if (v) used[static_cast<size_t>(v.index)] = true;
   };
-  for (const auto& o : graph.outputs) for_each_value(o.value, mark);
+  mark_outputs(mark);
   std::vector<NodeId> kept;
-  for (auto it = graph.order.rbegin(); it != graph.order.rend(); ++it) {
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
     const Node& node = graph.nodes[*it];
     bool needed = node.results.empty();  // only effects are left of such a node
     for (ValueId v : node.results) needed = needed || (v && used[static_cast<size_t>(v.index)]);
@@ -343,7 +347,20 @@ void remove_dead_nodes(Graph& graph) {
     for (const auto& a : node.args) for_each_value(a.arg, mark);
     kept.push_back(*it);
   }
-  graph.order.assign(kept.rbegin(), kept.rend());
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
+}  // namespace
+
+void remove_dead_nodes(Graph& graph) {
+  graph.order = needed_nodes(graph, graph.order, [&](const auto& mark) {
+    for (const auto& o : graph.outputs) for_each_value(o.value, mark);
+  });
+  for (auto& region : graph.regions)
+    region.order = needed_nodes(graph, region.order, [&](const auto& mark) {
+      for (const ValueId v : region.outputs) mark(v);
+    });
 }
 
 }  // namespace cortland::torch_passes

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import executorch.exir  # registers dim_order_ops
+import torchao.prototype.quantization.codebook_coreml  # registers quant
 import torchao.quantization  # registers torchao
+import transformers.integrations.moe  # registers transformers::grouped_mm_fallback
 
 import conftest
 
@@ -78,6 +80,8 @@ class Call:
             return ("size", v["symbol"])
         if "float" in v:
             return float(v["float"])
+        if "device" in v:
+            return torch.device(v["device"])
         (text,) = v.values()
         return getattr(torch, text)
 
