@@ -325,18 +325,11 @@ Lowered lower_diff(Lowering& in) {
   } else {
     x = parts[0];
   }
-  const auto rank = static_cast<size_t>(in.rank_of(x)), at = static_cast<size_t>(axis);
   for (int64_t i = 0; i < n; ++i) {
-    std::vector<int64_t> first(rank, 0), second(rank, 0);
-    std::vector<bool> all(rank, true), from_second = all, to_last = all;
-    second[at] = 1;
-    from_second[at] = false;
-    std::vector<int64_t> last(rank, 0);
-    last[at] = -1;
-    to_last[at] = false;
-    TRY(Operand later, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", second}, {"end", first}, {"begin_mask", from_second}, {"end_mask", all}}));
-    TRY(Operand earlier, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", first}, {"end", last}, {"begin_mask", all}, {"end_mask", to_last}}));
+    TRY(Operand later, slice(in, x, axis, 1, INT64_MAX));
+    TRY(Operand earlier, slice(in, x, axis, 0, in.dim_table().constant(-1)));
     TRY(x, in.op(boolean ? mil_ops::not_equal : mil_ops::sub, {{"x", later}, {"y", earlier}}));
+    TRY(x, boolean ? Result<Operand>(x) : wrapped(in, x));
   }
   return x;
 }
