@@ -365,4 +365,19 @@ Status weight_norm(Decomposition& d) {
   return d.node().results.size() > 1 ? s.give(1, norm) : Status();
 }
 
+// By squaring: x^5 = x^4 x.
+Status matrix_power(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto n = d.integer("n");
+  if (!n || *n < 1 || s.rank(x) < 2 || s.rank(x) > 3) return d.reject("a matrix or a batch of them, and a positive power, are expected");
+  const auto times = [&](V a, V b) { return s.rank(x) == 2 ? s.mm(a, b) : s.bmm(a, b); };
+  V power, square = x;
+  for (int64_t rest = *n;;) {
+    if (rest & 1) power = power ? times(square, power) : square;
+    if ((rest >>= 1) == 0) return s.give(power);
+    square = times(square, square);
+  }
+}
+
 }  // namespace cortland::torch_ops::decompositions

@@ -355,6 +355,14 @@ Status xlogy(Decomposition& d) {
   return s.give(s.where(zero, 0.0, s.mul(a, s.unary("log", b)), t));
 }
 
+// -x log(x), 0 at 0 and minus infinity below.
+Status entropy(Decomposition& d) {
+  Steps s(d);
+  const V x = s.cast(d.tensor("self"), d.result_type().dtype);
+  const V zero = s.where(s.compare("eq", x, 0.0), 0.0, s.mul(s.mul(x, -1.0), s.unary("log", x)), s.dtype(x));
+  return s.give(s.where(s.compare("lt", x, 0.0), -std::numeric_limits<double>::infinity(), zero, s.dtype(x)));
+}
+
 Status ldexp(Decomposition& d) {
   Steps s(d);
   const DType t = d.result_type().dtype;
