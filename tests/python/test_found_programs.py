@@ -210,6 +210,12 @@ FOUND = {
         x2 = x0 + 1
         x2[w1] *= 2
         return x2""",
+    "parts that nobody reads": """
+        x0: float32[5] -4..4 by 1
+        x1: float32[] -4..4 by 1
+        x2 = torch.broadcast_tensors(x0, x1)[1]
+        x3 = x2 * 2
+        return x3""",
     "a convolution without results": """
         x0: float32[2, 2, 1, 2] -4..4 by 1
         w1: float32[2, 1, 3, 1] -4..4 by 1

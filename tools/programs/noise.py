@@ -30,7 +30,7 @@ linalg_cross col2im rsub sub add addcmul addcdiv lerp remainder fmod cosine_simi
 sin cos tan
 """.split())
 # Never exact, even where the result happens to have few digits.
-APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu reciprocal div atan2 hypot".split())
+APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu celu selu expm1 reciprocal div atan2 hypot".split())
 # Calls whose weights are rounded themselves, or that leave little of two large numbers (torch's gelu left of -3): their error is that of
 # the largest operand.
 COARSE = set("gelu upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
