@@ -31,8 +31,10 @@ import shrink
 TARGETS = ("iOS15", "iOS16", "iOS17", "iOS18")
 FLOAT16_SHARE = 0.3
 LOADED_SHARE = 0.1
-# Of batches that run on ExecuTorch's CPU kernels alone; there an operator without a kernel is no finding.
-CPU_SHARE = 0.1
+# What batches are lowered with, and how often of 100. Where an operator has to stay on the CPU one without a kernel is no finding.
+PLAIN, ON_CPU = (), ("--skip-ops", "*")
+SOME_ON_CPU = ("--skip-ops", "aten.add.Tensor,aten.mul.Tensor,aten.view.default,aten.reshape.default,aten.slice.Tensor,aten.sum.dim_IntList,aten.copy.default")
+OPTIONS = {PLAIN: 60, ON_CPU: 12, SOME_ON_CPU: 10, ("--no-take-over-mutable-buffer",): 9, ("--no-take-over-constant-data",): 9}
 NO_FINDINGS = ("agrees", "not exported", "without a CPU kernel")
 # Programs of one export: the fixed cost of each is shared.
 TOGETHER = 24
@@ -48,12 +50,13 @@ class Batch:
         self.target = self.random.choice(TARGETS)
         self.precision = "float16" if self.random.random() < FLOAT16_SHARE else "float32"
         self.load = self.random.random() < LOADED_SHARE
-        self.on_cpu = self.random.random() < CPU_SHARE
+        self.options = self.random.choices(list(OPTIONS), OPTIONS.values())[0]
+        self.on_cpu = "--skip-ops" in self.options
 
     def check(self, programs, load=False):
         with tempfile.TemporaryDirectory() as folder:
             return judge.check(programs, self.target, self.precision, Path(folder), random.Random(1), load,
-                               options=["--skip-ops", "*"] if self.on_cpu else [])
+                               options=self.options)
 
 
 def form_of(program):
@@ -106,7 +109,7 @@ class Search:
             program, finding = self.smallest(batch, program, finding)
         if finding.kind == "wrong" and self.known(("wrong", *form_of(program))):
             return
-        print(f"\n{finding.kind}: --seed {batch.seed} --only {number}, {batch.target}, {batch.precision}{', on the CPU' if batch.on_cpu else ''}: {finding.detail}\n{program}", flush=True)
+        print(f"\n{finding.kind}: --seed {batch.seed} --only {number}, {batch.target}, {batch.precision}{''.join(' ' + o for o in batch.options)}: {finding.detail}\n{program}", flush=True)
 
     def known(self, key):
         if key in self.found:

@@ -28,25 +28,29 @@ Lowered lower_add(Lowering& in) {
   if (both_bool(in)) return bool_pair_op(in, mil_ops::logical_or);
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(p.y, times_alpha(in, p.y));
-  return in.op(mil_ops::add, {{"x", p.x}, {"y", p.y}});
+  TRY(Operand y, in.op(mil_ops::add, {{"x", p.x}, {"y", p.y}}));
+  return wrapped(in, y);
 }
 
 Lowered lower_sub(Lowering& in) {
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(p.y, times_alpha(in, p.y));
-  return in.op(mil_ops::sub, {{"x", p.x}, {"y", p.y}});
+  TRY(Operand y, in.op(mil_ops::sub, {{"x", p.x}, {"y", p.y}}));
+  return wrapped(in, y);
 }
 
 Lowered lower_rsub(Lowering& in) {
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(p.x, times_alpha(in, p.x));
-  return in.op(mil_ops::sub, {{"x", p.y}, {"y", p.x}});
+  TRY(Operand y, in.op(mil_ops::sub, {{"x", p.y}, {"y", p.x}}));
+  return wrapped(in, y);
 }
 
 Lowered lower_mul(Lowering& in) {
   if (both_bool(in)) return bool_pair_op(in, mil_ops::logical_and);
   TRY(Pair p, operand_pair(in, "self", "other"));
-  return in.op(mil_ops::mul, {{"x", p.x}, {"y", p.y}});
+  TRY(Operand y, in.op(mil_ops::mul, {{"x", p.x}, {"y", p.y}}));
+  return wrapped(in, y);
 }
 
 // Towards zero, exact for integers: sign * floor(|x| / |y|).
@@ -94,7 +98,7 @@ Lowered lower_fmod(Lowering& in) {
   return in.op(mil_ops::mul, {{"x", m}, {"y", s}});
 }
 
-Lowered lower_pow_scalar_exponent(Lowering& in) {
+Result<Operand> pow_number(Lowering& in) {
   TRY(const double e, in.number("exponent"));
   TRY(Operand x, in.precise_tensor("self"));
   if (is_float(in.result_type().dtype)) {
@@ -116,12 +120,18 @@ Lowered lower_pow_scalar_exponent(Lowering& in) {
   return in.op(mil_ops::pow, {{"x", x}, {"y", number_like(in, e, x)}});
 }
 
+Lowered lower_pow_scalar_exponent(Lowering& in) {
+  TRY(Operand y, pow_number(in));
+  return wrapped(in, y);
+}
+
 Lowered lower_pow(Lowering& in) {
   TRY(Pair p, operand_pair(in, "self", "exponent"));
   // Core ML computes y^2 instead of 2^y for the constant base 2.
   if (const auto base = in.const_floats(p.x); base && base->size() == 1 && (*base)[0] == 2 && !p.integer)
     return in.op(mil_ops::exp2, {{"x", p.y}});
-  return in.op(mil_ops::pow, {{"x", p.x}, {"y", p.y}});
+  TRY(Operand y, in.op(mil_ops::pow, {{"x", p.x}, {"y", p.y}}));
+  return wrapped(in, y);
 }
 
 template <const mil::MilOp& op>
@@ -189,7 +199,8 @@ Lowered lower_addc(Lowering& in) {
   if (value != 1) {
     TRY(y, in.op(mil_ops::mul, {{"x", y}, {"y", number_like(in, value, y)}}));
   }
-  return in.op(mil_ops::add, {{"x", x}, {"y", y}});
+  TRY(y, in.op(mil_ops::add, {{"x", x}, {"y", y}}));
+  return wrapped(in, y);
 }
 
 // start + weight * (end - start)
@@ -259,7 +270,7 @@ Lowered lower_xlogy(Lowering& in) {
   return select(in, zero, number_like(in, 0, product), product);
 }
 
-// max + log(1 + exp(-|x - y|)), which never overflows; the base is e or 2.
+// max + log(1 + exp(-|x - y|)), which never overflows; the base is e or 2. A logarithm of 1 + d would forget a small d.
 Result<Operand> log_add_exp(Lowering& in, double base_log) {
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(Operand high, in.op(mil_ops::maximum, {{"x", p.x}, {"y", p.y}}));
@@ -267,7 +278,7 @@ Result<Operand> log_add_exp(Lowering& in, double base_log) {
   TRY(d, in.op(mil_ops::abs, {{"x", d}}));
   TRY(d, in.op(mil_ops::mul, {{"x", d}, {"y", -base_log}}));
   TRY(d, in.op(mil_ops::exp, {{"x", d}}));
-  TRY(d, in.op(mil_ops::log, {{"x", d}, {"epsilon", 1.0}}));
+  TRY(d, near_log1p(in, d));
   if (base_log != 1) {
     TRY(d, in.op(mil_ops::mul, {{"x", d}, {"y", 1 / base_log}}));
   }
@@ -314,18 +325,11 @@ Lowered lower_diff(Lowering& in) {
   } else {
     x = parts[0];
   }
-  const auto rank = static_cast<size_t>(in.rank_of(x)), at = static_cast<size_t>(axis);
   for (int64_t i = 0; i < n; ++i) {
-    std::vector<int64_t> first(rank, 0), second(rank, 0);
-    std::vector<bool> all(rank, true), from_second = all, to_last = all;
-    second[at] = 1;
-    from_second[at] = false;
-    std::vector<int64_t> last(rank, 0);
-    last[at] = -1;
-    to_last[at] = false;
-    TRY(Operand later, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", second}, {"end", first}, {"begin_mask", from_second}, {"end_mask", all}}));
-    TRY(Operand earlier, in.op(mil_ops::slice_by_index, {{"x", x}, {"begin", first}, {"end", last}, {"begin_mask", all}, {"end_mask", to_last}}));
+    TRY(Operand later, slice(in, x, axis, 1, INT64_MAX));
+    TRY(Operand earlier, slice(in, x, axis, 0, in.dim_table().constant(-1)));
     TRY(x, in.op(boolean ? mil_ops::not_equal : mil_ops::sub, {{"x", later}, {"y", earlier}}));
+    TRY(x, boolean ? Result<Operand>(x) : wrapped(in, x));
   }
   return x;
 }

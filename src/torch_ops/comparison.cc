@@ -51,7 +51,8 @@ Lowered lower_bitwise(Lowering& in) {
 Lowered lower_bitwise_not(Lowering& in) {
   TRY(Operand x, in.tensor("self"));
   if (in.dtype_of(x) == DType::Bool) return in.op(mil_ops::logical_not, {{"x", x}});
-  return in.op(mil_ops::sub, {{"x", in.constant(-1, DType::I32)}, {"y", x}});
+  TRY(Operand y, in.op(mil_ops::sub, {{"x", in.constant(-1, DType::I32)}, {"y", x}}));
+  return wrapped(in, y);
 }
 
 template <const mil::MilOp& op>
@@ -66,7 +67,8 @@ Lowered lower_shift(Lowering& in) {
     factors.push_back(int64_t{1} << b);
   }
   const Operand factor = in.constant(Weight::of<int64_t>(DType::I64, in.const_weight(y)->shape(), factors).cast(DType::I32));
-  return in.op(op, {{"x", x}, {"y", factor}});
+  TRY(Operand shifted, in.op(op, {{"x", x}, {"y", factor}}));
+  return wrapped(in, shifted);
 }
 
 Lowered lower_isnan(Lowering& in) {

@@ -62,7 +62,8 @@ Result<Operand> slice(Lowering& in, Operand x, int64_t axis, Dim begin, Dim end,
   }
   Shape begins(shape.size(), 0), ends(shape.size(), 0);
   std::vector<bool> begin_mask(shape.size(), true), end_mask(shape.size(), true);
-  begin_mask[at] = !first;
+  // Where the size is dynamic, coremltools finds the length in two bounds that are both written.
+  begin_mask[at] = !first && !(last && known(in, *last) && !shape[at].is_constant());
   end_mask[at] = !last;
   begins[at] = first.value_or(0);
   ends[at] = last.value_or(0);
@@ -80,6 +81,26 @@ Result<Operand> slice(Lowering& in, Operand x, int64_t axis, Dim begin, Dim end,
   return part;
 }
 
+Result<Operand> one_at(Lowering& in, Operand x, int64_t axis, Dim index) {
+  Shape one = in.shape_of(x);
+  Dim& size = one[static_cast<size_t>(axis)];
+  const auto i = known(in, index);
+  // coremltools finds a length of 1 in the bounds themselves where it knows both or the last element is meant; else one slice
+  // brings the element to the front.
+  const bool plain = i && (*i >= 0 || size.is_constant());
+  if (!plain && !(i && *i == -1)) {
+    TRY(x, slice(in, x, axis, index, INT64_MAX));
+    // Known or not: to coremltools the size of the rest is a symbol.
+    Shape rest = one;
+    rest[static_cast<size_t>(axis)] = in.dim_table().unknown({1, in.dim_table().range(size).high});
+    x = in.with_shape(x, rest);
+    index = 0;
+  }
+  size = 1;
+  TRY(Operand part, slice(in, x, axis, index, i && *i == -1 ? Dim(INT64_MAX) : in.dim_table().add(index, 1)));
+  return in.with_shape(part, one);
+}
+
 Result<Operand> concat(Lowering& in, const std::vector<Operand>& parts, int64_t axis) {
   if (parts.size() == 1) return parts[0];
   return in.op(mil_ops::concat, {{"values", parts}, {"axis", axis}, {"interleave", false}});
@@ -89,7 +110,7 @@ Result<std::vector<Operand>> split(Lowering& in, Operand x, int64_t axis, const 
   if (axis >= in.rank_of(x)) return in.reject(DiagKind::BadProgram, "a number has no parts");
   const bool all = std::all_of(wanted.begin(), wanted.end(), [](bool w) { return w; });
   const bool fixed = std::all_of(lengths.begin(), lengths.end(), [](Dim d) { return d.is_constant() && d.constant() > 0; });
-  if (lengths.size() == 1) return std::vector<Operand>{x};
+  if (lengths.size() == 1) return std::vector<Operand>{wanted[0] ? x : Operand()};
   if (all && fixed && !x.is_const() && in.shape_of(x)[static_cast<size_t>(axis)].is_constant())
     return in.multi(mil_ops::split, {{"x", x}, {"split_sizes", sizes(lengths)}, {"axis", axis}});
   std::vector<Operand> out(lengths.size());

@@ -21,6 +21,8 @@ std::optional<int64_t> known(const Lowering& in, Dim d);
 
 // x[..., begin:end:step, ...] by Python's rules. INT64_MAX as `end` means "to the end".
 Result<Operand> slice(Lowering& in, Operand x, int64_t axis, Dim begin, Dim end, int64_t step = 1);
+// The one element at `index` along an axis, which stays.
+Result<Operand> one_at(Lowering& in, Operand x, int64_t axis, Dim index);
 Result<Operand> concat(Lowering& in, const std::vector<Operand>& parts, int64_t axis);
 // Consecutive parts of `lengths` along an axis; parts that `wanted` leaves out are empty operands.
 Result<std::vector<Operand>> split(Lowering& in, Operand x, int64_t axis, const Shape& lengths, const std::vector<bool>& wanted);

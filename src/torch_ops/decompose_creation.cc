@@ -119,6 +119,36 @@ Status triu(Decomposition& d) {
   return s.give(s.where(upper_triangle(s, x, *diagonal), x, 0.0, s.dtype(x)));
 }
 
+// The last axis of x, along the diagonal of two new last axes.
+static V on_diagonal(Steps& s, V x, int64_t offset) {
+  if (!s.expect(s.rank(x) > 0 && std::abs(offset) <= kMaxTable)) return x;
+  const V line = offset == 0 ? x : s.pad(x, offset > 0 ? std::vector<int64_t>{0, offset} : std::vector<int64_t>{0, -offset}, 0.0);
+  const V places = s.range(s.size_of(line, -1));
+  const V mask = s.compare("eq", s.sub(s.unsqueeze(places, 0), s.unsqueeze(places, 1)), offset);
+  // Element i lies in row i above the middle, in column i below it.
+  return s.where(mask, s.unsqueeze(line, offset >= 0 ? s.rank(line) : s.rank(line) - 1), 0.0, s.dtype(x));
+}
+
+Status diag_embed(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const int rank = s.rank(x) + 1;
+  const auto first = s.axis(d.integer("dim1").value_or(INT64_MAX), rank), second = s.axis(d.integer("dim2").value_or(INT64_MAX), rank);
+  const auto offset = d.integer("offset");
+  if (!first || !second || first == second || !offset) return d.reject("the offset and two dimensions must be numbers");
+  std::vector<int64_t> order;
+  for (int i = 0, next = 0; i < rank; ++i) order.push_back(i == *first ? rank - 2 : i == *second ? rank - 1 : next++);
+  return s.give(s.permute(on_diagonal(s, x, *offset), order));
+}
+
+Status diagflat(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto offset = d.integer("offset");
+  if (!offset) return d.reject("the offset must be a number");
+  return s.give(on_diagonal(s, s.view(x, {s.product(s.shape(x))}), *offset));
+}
+
 // A matrix with a vector as its diagonal, or the diagonal of a matrix.
 Status diag(Decomposition& d) {
   Steps s(d);
@@ -126,10 +156,8 @@ Status diag(Decomposition& d) {
   const auto diagonal = d.integer("diagonal");
   if (!diagonal) return d.reject("the diagonal must be a number");
   if (s.rank(x) == 2) return s.give(d.op("aten.diagonal.default", {{"self", x}, {"offset", *diagonal}}, d.result_type()));
-  if (*diagonal != 0 || s.rank(x) != 1) return d.reject("only the main diagonal can be filled");
-  const Dim n = s.size_of(x, 0);
-  const V equal = s.compare("eq", s.unsqueeze(s.range(n), 1), s.unsqueeze(s.range(n), 0));
-  return s.give(s.where(equal, s.unsqueeze(x, 1), 0.0, s.dtype(x)));
+  if (s.rank(x) != 1) return d.reject("a vector or a matrix is expected");
+  return s.give(on_diagonal(s, x, *diagonal));
 }
 
 Status one_hot(Decomposition& d) {

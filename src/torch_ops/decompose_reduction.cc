@@ -289,10 +289,19 @@ Status msort(Decomposition& d) {
   return order ? s.give(order->values) : Status(d.reject("a tensor of numbers is expected"));
 }
 
+// The element at a place along a dimension, which stays.
+static V one_at(Steps& s, V x, int dim, Dim at) {
+  Shape to = s.shape(x);
+  to[static_cast<size_t>(dim)] = 1;
+  return s.d.op("aten.slice.Tensor", {{"self", x}, {"dim", int64_t{dim}}, {"start", s.size(at)}, {"end", s.size(s.d.dims().add(at, 1))}},
+                {s.dtype(x), to});
+}
+
 // The k-th smallest; NaN is larger than everything.
-static Status smallest(Steps& s, V x, int64_t k, int dim, bool keep) {
+static Status smallest(Steps& s, V x, Dim k, int dim, bool keep) {
   const Ordered order = first_of(s, x, k, dim, false);
-  V value = s.slice(order.values, dim, k - 1, k), place = s.slice(order.places, dim, k - 1, k);
+  const Dim last = s.d.dims().sub(k, 1);
+  V value = one_at(s, order.values, dim, last), place = one_at(s, order.places, dim, last);
   if (!keep) value = s.squeeze(value, dim), place = s.squeeze(place, dim);
   TRY_DO(s.give(0, value));
   return s.d.node().results.size() > 1 ? s.give(1, place) : Status();
@@ -314,15 +323,16 @@ Status median(Decomposition& d) {
   const bool flat = !d.has("dim");
   if (flat) x = s.view(x, {s.product(s.shape(x))});
   const auto dim = flat ? std::optional(0) : s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
-  if (!dim || s.rank(x) == 0 || !s.size_of(x, *dim).is_constant()) return d.reject("the number of elements must be known");
-  const int64_t size = s.number_of(x, *dim);
-  if (size < 1) return d.reject("there is nothing to choose from");
-  if (!is_float(s.dtype(x))) return smallest(s, x, size - size / 2, *dim, !flat && keeps(d));
+  if (!dim || s.rank(x) == 0) return d.reject("the dimension must be a number");
+  const Dim size = s.size_of(x, *dim);
+  if (size.is_constant() && size.constant() < 1) return d.reject("there is nothing to choose from");
+  DimTable& dims = d.dims();
+  if (!is_float(s.dtype(x))) return smallest(s, x, dims.floordiv(dims.add(size, 1), 2), *dim, !flat && keeps(d));
   const Ordered order = first_of(s, x, size, *dim, false);
-  const int64_t middle = (size - 1) / 2;
-  const V missing = s.unary("isnan", s.slice(order.values, *dim, size - 1, size), DType::Bool);
-  V value = s.where(missing, s.slice(order.values, *dim, size - 1, size), s.slice(order.values, *dim, middle, middle + 1), s.dtype(x));
-  V place = s.where(missing, s.slice(order.places, *dim, size - 1, size), s.slice(order.places, *dim, middle, middle + 1), DType::I64);
+  const Dim last = dims.sub(size, 1), middle = dims.floordiv(last, 2);
+  const V greatest = one_at(s, order.values, *dim, last), missing = s.unary("isnan", greatest, DType::Bool);
+  V value = s.where(missing, greatest, one_at(s, order.values, *dim, middle), s.dtype(x));
+  V place = s.where(missing, one_at(s, order.places, *dim, last), one_at(s, order.places, *dim, middle), DType::I64);
   if (flat || !keeps(d)) value = s.squeeze(value, *dim), place = s.squeeze(place, *dim);
   TRY_DO(s.give(0, value));
   return d.node().results.size() > 1 ? s.give(1, place) : Status();

@@ -20,7 +20,13 @@ Result<Operand> as_float(Lowering& in, Operand o);
 // != 0, as bool.
 Result<Operand> as_bool(Lowering& in, Operand o);
 
-// Two arguments in one element type: that of the result for arithmetic, or the promoted one when `compare`.
+// What arithmetic gave, in the element type of the result: integers of 8 and 16 bits wrap around.
+Result<Operand> wrapped(Lowering& in, Operand y);
+// log(1 + x) = 2 atanh(x / (2 + x)), exact where x is small; up to x = 1.
+Result<Operand> near_log1p(Lowering& in, Operand x);
+
+// Two arguments in one element type: that of the result for arithmetic, or the promoted one when `compare`. A number or a tensor
+// without dimensions that does not fit it wraps around, as in torch.
 struct Pair {
   Operand x, y;
   bool integer = false;  // int32, else a float type

@@ -305,6 +305,19 @@ constexpr TorchOp kTable[] = {
      .lower = lower_bce_with_logits,
      .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3]{0..1} F[3]{0..1} F[3]{0..1} 0; "
                 "F[2,3] F[2,3]{0..1} None None 2 -> F[]"},
+    {.schema = "aten::cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0.0, int reduction=1) -> Tensor",
+     .decompose = decompositions::cosine_embedding_loss,
+     .samples = "f32[3,4] f32[3,4] f32[3]{-1,1,-1} -> f32[]; f32[3,4] f32[3,4] f32[3]{-1,1,-1} 0.5 0 -> f32[3]"},
+    {.schema = "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1.0, int reduction=1) -> Tensor",
+     .decompose = decompositions::hinge_embedding_loss,
+     .samples = "F[3] F[3]{-1,1,-1} -> F[]; F[3] F[3]{-1,1,-1} 0.5 0"},
+    {.schema = "aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor",
+     .decompose = decompositions::poisson_nll_loss,
+     .samples = "f32[2,3] f32[2,3]{0..4} True False 1e-8 1 -> f32[]; f32[2,3]{1..4} f32[2,3]{2..4} False True 1e-8 0 -> f32[2,3]"},
+    {.schema = "aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1.0, float p=2, float eps=1e-6, bool "
+               "swap=False, int reduction=1) -> Tensor",
+     .decompose = decompositions::triplet_margin_loss,
+     .samples = "f32[3,4] f32[3,4] f32[3,4] -> f32[]; f32[3,4] f32[3,4] f32[3,4] 2.0 1 1e-6 True 0 -> f32[3]"},
     {.schema = "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, "
                "float label_smoothing=0.) -> Tensor",
      .lower = lower_cross_entropy,

@@ -141,11 +141,11 @@ Status try_lower(LoweringState& state, const torch::Graph& graph, torch::NodeId 
     return diag(DiagKind::BadMil, fmt::format("lowers to {} results where torch has {}", results.operands.size(), node.results.size()));
   for (size_t i = 0; i < node.results.size(); ++i) {
     const torch::ValueId v = node.results[i];
-    if (!v) continue;
+    if (!v || !state.is_used(graph, v)) continue;  // what nobody reads may have been left unfinished
     if (i < results.operands.size() && results.operands[i]) {
       TRY_DO(match_result(state, graph.values[v], results.operands[i]));
       name_result(state, graph.values[v], results.operands[i], id.index);
-    } else if (state.is_used(graph, v)) {
+    } else {
       return diag(DiagKind::UnsupportedArgument, fmt::format("result {} has no Core ML form and is used", i));
     }
   }

@@ -45,7 +45,8 @@ Lowered lower_frac(Lowering& in) {
 Lowered lower_abs(Lowering& in) {
   if (in.result_type().dtype == DType::Bool) return in.tensor("self");
   TRY(Operand x, in_result_kind(in));
-  return in.op(mil_ops::abs, {{"x", x}});
+  TRY(Operand y, in.op(mil_ops::abs, {{"x", x}}));
+  return wrapped(in, y);
 }
 
 Lowered lower_sign(Lowering& in) {
@@ -56,14 +57,16 @@ Lowered lower_sign(Lowering& in) {
 
 Lowered lower_neg(Lowering& in) {
   TRY(Operand x, in_result_kind(in));
-  return negate(in, x);
+  TRY(Operand y, negate(in, x));
+  return wrapped(in, y);
 }
 
 Lowered lower_identity(Lowering& in) { return in.precise_tensor("self"); }
 
 Lowered lower_square(Lowering& in) {
   TRY(Operand x, in_result_kind(in));
-  return in.op(mil_ops::mul, {{"x", x}, {"y", x}});
+  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  return wrapped(in, y);
 }
 
 Lowered lower_reciprocal(Lowering& in) {
@@ -76,18 +79,32 @@ Lowered lower_rsqrt(Lowering& in) {
   return in.op(mil_ops::rsqrt, {{"x", x}, {"epsilon", 0.0}});
 }
 
-// log(x + shift) * factor
-Result<Operand> scaled_log(Lowering& in, double shift, double factor) {
+// log(x) * factor
+Result<Operand> scaled_log(Lowering& in, double factor) {
   TRY(Operand x, float_tensor(in, "self"));
-  TRY(Operand y, in.op(mil_ops::log, {{"x", x}, {"epsilon", shift}}));
+  TRY(Operand y, in.op(mil_ops::log, {{"x", x}, {"epsilon", 0.0}}));
   if (factor == 1) return y;
   return in.op(mil_ops::mul, {{"x", y}, {"y", factor}});
 }
 
+// log(1 + x), where 1 + x loses what x has below 1.
+Lowered lower_log1p(Lowering& in) {
+  TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand near, near_log1p(in, x));
+  TRY(Operand far, in.op(mil_ops::log, {{"x", x}, {"epsilon", 1.0}}));
+  TRY(Operand size, in.op(mil_ops::abs, {{"x", x}}));
+  TRY(Operand small, in.op(mil_ops::less, {{"x", size}, {"y", 0.5}}));
+  return select(in, small, near, far);
+}
+
+// tanh(x / 2) (exp(x) + 1): the difference exp(x) - 1 leaves nothing of a small x.
 Lowered lower_expm1(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
+  TRY(Operand half, in.op(mil_ops::mul, {{"x", x}, {"y", 0.5}}));
+  TRY(Operand factor, in.op(mil_ops::tanh, {{"x", half}}));
   TRY(Operand e, in.op(mil_ops::exp, {{"x", x}}));
-  return in.op(mil_ops::sub, {{"x", e}, {"y", 1}});
+  TRY(e, in.op(mil_ops::add, {{"x", e}, {"y", 1}}));
+  return in.op(mil_ops::mul, {{"x", factor}, {"y", e}});
 }
 
 // Horner's rule, highest coefficient first.
@@ -100,14 +117,11 @@ Result<Operand> polynomial(Lowering& in, Operand x, const std::vector<double>& c
   return y;
 }
 
-// 1 - erf(x) leaves nothing right of the tail, where erf is next to 1. In float32 it is t exp(-x^2 + p(t)) with t = 1 / (1 + |x| / 2), good to
-// 1.2e-7 of the result (W. H. Press et al., Numerical Recipes); in float16 the difference is as good as its type.
+// 1 - erf(x) leaves nothing right of the tail, where erf is next to 1. So it is t exp(-x^2 + p(t)) with t = 1 / (1 + |x| / 2), good to
+// 1.2e-7 of the result in float32 (W. H. Press et al., Numerical Recipes).
 Lowered lower_erfc(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
-  if (in.dtype_of(x) == DType::F16) {
-    TRY(Operand e, in.op(mil_ops::erf, {{"x", x}}));
-    return in.op(mil_ops::sub, {{"x", number_like(in, 1, e)}, {"y", e}});
-  }
+  TRY(x, in.cast(x, DType::F32));
   TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", x}}));
   TRY(Operand t, in.op(mil_ops::mul, {{"x", magnitude}, {"y", 0.5}}));
   TRY(t, in.op(mil_ops::add, {{"x", t}, {"y", 1}}));
@@ -145,27 +159,38 @@ Lowered lower_erfinv(Lowering& in) {
   return select(in, edge, infinite, y);
 }
 
-// The squares below leave float16 at 256, so these compute in float32.
+// Of log(|x| + root) and, where that is near 0 and has lost its digits, atanh(ratio). The squares below leave float16 at 256, so
+// these compute in float32.
+Result<Operand> inverse_hyperbolic(Lowering& in, Operand magnitude, Operand root, Operand ratio, double near) {
+  TRY(Operand close, in.op(mil_ops::atanh, {{"x", ratio}}));
+  TRY(Operand far, in.op(mil_ops::add, {{"x", magnitude}, {"y", root}}));
+  TRY(far, in.op(mil_ops::log, {{"x", far}, {"epsilon", 0.0}}));
+  TRY(Operand small, in.op(mil_ops::less, {{"x", magnitude}, {"y", near}}));
+  return select(in, small, close, far);
+}
+
+// root = sqrt((x - 1) (x + 1)), tanh(acosh(x)) = root / x
 Lowered lower_acosh(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
   TRY(x, in.cast(x, DType::F32));
-  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
-  TRY(y, in.op(mil_ops::sub, {{"x", y}, {"y", 1}}));
-  TRY(y, in.op(mil_ops::sqrt, {{"x", y}}));
-  TRY(y, in.op(mil_ops::add, {{"x", x}, {"y", y}}));
-  return in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}});
+  TRY(Operand below, in.op(mil_ops::sub, {{"x", x}, {"y", 1}}));
+  TRY(Operand above, in.op(mil_ops::add, {{"x", x}, {"y", 1}}));
+  TRY(Operand root, in.op(mil_ops::mul, {{"x", below}, {"y", above}}));
+  TRY(root, in.op(mil_ops::sqrt, {{"x", root}}));
+  TRY(Operand ratio, in.op(mil_ops::real_div, {{"x", root}, {"y", x}}));
+  return inverse_hyperbolic(in, x, root, ratio, 1.5);
 }
 
-// sign(x) * log(|x| + sqrt(x^2 + 1))
+// root = sqrt(x^2 + 1), tanh(asinh(x)) = x / root
 Lowered lower_asinh(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
   TRY(x, in.cast(x, DType::F32));
   TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", x}}));
-  TRY(Operand y, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
-  TRY(y, in.op(mil_ops::add, {{"x", y}, {"y", 1}}));
-  TRY(y, in.op(mil_ops::sqrt, {{"x", y}}));
-  TRY(y, in.op(mil_ops::add, {{"x", magnitude}, {"y", y}}));
-  TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+  TRY(Operand root, in.op(mil_ops::mul, {{"x", x}, {"y", x}}));
+  TRY(root, in.op(mil_ops::add, {{"x", root}, {"y", 1}}));
+  TRY(root, in.op(mil_ops::sqrt, {{"x", root}}));
+  TRY(Operand ratio, in.op(mil_ops::real_div, {{"x", magnitude}, {"y", root}}));
+  TRY(Operand y, inverse_hyperbolic(in, magnitude, root, ratio, 1));
   TRY(Operand sign, in.op(mil_ops::sign, {{"x", x}}));
   return in.op(mil_ops::mul, {{"x", y}, {"y", sign}});
 }
@@ -188,9 +213,10 @@ Lowered lower_logit(Lowering& in) {
   return in.op(mil_ops::log, {{"x", odds}, {"epsilon", 0.0}});
 }
 
-// sin(pi x) / (pi x), and 1 at 0.
+// sin(pi x) / (pi x), and 1 at 0. The sine of a multiple of pi is as far from 0 as the multiple was rounded: in float16 that is a lot.
 Lowered lower_sinc(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
+  TRY(x, in.cast(x, DType::F32));
   TRY(Operand angle, in.op(mil_ops::mul, {{"x", x}, {"y", M_PI}}));
   TRY(Operand zero, in.op(mil_ops::equal, {{"x", x}, {"y", 0}}));
   TRY(Operand divisor, select(in, zero, number_like(in, 1, x), angle));
@@ -254,13 +280,13 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::exp2(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::exp2>,
      .decompose = decompositions::exp2, .samples = "T[*] -> F[*]"},
     {.schema = "aten::expm1(Tensor self) -> Tensor", .lower = lower_expm1, .samples = "T[*] -> F[*]"},
-    {.schema = "aten::log(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1); },
+    {.schema = "aten::log(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1); },
      .samples = "T[*]{1..4} -> F[*]"},
-    {.schema = "aten::log2(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN2); },
+    {.schema = "aten::log2(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1 / M_LN2); },
      .samples = "T[*]{1..4} -> F[*]"},
-    {.schema = "aten::log10(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 0, 1 / M_LN10); },
+    {.schema = "aten::log10(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1 / M_LN10); },
      .samples = "T[*]{1..4} -> F[*]"},
-    {.schema = "aten::log1p(Tensor self) -> Tensor", .lower = [](Lowering& in) -> Lowered { return scaled_log(in, 1, 1); },
+    {.schema = "aten::log1p(Tensor self) -> Tensor", .lower = lower_log1p,
      .samples = "T[*]{0..4} -> F[*]"},
     {.schema = "aten::erf(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::erf>, .samples = "T[*] -> F[*]"},
     {.schema = "aten::erfc(Tensor self) -> Tensor", .lower = lower_erfc, .decompose = decompositions::erfc,

@@ -283,8 +283,7 @@ Lowered lower_logcumsumexp(Lowering& in) {
     TRY(Operand finite, in.op(mil_ops::maximum, {{"x", high}, {"y", least}}));  // two infinities have no difference
     TRY(Operand y, in.op(mil_ops::sub, {{"x", low}, {"y", finite}}));
     TRY(y, in.op(mil_ops::exp, {{"x", y}}));
-    TRY(y, in.op(mil_ops::add, {{"x", y}, {"y", 1}}));
-    TRY(y, in.op(mil_ops::log, {{"x", y}, {"epsilon", 0.0}}));
+    TRY(y, near_log1p(in, y));
     return in.op(mil_ops::add, {{"x", y}, {"y", high}});
   };
   return scan(in, combine, x, axis, -std::numeric_limits<double>::infinity());

@@ -251,7 +251,11 @@ Lowered index_put(Lowering& in) {
   TRY(Operand ordered, in.transpose(x, f.perm));
   const Shape shape = in.shape_of(ordered), read = with_axes(shape, f.axis, f.count, f.shape);
   if (read.size() > 5) return in.reject(DiagKind::UnsupportedRank, fmt::format("writes values of rank {}, Core ML allows 5", read.size()));
-  TRY(Operand updates, in.expand(values, read));
+  // A size that the set places of a constant mask decide: to torch it is a symbol, not one that is broadcast.
+  Shape given_shape = in.shape_of(values);
+  for (size_t i = 0; i < given_shape.size() && given_shape.size() <= read.size(); ++i)
+    if (Dim& d = given_shape[given_shape.size() - 1 - i]; !d.is_constant()) d = read[read.size() - 1 - i];
+  TRY(Operand updates, in.expand(in.with_shape(values, given_shape), read));
   const Dim count = product(in, f.shape, 0, f.shape.size());
   TRY(updates, in.reshape(updates, with_axes(shape, f.axis, f.count, {count})));
   TRY(Operand index, flattened(in, f.index));

@@ -65,12 +65,8 @@ Lowered narrowed_at_tensor(Lowering& in) {
 Result<Operand> selected(Lowering& in, Operand x, int64_t axis, Dim index) {
   const Dim size = in.shape_of(x)[static_cast<size_t>(axis)];
   if (size == Dim(1)) return in.squeeze(x, {axis});
-  Dim end = in.dim_table().add(index, 1);
-  if (const auto i = known(in, index); i && *i == -1) end = INT64_MAX;
-  TRY(Operand part, slice(in, x, axis, index, end));
-  Shape one = in.shape_of(x);
-  one[static_cast<size_t>(axis)] = 1;
-  return in.squeeze(in.with_shape(part, one), {axis});
+  TRY(Operand part, one_at(in, x, axis, index));
+  return in.squeeze(part, {axis});
 }
 
 Lowered selected(Lowering& in) {
@@ -237,23 +233,37 @@ Lowered diagonal(Lowering& in) {
   return diagonal_of(in, x, dim1, dim2, offset);
 }
 
+// bool [n, n]: true where column - row is the offset.
+Result<Operand> diagonal_mask(Lowering& in, Dim n, int64_t offset) {
+  if (n.is_constant()) {
+    const int64_t size = n.constant();
+    std::string mask(static_cast<size_t>(size * size), '\0');
+    for (int64_t place : diagonal_places(size, size, offset)) mask[static_cast<size_t>(place)] = '\1';
+    return in.constant(Weight::dense(DType::Bool, {size, size}, mask));
+  }
+  TRY(Operand places, counting(in, n));
+  TRY(Operand row, in.unsqueeze(places, {1}));
+  TRY(Operand column, in.unsqueeze(places, {0}));
+  TRY(row, add(in, row, in.constant(static_cast<double>(offset), DType::I32)));
+  TRY(Operand mask, in.op(mil_ops::equal, {{"x", column}, {"y", row}}));
+  return in.with_shape(mask, {n, n});
+}
+
 // Puts the last axis of x (length k) on the diagonal of two new last axes (n x n).
 Result<Operand> on_diagonal(Lowering& in, Operand x, int64_t offset) {
   Shape shape = in.shape_of(x);
   if (shape.empty()) return in.reject(DiagKind::BadProgram, "a number has no diagonal");
-  if (!shape.back().is_constant()) return in.reject(DiagKind::UnsupportedShape, "the diagonal has a dynamic size");
-  const int64_t k = shape.back().constant();
-  if (k > 4096 || offset > 4096 || offset < -4096) return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a mask");
-  const int64_t n = k + std::abs(offset);
+  const Dim k = shape.back();
+  if ((k.is_constant() && k.constant() > 4096) || offset > 4096 || offset < -4096)
+    return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a mask");
   if (shape.size() >= 5) return in.reject(DiagKind::UnsupportedRank, "the result has more than 5 dimensions");
-  std::string mask(static_cast<size_t>(n * n), '\0');
-  for (int64_t place : diagonal_places(n, n, offset)) mask[static_cast<size_t>(place)] = '\1';
+  const Dim n = in.dim_table().add(k, std::abs(offset));
   // Element i goes to row i (column i) where the diagonal is above (below) the middle; the rest of the row is zero.
   TRY(Operand numbers, as_numbers(in, x));
   Operand row = numbers;
-  if (n > k) {
+  if (offset != 0) {
     Shape rest = shape;
-    rest.back() = n - k;
+    rest.back() = std::abs(offset);
     TRY(Operand zeros, filled(in, rest, 0, in.dtype_of(numbers)));
     TRY(row, concat(in, {numbers, zeros}, static_cast<int64_t>(shape.size()) - 1));
   }
@@ -261,7 +271,7 @@ Result<Operand> on_diagonal(Lowering& in, Operand x, int64_t offset) {
   TRY(Operand column, in.unsqueeze(row, {spread}));
   shape.back() = n;
   shape.push_back(n);
-  const Operand keep = in.constant(Weight::dense(DType::Bool, {n, n}, mask));
+  TRY(Operand keep, diagonal_mask(in, n, offset));
   TRY(Operand wide, in.expand(column, shape));
   TRY(Operand zero, filled(in, {}, 0, in.dtype_of(numbers)));
   TRY(Operand result, select(in, keep, wide, zero, shape));
@@ -373,9 +383,9 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::linalg_diagonal, .samples = "F[2,3,3] -> F[2,3]; F[4,5] offset=1 -> F[4]"},
     {.schema = "aten::diag(Tensor self, int diagonal=0) -> Tensor", .lower = diag, .decompose = decompositions::diag,
      .samples = "F[3] -> F[3,3]; F[3,3] -> F[3]; I[3] 1 -> I[4,4]"},
-    {.schema = "aten::diagflat(Tensor self, int offset=0) -> Tensor", .lower = diagflat,
+    {.schema = "aten::diagflat(Tensor self, int offset=0) -> Tensor", .lower = diagflat, .decompose = decompositions::diagflat,
      .samples = "F[3] -> F[3,3]; I[3] 1 -> I[4,4]"},
-    {.schema = "aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", .lower = diag_embedded,
+    {.schema = "aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", .lower = diag_embedded, .decompose = decompositions::diag_embed,
      .samples = "F[2,3] -> F[2,3,3]; F[3] 1 -> F[4,4]"},
     {.schema = "aten::trace(Tensor self) -> Tensor", .lower = trace, .decompose = decompositions::trace,
      .samples = "F[3,3] -> F[]; I[3,4] -> i64[]"},

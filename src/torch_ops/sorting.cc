@@ -150,18 +150,19 @@ Lowered sorted_rows(Lowering& in) {
 }
 
 // The k-th smallest element, counted from 1, as the last of the k smallest.
-Result<Ordered> kth(Lowering& in, const Line& l, int64_t k) {
-  if (k < 1 || k > l.size.constant()) return in.reject(DiagKind::BadProgram, fmt::format("there is no element {} of {}", k, l.size.constant()));
+Result<Ordered> kth(Lowering& in, const Line& l, Dim k) {
+  if (k.is_constant() && l.size.is_constant() && (k.constant() < 1 || k.constant() > l.size.constant()))
+    return in.reject(DiagKind::BadProgram, fmt::format("there is no element {} of {}", k.constant(), l.size.constant()));
   TRY(Ordered o, top(in, l, k, true));
-  TRY(o.values, slice(in, o.values, l.axis, k - 1, k));
-  TRY(o.indices, slice(in, o.indices, l.axis, k - 1, k));
+  const Dim last = in.dim_table().sub(k, 1);
+  TRY(o.values, one_at(in, o.values, l.axis, last));
+  TRY(o.indices, one_at(in, o.indices, l.axis, last));
   return o;
 }
 
 Lowered kth_value(Lowering& in) {
   TRY(const Line l, line(in));
   TRY(const int64_t k, in.integer("k"));
-  if (!l.size.is_constant()) return in.reject(DiagKind::UnsupportedShape, "kthvalue of a dimension of dynamic size");
   TRY(Ordered o, kth(in, l, k));
   return finish(in, l, o, true, true);
 }
@@ -199,8 +200,8 @@ Result<Line> whole_line(Lowering& in) {
 
 Lowered median(Lowering& in, bool has_dim) {
   TRY(const Line l, has_dim ? line(in) : whole_line(in));
-  if (!l.size.is_constant()) return in.reject(DiagKind::UnsupportedShape, "the median of a dynamic number of elements");
-  TRY(Ordered o, kth(in, l, (l.size.constant() + 1) / 2));
+  DimTable& dims = in.dim_table();
+  TRY(Ordered o, kth(in, l, dims.floordiv(dims.add(l.size, 1), 2)));
   TRY(o, spread_nan(in, l, o));
   return finish(in, l, o, true, has_dim);
 }

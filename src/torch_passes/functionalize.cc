@@ -46,6 +46,15 @@ std::string functional_target(const std::string& target) {
   return target.substr(0, dot - 1) + target.substr(dot);
 }
 
+// Comparisons and logic give truth values, which a write in place stores as numbers of the tensor's type.
+bool gives_truth(std::string_view target) {
+  constexpr std::string_view kNames[] = {"logical_not", "logical_and", "logical_or", "logical_xor", "eq", "ne", "lt", "le", "gt", "ge",
+                                         "greater", "greater_equal", "less", "less_equal", "not_equal"};
+  if (!target.starts_with("aten.")) return false;
+  const std::string_view name = target.substr(5, target.find('.', 5) - 5);
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 class Functionalizer {
  public:
   explicit Functionalizer(Graph& graph) : graph_(graph) {}
@@ -161,6 +170,14 @@ class Functionalizer {
     if (graph_.type(result).shape != graph_.type(target).shape)
       return diag(DiagKind::UnsupportedOp, "changes the shape of a tensor in place", "use the operator that returns a new tensor");
     graph_.order.push_back(id);
+    ValueId made = result;
+    if (const DType stored = graph_.type(result).dtype; gives_truth(functional) && stored != DType::Bool) {
+      torch::Value truth = graph_.values[result];
+      truth.name += "_truth";
+      truth.type.dtype = DType::Bool;
+      node.results[0] = graph_.add_value(std::move(truth));
+      made = add_node(graph_, "aten._to_copy.default", {{"self", node.results[0]}, {"dtype", stored}}, graph_.type(result), node.source, graph_.order);
+    }
     const Place place = places_.at(target);
     // Write back through the views, innermost first; `before` holds what each of them showed.
     std::vector<ValueId> before = {storages_[place.storage].current};
@@ -168,7 +185,7 @@ class Functionalizer {
       TRY(ValueId v, apply_view(graph_, place.path[i], before.back(), graph_.order));
       before.push_back(v);
     }
-    ValueId content = result;
+    ValueId content = made;
     for (size_t i = place.path.size(); i-- > 0;) {
       TRY(content, undo_view(graph_, place.path[i], before[i], content, graph_.order));
     }
@@ -178,7 +195,7 @@ class Functionalizer {
     written_.push_back(place.storage);
     for (ValueId v : {target, result}) {
       places_[v] = place;
-      places_[v].content = result;
+      places_[v].content = made;
       places_[v].version = storage.version;
     }
     return {};

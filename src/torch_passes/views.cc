@@ -263,7 +263,9 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
       args.insert(args.begin() + 1, {"src", part});
       return add_node(graph, "aten.as_strided_scatter.default", std::move(args), type, node.source, order);
     }
-    case Kind::Expand: break;
+    case Kind::Expand:
+      if (graph.type(part).shape == type.shape) return part;
+      break;
   }
   return diag(DiagKind::UnsupportedArgument, "writes to an expanded tensor, whose elements share memory", "clone it before writing");
 }

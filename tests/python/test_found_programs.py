@@ -130,6 +130,92 @@ FOUND = {
         x1: float32[2] -2..2 by 1
         x2 = torch.cat([x0, x0], 2)
         return x2, x1""",
+    "a number of another width than the tensor": """
+        x0: uint8[5] 1..9
+        x1: int32[] -7..-3
+        x2 = torch.fmod(x0, x1)
+        x3 = x0 > x1
+        x4 = x0 == -250
+        x5 = torch.maximum(x0, x1)
+        return x2, x3, x4, x5""",
+    "small integers that wrap around": """
+        x0: uint8[5] 1..9
+        x1: int8[5] -128..127
+        x2 = x0 * 100
+        x3 = -x0
+        x4 = ~x0
+        x5 = x0 << 5
+        x6 = x1.square()
+        x7 = torch.diff(x0)
+        x8 = x1 + x1
+        x9 = x0 ** 3
+        return x2, x3, x4, x5, x6, x7, x8, x9""",
+    "logarithms and exponentials of small numbers": """
+        x0: float32[40] -0.01..0.01
+        x1: float32[40] -30..-3
+        x2 = torch.asinh(x0)
+        x3 = torch.acosh(x0.abs() + 1)
+        x4 = torch.log1p(x0)
+        x5 = torch.expm1(x0)
+        x6 = torch.logaddexp(x0, x1)
+        x7 = torch.logaddexp2(x0, x1)
+        return x2, x3, x4, x5, x6, x7""",
+    "elements of a dynamic axis": """
+        x0: float32[2, 5*, 3] -4..4
+        x1 = x0.select(1, -3)
+        x2 = x0.select(1, x0.shape[1] // 2)
+        x3 = x0.select(1, 1)
+        x4 = x0[:, -1]
+        return x1, x2, x3, x4""",
+    "medians of a dynamic number of elements": """
+        x0: float32[2, 5*, 3] -4..4 by 0.25 distinct
+        x1 = x0.median(1)[0]
+        x2 = torch.median(x0, 1, True)[1]
+        x3 = torch.kthvalue(x0, 2, 1)[0]
+        return x1, x2, x3""",
+    "matrices of a dynamic diagonal": """
+        x0: float32[2, 5*] -4..4
+        x1 = x0.diag_embed(1)
+        x2 = x0.diag_embed(-1, 0, 2)
+        x3 = torch.diagflat(x0[0])
+        return x1, x2, x3""",
+    "truth values stored as numbers": """
+        x0: float32[4] -1..1 by 1
+        x1 = x0.clone()
+        x1.logical_not_()
+        x2 = x0.clone()
+        x2[1:].eq_(1)
+        return x1, x2""",
+    "a write through an expansion that expands nothing": """
+        x0: float32[2, 3] -4..4 by 1
+        x1 = x0 * 2
+        x1.expand_as(x1).add_(1)
+        return x1""",
+    # coremltools' loader counts the end of a slice from the front in the constant itself, which a sum's axes shared.
+    "a slice's end that is an axis elsewhere": """
+        x0: bool[5]
+        x1: float32[3] -4..4 by 1
+        x2: float32[5] -4..4 by 1
+        x3 = torch.diff(x0)
+        x4 = torch.searchsorted(torch.sort(x2)[0], x1)
+        return x3, x4""",
+    "the only part of an axis, written": """
+        x0: float32[1, 2] -4..4 by 1
+        x1 = x0 + 1
+        x1.unbind(0)[-1].fill_(1)
+        return x1""",
+    "a write where a constant mask is set": """
+        x0: float32[2, 3] -4..4 by 1
+        w1: bool[2, 3]
+        x2 = x0 + 1
+        x2[w1] *= 2
+        return x2""",
+    "parts that nobody reads": """
+        x0: float32[5] -4..4 by 1
+        x1: float32[] -4..4 by 1
+        x2 = torch.broadcast_tensors(x0, x1)[1]
+        x3 = x2 * 2
+        return x3""",
     "a convolution without results": """
         x0: float32[2, 2, 1, 2] -4..4 by 1
         w1: float32[2, 1, 3, 1] -4..4 by 1
@@ -175,6 +261,32 @@ ON_CPU = {
         x0: float32[40] -4..4
         x1 = torch.erfc(x0)
         return x1""",
+    "losses that torch keeps whole": """
+        x0: float32[3, 4] -2..2 by 0.25
+        x1: float32[3, 4] -2..2 by 0.25
+        x2: float32[3, 4] -2..2 by 0.25
+        x3 = F.cosine_embedding_loss(x0, x1, torch.tensor([1, -1, 1]), 0.1, reduction='none')
+        x4 = F.triplet_margin_loss(x0, x1, x2, reduction='none', swap=True)
+        x5 = F.poisson_nll_loss(x0, x1.abs(), full=True, reduction='sum')
+        x6 = F.hinge_embedding_loss(x0, x1.sign())
+        return x3, x4, x5, x6""",
+    "powers of matrices": """
+        x0: float32[3, 3] -2..2 by 0.25
+        x1 = torch.matrix_power(x0, 5)
+        x2 = torch.linalg.matrix_power(torch.stack([x0, x0]), 2)
+        return x1, x2""",
+    "a matrix of a diagonal": """
+        x0: float32[2, 3] -4..4
+        x1 = torch.diag_embed(x0, -1)
+        x2 = torch.diagflat(x0, 2)
+        x3 = torch.diag(x0[0], 1)
+        return x1, x2, x3""",
+    "special functions": """
+        x0: float32[6] -0.9..0.9
+        x1 = torch.special.erf(x0) + torch.special.erfc(x0) + torch.special.expm1(x0) + torch.special.exp2(x0)
+        x2 = torch.special.log1p(x0) * torch.special.sinc(x0)
+        x3 = torch.special.entr(x0)
+        return x1, x2, x3""",
     "spellings": """
         x0: float32[6] -0.9..0.9
         x1: int64[6] 0..9

@@ -6,10 +6,13 @@ import random
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
-import calls
-from program import Input, Program
+import calls  # noqa: F401
+import cells  # noqa: F401
+import families
+import layers  # noqa: F401
+import rare_calls  # noqa: F401
+from program import NAMES, Input, Program
 
 SIZES = (1, 1, 2, 2, 2, 3, 3, 4, 5, 7)
 RANKS = (0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5)
@@ -192,7 +195,7 @@ class Writer:
     # The program.
     def add(self, line, result):
         """Runs a line; True when torch takes it and the numbers are ones to go on with."""
-        names = {"torch": torch, "F": F, **{k: v for k, v in self.values.items()}}
+        names = NAMES | self.values
         try:
             with torch.no_grad():
                 exec(line, names)
@@ -235,8 +238,8 @@ class Writer:
             attempts += 1
             given = len(self.inputs), dict(self.values)
             try:
-                done = self.random.choices(calls.FAMILIES, calls.WEIGHTS)[0](self)
-            except (Unsuitable, IndexError, ValueError):
+                done = self.random.choices(families.FAMILIES, families.WEIGHTS)[0](self)
+            except (Unsuitable, IndexError, ValueError, RuntimeError):
                 done = False
             self.forget_unused(*given, done)
         return self.program()

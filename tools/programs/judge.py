@@ -81,6 +81,9 @@ class Exported:
         values = {n.name: n.meta["val"] for n in self.program.graph.nodes if isinstance(n.meta.get("val"), torch.Tensor)}
         return [values[s.arg.name].shape for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"]
 
+    def writes_buffers(self):
+        return bool(self.program.graph_signature.buffers_to_mutate)
+
     def other_sizes(self, random):
         """A number for each symbol, within what the export allows."""
         sizes = {}
@@ -209,6 +212,11 @@ def check(programs, target, precision, folder, random, load=False, sizes=2, opti
             at, out = at + count, out + len(program.outputs)
     if load and report["delegates"] and (found := loads(pte, folder)):
         return found, report
+    # What is delegated as a whole is also where it has to be.
+    if load and not options and not report["cpu_ops"] and not exported.writes_buffers():
+        lowered = lower(folder / "m.pt2", folder, target, precision, ["--lower-full-graph"])
+        if isinstance(lowered, Finding):
+            return lowered, report
     return findings, report
 
 

@@ -30,10 +30,13 @@ linalg_cross col2im rsub sub add addcmul addcdiv lerp remainder fmod cosine_simi
 sin cos tan
 """.split())
 # Never exact, even where the result happens to have few digits.
-APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu reciprocal div atan2 hypot".split())
+APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf gelu softplus silu elu celu selu expm1 reciprocal div atan2 hypot".split())
 # Calls whose weights are rounded themselves, or that leave little of two large numbers (torch's gelu left of -3): their error is that of
 # the largest operand.
 COARSE = set("gelu upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
+# Calls that add or take logarithms of numbers near 1: torch's own error is a few units of 1, however small the result (of logaddexp in
+# float32 up to 3e-7, of logit in float16 up to 5e-4).
+NEAR_ONE = set("logaddexp logaddexp2 logit".split())
 # Calls that round on the way and then amplify it, exact as their operands may be: what is left once the mean is taken away, scores
 # before the exponential, what is cut off at 0.
 INSIDE = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
@@ -70,7 +73,7 @@ class Noise(TorchDispatchMode):
             return t
         unit = 2.0 ** -self.digits(t.dtype)
         noise = (torch.rand(t.shape, generator=self.random) * 2 - 1) * UNITS
-        moved = t.float() + (t.float() + of_all) * noise * unit
+        moved = t.float() + (t.float().abs() + of_all) * noise * unit
         if self.digits(t.dtype) == 11:
             moved = moved + noise * 2.0**-26  # numbers below the least normal one, which may become 0
             moved = torch.where(moved.abs() < 60000, moved.half().float(), moved)
@@ -95,7 +98,7 @@ class Noise(TorchDispatchMode):
             return result
         approximate = base in APPROXIMATE
 
-        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in COARSE else 0.0
+        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in COARSE else 1.0 if base in NEAR_ONE else 0.0
 
         def noisy(t):
             if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.numel() == 0:

@@ -14,7 +14,26 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch._higher_order_ops import while_loop as while_loop_op
 
+
+def cond(test, yes, no, operands):
+    """torch.cond in an export. Outside, torch would compile the branches, which takes seconds."""
+    if torch.compiler.is_exporting():
+        return torch.cond(test, yes, no, operands)
+    return yes(*operands) if test else no(*operands)
+
+
+def while_loop(goes_on, body, carried):
+    if torch.compiler.is_exporting():
+        return while_loop_op(goes_on, body, carried)
+    while goes_on(*carried):
+        carried = body(*carried)
+    return carried
+
+
+# What the lines of a program may name beside its tensors.
+NAMES = {"torch": torch, "F": F, "cond": cond, "while_loop": while_loop}
 INPUT = re.compile(r"(\w+): (\w+)\[(.*?)\](?: (\S+)\.\.(\S+))?(?: by (\S+))?( distinct)?$")
 
 
@@ -91,7 +110,7 @@ class Program:
         lines = [f"def program(weights{''.join(', ' + i.name for i in self.arguments())}):"]
         lines += [f"    {i.name} = weights['{i.name}']" for i in self.weights()]
         lines += [f"    {s}" for s in self.steps] + [f"    return ({', '.join(self.outputs)},)"]
-        names = {"torch": torch, "F": F}
+        names = dict(NAMES)
         exec("\n".join(lines), names)
         return names["program"]
 
