@@ -55,10 +55,6 @@ def test_no_pass_changes_the_numbers_of_recorded_programs(folder):
     assert len(changed - {"lowering"}) > 2, f"a sample that the passes find nothing in: {changed}"
 
 
-# The causal mask is a constant of 2 kB here, and there computed by 15 ops.
-EXCEPTIONS = {("gpt2", "iOS15"): ["larger weights"]}
-
-
 # Those that coremltools converts within seconds.
 @pytest.mark.parametrize("target", ["iOS15", "iOS18"])
 @pytest.mark.parametrize("name", ["mlp", "conv_dynamic", "bert_tiny", "gpt2", "albert", "llama", "clip", "whisper_encoder", "wav2vec2", "segformer",
@@ -66,4 +62,4 @@ EXCEPTIONS = {("gpt2", "iOS15"): ["larger weights"]}
 def test_no_larger_than_coremltools(name, target):
     row = compare_ops.Row(name, target)
     assert row.total("theirs"), row.theirs
-    assert row.worse() == EXCEPTIONS.get((name, target), []), row.markdown()
+    assert row.worse() == [], row.markdown()
