@@ -75,7 +75,7 @@ class ManyAxes(torch.nn.Module):
 
     def forward(self, x):
         x = self.norm(self.linear(x.view(x.shape[0], 2, 2, 3, 2, 6)) + self.places)
-        a, b = x.unbind(2)
+        a, b = x[:, :, 0], x[:, :, 1]
         scores = torch.einsum("nijklc,mlc->nijkml", x, self.table).softmax(-2)
         products = x @ x.transpose(-1, -2)
         joined = torch.cat([torch.stack([a, b], 3), x.transpose(2, 3)], -1)
