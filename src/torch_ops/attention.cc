@@ -202,6 +202,9 @@ constexpr TorchOp kTable[] = {
                 "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] is_causal=True; F[1,4,4,8] F[1,2,6,8] F[1,2,6,8] enable_gqa=True; "
                 "F[1,2,n4,8] F[1,2,n4,8] F[1,2,n4,8]; F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] scale=0.3; "
                 "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] None 0.5 !unsupported-argument"},
+    // What ExecuTorch's llama puts in the place of attention for Core ML.
+    {.schema = "coreml::sdpa(Tensor q, Tensor k, Tensor v, Tensor attn_mask) -> Tensor", .decompose = decompositions::core_ml_attention,
+     .samples = "F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] F[4,6]"},
 };
 
 }  // namespace

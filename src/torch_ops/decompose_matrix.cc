@@ -351,6 +351,11 @@ Status attention(Decomposition& d) {
   return s.give(multiply(s, weights, v));
 }
 
+Status core_ml_attention(Decomposition& d) {
+  return Steps(d).give(d.op("aten.scaled_dot_product_attention.default",
+                            {{"query", d.arg("q")}, {"key", d.arg("k")}, {"value", d.arg("v")}, {"attn_mask", d.arg("attn_mask")}}, d.result_type()));
+}
+
 // v * g / |v|, with norms over all dimensions but one.
 Status weight_norm(Decomposition& d) {
   Steps s(d);

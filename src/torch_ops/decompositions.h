@@ -67,6 +67,7 @@ Status bilinear(Decomposition& d);
 Status einsum(Decomposition& d);
 Status tensordot(Decomposition& d);
 Status attention(Decomposition& d);
+Status core_ml_attention(Decomposition& d);
 Status weight_norm(Decomposition& d);
 
 // decompose_bessel.cc

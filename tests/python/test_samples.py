@@ -13,6 +13,7 @@ import executorch.exir  # registers dim_order_ops
 import torchao.prototype.quantization.codebook_coreml  # registers quant
 import torchao.quantization  # registers torchao
 import transformers.integrations.moe  # registers transformers::grouped_mm_fallback
+import executorch.examples.models.llama.source_transformation.sdpa  # registers coreml::sdpa
 
 import conftest
 
