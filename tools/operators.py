@@ -20,6 +20,9 @@ What each torch operator becomes, as `cortland ops` prints it: found out by lowe
 - **Refused for** names the reasons why some calls, or all, stay outside Core ML.
 - **CPU** is what runs the operator there: an ExecuTorch kernel, simpler operators, or nothing.
 
+Not in the table: complex values and Fourier transforms, which become real arithmetic before ([control_flow.md](control_flow.md)). `aten.item`
+of an integer has no Core ML op; a Core ML part that needs the number reads the tensor.
+
 """
 
 SHORT = {"bool": "bool", "float16": "f16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
