@@ -2,9 +2,9 @@
 // Mathematical Functions, 9.4 and 9.8, whose errors are below 1e-6.
 #include <limits>
 #include <numbers>
-#include <utility>
 
 #include "torch_ops/decompositions.h"
+#include "torch_ops/formula_steps.h"
 #include "torch_ops/steps.h"
 
 namespace cortland::torch_ops::decompositions {
@@ -17,13 +17,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 V argument(Steps& s) { return s.cast(s.tensor(s.d.has("self") ? "self" : "x"), s.d.result_type().dtype); }
-V log(Steps& s, V x) { return s.unary("log", x); }
-V exp(Steps& s, V x) { return s.unary("exp", x); }
-V square(Steps& s, V x) { return s.mul(x, x); }
-V inverse(Steps& s, V x) { return s.unary("reciprocal", x); }
-V choose(Steps& s, V condition, Steps::Arg a, Steps::Arg b, V like) {
-  return s.where(condition, std::move(a), std::move(b), s.dtype(like));
-}
 V polynomial(Steps& s, V x, std::initializer_list<double> rising) { return s.polynomial(x, rising); }
 
 V i0_below(Steps& s, V x) {

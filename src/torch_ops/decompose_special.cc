@@ -8,6 +8,7 @@
 #include "torch_ops/decompositions.h"
 #include "torch_ops/erfc.h"
 #include "torch_ops/erfinv.h"
+#include "torch_ops/formula_steps.h"
 #include "torch_ops/steps.h"
 
 namespace cortland::torch_ops::decompositions {
@@ -22,13 +23,6 @@ constexpr double kPi = std::numbers::pi;
 
 // As the type that torch computes in.
 V argument(Steps& s, std::string_view name = "self") { return s.cast(s.tensor(name), s.d.result_type().dtype); }
-V log(Steps& s, V x) { return s.unary("log", x); }
-V exp(Steps& s, V x) { return s.unary("exp", x); }
-V square(Steps& s, V x) { return s.mul(x, x); }
-V inverse(Steps& s, V x) { return s.unary("reciprocal", x); }
-V choose(Steps& s, V condition, Steps::Arg a, Steps::Arg b, V like) {
-  return s.where(condition, std::move(a), std::move(b), s.dtype(like));
-}
 
 V polynomial(Steps& s, V x, std::span<const double> rising) { return s.polynomial(x, rising); }
 V polynomial(Steps& s, V x, std::initializer_list<double> rising) { return s.polynomial(x, rising); }
