@@ -234,6 +234,7 @@ bool LoweringState::is_used(const torch::Graph& graph, torch::ValueId v) {
     for (const auto& region : graph.regions)
       for (torch::ValueId v : region.outputs) mark(v);
     for (const auto& o : graph.outputs) for_each_value(o.value, mark);
+    for (const auto& [symbol, holder] : holders_) mark(holder);
   }
   // Values made since (by a decomposition) exist because somebody reads them.
   return static_cast<size_t>(v.index) >= used_.size() || used_[static_cast<size_t>(v.index)];

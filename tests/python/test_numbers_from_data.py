@@ -34,7 +34,13 @@ def sum_of_two(x, table, position):
     return x * table.narrow(0, n + m, 3)[:, :2].sum(), table.narrow(0, m, 4) - x
 
 
-PROGRAMS = {f.__name__: f for f in (rotary, computed, length, sum_of_two)}
+def of_a_list(x, table, position):
+    n, m = (torch.cat([position, position + 1]) * 1).tolist()
+    torch._check(n >= 0), torch._check(m <= 12), torch._check(n <= 12), torch._check(m >= 0)
+    return x * table.narrow(0, n, 4) + table.narrow(0, m, 4)
+
+
+PROGRAMS = {f.__name__: f for f in (rotary, computed, length, sum_of_two, of_a_list)}
 
 
 def exported(name, folder):
@@ -66,7 +72,7 @@ def test_convert_does_too(name, folder):
         check_outputs(run(folder / "m.mlpackage", given, folder), want, "float32")
 
 
-READ_ON_THE_CPU = {("rotary", "aten.narrow.default"), ("computed", "aten.narrow.default"), ("sum_of_two", "aten.narrow.default"), ("length", "aten.mul.Tensor")}
+READ_ON_THE_CPU = {("rotary", "aten.narrow.default"), ("computed", "aten.narrow.default"), ("sum_of_two", "aten.narrow.default"), ("of_a_list", "aten.narrow.default"), ("length", "aten.mul.Tensor")}
 
 
 @pytest.mark.parametrize("skipped", ["aten.narrow.default", "aten.mul.Tensor", "aten.add.Tensor", "aten.sum.dim_IntList", "aten.item.default", "*"])
