@@ -196,4 +196,14 @@ Result<std::vector<NodeId>> decompose_node(torch::Graph& graph, NodeId node, std
   return std::move(decomposition.added);
 }
 
+torch::Arg size_argument(torch::Graph& graph, Dim dim, std::string name) {
+  if (dim.is_constant()) return dim.constant();
+  torch::Value value;
+  value.kind = torch::Value::Kind::SymInt;
+  value.name = std::move(name);
+  value.sym = dim;
+  value.has_sym = true;
+  return graph.add_value(std::move(value));
+}
+
 }  // namespace cortland::torch_ops

@@ -53,4 +53,7 @@ class Decomposition {
 // `order`. Empty when the operator has no decomposition, or none for these arguments: then `why` says so.
 Result<std::vector<torch::NodeId>> decompose_node(torch::Graph& graph, torch::NodeId node, std::string* why = nullptr);
 
+// A size as an argument: a number, or a value of that name that stands for the symbolic size.
+torch::Arg size_argument(torch::Graph& graph, Dim dim, std::string name);
+
 }  // namespace cortland::torch_ops

@@ -24,8 +24,6 @@ constexpr double kPi = std::numbers::pi;
 // As the type that torch computes in.
 V argument(Steps& s, std::string_view name = "self") { return s.cast(s.tensor(name), s.d.result_type().dtype); }
 
-V polynomial(Steps& s, V x, std::span<const double> rising) { return s.polynomial(x, rising); }
-V polynomial(Steps& s, V x, std::initializer_list<double> rising) { return s.polynomial(x, rising); }
 
 // ---- gamma functions
 
@@ -37,13 +35,13 @@ V log_gamma_right(Steps& s, V x) {
                                 -4.49262367e-05, 2.05072128e-05, -9.43948828e-06, 4.37486679e-06,  -2.03921575e-06};
   const V first = s.compare("lt", x, 1.5);
   const V near = s.clamp(choose(s, first, s.sub(x, 1.0), s.sub(x, 2.0), x), Steps::Arg(), 0.5);
-  const V around = s.sub(s.mul(near, polynomial(s, near, kSeries)), choose(s, first, s.unary("log1p", near), 0.0, x));
+  const V around = s.sub(s.mul(near, s.polynomial(near, kSeries)), choose(s, first, s.unary("log1p", near), 0.0, x));
   const V low = s.compare("lt", x, 6.5);
   const V from = s.clamp(x, Steps::Arg(), 6.5);
   V product = from;
   for (const double k : {1.0, 2.0, 3.0}) product = s.mul(product, s.add(from, k));
   const V y = choose(s, low, s.add(x, 4.0), x, x), r = inverse(s, y), rr = square(s, r);
-  const V correction = s.mul(r, polynomial(s, rr, {1.0 / 12, -1.0 / 360, 1.0 / 1260}));
+  const V correction = s.mul(r, s.polynomial(rr, {1.0 / 12, -1.0 / 360, 1.0 / 1260}));
   const V stirling = s.add(s.sub(s.mul(s.sub(y, 0.5), log(s, y)), y), s.add(correction, 0.5 * std::log(2 * kPi)));
   const V beyond = s.sub(stirling, choose(s, low, log(s, product), 0.0, x));
   return choose(s, s.compare("le", x, 2.5), around, choose(s, s.compare("eq", x, kInfinity), kInfinity, beyond, x), x);
@@ -71,7 +69,7 @@ V digamma_right(Steps& s, V x) {
   V sum = inverse(s, x);
   for (const double k : {1.0, 2.0, 3.0, 4.0, 5.0}) sum = s.add(sum, inverse(s, s.add(x, k)));
   const V y = s.add(x, 6.0), r = inverse(s, y), rr = square(s, r);
-  const V series = s.mul(rr, polynomial(s, rr, {-1.0 / 12, 1.0 / 120, -1.0 / 252, 1.0 / 240}));
+  const V series = s.mul(rr, s.polynomial(rr, {-1.0 / 12, 1.0 / 120, -1.0 / 252, 1.0 / 240}));
   return s.sub(s.add(s.sub(log(s, y), s.mul(r, 0.5)), series), sum);
 }
 
@@ -95,7 +93,7 @@ V hurwitz_zeta(Steps& s, double order, V x) {
   const V y = s.add(x, static_cast<double>(kTerms)), r = inverse(s, y), rr = square(s, r);
   // y^-order (y / (order - 1) + 1 / 2 + order / (12 y) - order (order + 1) (order + 2) / (720 y^3) + ...)
   const double third = order * (order + 1) * (order + 2);
-  const V series = s.mul(r, polynomial(s, rr, {order / 12, -third / 720, third * (order + 3) * (order + 4) / 30240}));
+  const V series = s.mul(r, s.polynomial(rr, {order / 12, -third / 720, third * (order + 3) * (order + 4) / 30240}));
   const V tail = s.add(s.add(s.div(y, order - 1), 0.5), series);
   return s.add(sum, s.mul(s.pow(y, -order), tail));
 }

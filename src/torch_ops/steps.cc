@@ -50,15 +50,7 @@ std::optional<std::vector<int64_t>> Steps::axes(std::string_view name, int rank)
   return dims;
 }
 
-Arg Steps::size(Dim dim) {
-  if (dim.is_constant()) return dim.constant();
-  torch::Value value;
-  value.kind = torch::Value::Kind::SymInt;
-  value.name = d.node().name + "_size";
-  value.sym = dim;
-  value.has_sym = true;
-  return d.graph().add_value(std::move(value));
-}
+Arg Steps::size(Dim dim) { return size_argument(d.graph(), dim, d.node().name + "_size"); }
 
 Arg::List Steps::sizes(const Shape& shape) {
   Arg::List list;

@@ -3,6 +3,7 @@
 // its operands does nothing and spoils the result, which give() then refuses. Lives while one node is taken apart; one thread.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +60,7 @@ class Steps {
   V minimum(V a, V b);
   V pow(V a, Arg exponent);                                  // a number
   V polynomial(V x, std::span<const double> rising);         // coefficients by rising power, two or more
+  V polynomial(V x, std::initializer_list<double> rising) { return polynomial(x, std::span(rising.begin(), rising.size())); }
   V compare(const std::string& op, V a, Arg b);              // eq, ne, lt, le, gt, ge
   V both(V a, V b) { return logical("logical_and", a, b); }
   V either(V a, V b) { return logical("logical_or", a, b); }

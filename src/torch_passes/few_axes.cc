@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "torch_ops/decompose.h"
 #include "torch_passes/views.h"
 
 namespace cortland::torch_passes {
@@ -18,15 +19,7 @@ Dim FewAxes::product(const Shape& shape, size_t first, size_t last) {
   return total;
 }
 
-Arg FewAxes::size(Dim dim) {
-  if (dim.is_constant()) return dim.constant();
-  torch::Value value;
-  value.kind = torch::Value::Kind::SymInt;
-  value.name = "size";
-  value.sym = dim;
-  value.has_sym = true;
-  return graph_.add_value(std::move(value));
-}
+Arg FewAxes::size(Dim dim) { return torch_ops::size_argument(graph_, dim, "size"); }
 
 Arg::List FewAxes::sizes(const Shape& shape) {
   Arg::List list;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "torch_passes/collapse.h"
 #include "torch_passes/complex.h"
 #include "torch_passes/control_flow.h"
 #include "torch_passes/empty_parts.h"
@@ -50,9 +51,7 @@ std::string functional_target(const std::string& target) {
 bool gives_truth(std::string_view target) {
   constexpr std::string_view kNames[] = {"logical_not", "logical_and", "logical_or", "logical_xor", "eq", "ne", "lt", "le", "gt", "ge",
                                          "greater", "greater_equal", "less", "less_equal", "not_equal"};
-  if (!target.starts_with("aten.")) return false;
-  const std::string_view name = target.substr(5, target.find('.', 5) - 5);
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  return std::find(std::begin(kNames), std::end(kNames), base_name(target)) != std::end(kNames);
 }
 
 class Functionalizer {

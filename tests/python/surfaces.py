@@ -201,3 +201,24 @@ def totals(lowered, count=3):
 
 def buffer_messages(lowered):
     return [m for m in lowered.messages if "mutable buffer" in m]
+
+
+class Model(torch.nn.Module):
+    """The page's example of enumerated shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear1 = torch.nn.Linear(10, 5)
+        self.linear2 = torch.nn.Linear(11, 5)
+
+    def forward(self, x, y):
+        return self.linear1(x).sum() + self.linear2(y)
+
+
+ENUMERATED = {"x": [[1, 5, 10], [4, 6, 10]], "y": [[3, 11], [5, 11]]}
+
+
+def page_program(model):
+    auto = torch.export.Dim.AUTO
+    return torch.export.export(model.eval(), (torch.randn((4, 6, 10)), torch.randn((5, 11))),
+                               dynamic_shapes=[{0: auto(min=1, max=4), 1: auto(min=5, max=6)}, {0: auto(min=3, max=5)}])

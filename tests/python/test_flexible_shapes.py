@@ -8,7 +8,7 @@ import torch
 from torch.export import Dim
 
 from conftest import check_outputs
-from surfaces import AddMulGelu, export, Lowered, NEEDS_PACKAGE, of, Refused, refused_at_run_time, surface
+from surfaces import AddMulGelu, ENUMERATED, export, Lowered, Model, NEEDS_PACKAGE, of, page_program, Refused, refused_at_run_time, surface
 
 
 # --- dynamic shapes
@@ -92,25 +92,6 @@ def test_a_delegate_takes_tensors_whose_size_the_data_decides(surface, folder):
 
 
 # --- enumerated shapes
-
-
-class Model(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear1 = torch.nn.Linear(10, 5)
-        self.linear2 = torch.nn.Linear(11, 5)
-
-    def forward(self, x, y):
-        return self.linear1(x).sum() + self.linear2(y)
-
-
-ENUMERATED = {"x": [[1, 5, 10], [4, 6, 10]], "y": [[3, 11], [5, 11]]}
-
-
-def page_program(model):
-    auto = torch.export.Dim.AUTO
-    return torch.export.export(model.eval(), (torch.randn((4, 6, 10)), torch.randn((5, 11))),
-                               dynamic_shapes=[{0: auto(min=1, max=4), 1: auto(min=5, max=6)}, {0: auto(min=3, max=5)}])
 
 
 def check_page_shapes(lowered, model):

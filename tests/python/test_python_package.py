@@ -20,6 +20,7 @@ from conftest import check_outputs, cortland, run
 from cortland.compiler import CoreMLBackend
 from cortland.exir import to_edge_transform_and_lower
 from cortland.partition import CoreMLPartitioner
+from surfaces import ENUMERATED, Model, page_program
 
 
 NOTHING_LEFT_OUT = pytest.mark.filterwarnings("error:.*(runs on the CPU|nothing was skipped):cortland.LoweringWarning")
@@ -234,26 +235,9 @@ def test_what_cannot_be_done_is_refused_by_name(small, options, kind, says):
     assert caught.value.kind == kind and caught.value.help
 
 
-class TwoInputs(torch.nn.Module):
-    """The page's example of enumerated shapes."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear1 = torch.nn.Linear(10, 5)
-        self.linear2 = torch.nn.Linear(11, 5)
-
-    def forward(self, x, y):
-        return self.linear1(x).sum() + self.linear2(y)
-
-
 @pytest.fixture(scope="module")
 def two_inputs():
-    auto = torch.export.Dim.AUTO
-    return torch.export.export(TwoInputs().eval(), (torch.randn(4, 6, 10), torch.randn(5, 11)),
-                               dynamic_shapes=[{0: auto(min=1, max=4), 1: auto(min=5, max=6)}, {0: auto(min=3, max=5)}])
-
-
-PAGE_SHAPES = {"x": [[1, 5, 10], [4, 6, 10]], "y": [[3, 11], [5, 11]]}
+    return page_program(Model())
 
 
 def test_the_spec_of_enumerated_shapes_is_upstreams_bytes(two_inputs):
@@ -264,7 +248,7 @@ def test_the_spec_of_enumerated_shapes_is_upstreams_bytes(two_inputs):
         ours = CoreMLBackend.generate_enumerated_shapes_compile_spec(program, shapes)
         assert (ours.key, ours.value) == (theirs.key, theirs.value)
 
-    same(two_inputs, PAGE_SHAPES)
+    same(two_inputs, ENUMERATED)
 
     class Add(torch.nn.Module):
         def forward(self, a, b, c):
@@ -277,16 +261,16 @@ def test_the_spec_of_enumerated_shapes_is_upstreams_bytes(two_inputs):
 
 @pytest.mark.parametrize("shapes, says", [
     ({}, "none"),
-    ({"x": PAGE_SHAPES["x"]}, "'y' has dynamic dimensions"),
-    (PAGE_SHAPES | {"z": [[1], [2]]}, "no tensor input 'z'"),
-    (PAGE_SHAPES | {"y": [[3, 11]]}, "differ in length"),
+    ({"x": ENUMERATED["x"]}, "'y' has dynamic dimensions"),
+    (ENUMERATED | {"z": [[1], [2]]}, "no tensor input 'z'"),
+    (ENUMERATED | {"y": [[3, 11]]}, "differ in length"),
     ({"x": [[1, 5, 10]], "y": [[3, 11]]}, "two shapes"),
-    (PAGE_SHAPES | {"y": [[3, 11], [5, 11, 1]]}, "rank 3"),
-    (PAGE_SHAPES | {"y": [[3, 11], [6, 11]]}, "6, but the export allows 3 to 5"),
-    (PAGE_SHAPES | {"y": [[2, 11], [5, 11]]}, "2, but the export allows 3 to 5"),
-    (PAGE_SHAPES | {"y": [[3, 11], [5, 12]]}, "dimension 1 is 11"),
-    (PAGE_SHAPES | {"y": [[3, 11], [5.0, 11]]}, "5.0"),
-    (PAGE_SHAPES | {"x": [[0, 5, 10], [4, 6, 10]]}, "not 0"),
+    (ENUMERATED | {"y": [[3, 11], [5, 11, 1]]}, "rank 3"),
+    (ENUMERATED | {"y": [[3, 11], [6, 11]]}, "6, but the export allows 3 to 5"),
+    (ENUMERATED | {"y": [[2, 11], [5, 11]]}, "2, but the export allows 3 to 5"),
+    (ENUMERATED | {"y": [[3, 11], [5, 12]]}, "dimension 1 is 11"),
+    (ENUMERATED | {"y": [[3, 11], [5.0, 11]]}, "5.0"),
+    (ENUMERATED | {"x": [[0, 5, 10], [4, 6, 10]]}, "not 0"),
 ])
 def test_wrong_enumerated_shapes(two_inputs, shapes, says):
     with pytest.raises(ct.LoweringError, match=says):
