@@ -45,11 +45,6 @@ Result<Adaptive> read(Lowering& in, size_t axes) {
   return a;
 }
 
-Diagnostic dynamic_size(const Lowering& in) {
-  return in.reject(DiagKind::UnsupportedShape, "adaptive pooling of a dynamic size to more than one element needs windows that only the size decides",
-                   "export with static spatial sizes, or pool to one element");
-}
-
 bool is_static(const Adaptive& a) {
   for (size_t i = 0; i < a.axes; ++i)
     if (!a.in_sizes[i].is_constant() || !a.out_sizes[i].is_constant()) return false;
@@ -96,6 +91,63 @@ Result<Operand> mean_along(Lowering& in, Operand x, size_t axis, int64_t out) {
   return combine_along(in, x, axis, out, weights);
 }
 
+// Where the windows along an axis begin and end whose size only the input decides: int32 [out, 1].
+struct Bounds {
+  Operand begin, end;
+};
+
+Result<Bounds> bounds_at_run_time(Lowering& in, Dim n, Dim out) {
+  TRY(Operand size, in.size(n));
+  TRY(Operand outputs, in.size(out));
+  TRY(Operand i, counting(in, out));
+  TRY(i, in.unsqueeze(i, {1}));
+  Bounds b;
+  TRY(b.begin, multiply(in, i, size));
+  TRY(b.end, add(in, b.begin, size));
+  TRY(b.begin, in.op(mil_ops::floor_div, {{"x", b.begin}, {"y", outputs}}));
+  TRY(Operand rounding, in.size(in.dim_table().sub(out, 1)));
+  TRY(b.end, add(in, b.end, rounding));
+  TRY(b.end, in.op(mil_ops::floor_div, {{"x", b.end}, {"y", outputs}}));
+  return b;
+}
+
+// The matrix of mean_along, made of the sizes.
+Result<Operand> mean_at_run_time(Lowering& in, Operand x, size_t axis, Dim out) {
+  const Dim n = in.shape_of(x)[axis];
+  TRY(const Bounds b, bounds_at_run_time(in, n, out));
+  TRY(Operand k, counting(in, n));
+  TRY(Operand begun, in.op(mil_ops::greater_equal, {{"x", k}, {"y", b.begin}}));
+  TRY(Operand open, in.op(mil_ops::less, {{"x", k}, {"y", b.end}}));
+  TRY(Operand inside, in.op(mil_ops::logical_and, {{"x", begun}, {"y", open}}));
+  TRY(Operand matrix, in.cast(inside, in.dtype_of(x)));
+  TRY(Operand count, in.op(mil_ops::sub, {{"x", b.end}, {"y", b.begin}}));
+  TRY(count, in.cast(count, in.dtype_of(x)));
+  TRY(matrix, in.op(mil_ops::real_div, {{"x", matrix}, {"y", count}}));
+  return combine_along(in, x, axis, out, in.with_shape(matrix, {out, n}));
+}
+
+// The windows of an axis side by side, all as long as the longest may be, then the largest of each.
+Result<Operand> maximum_at_run_time(Lowering& in, Operand x, size_t axis, Dim out) {
+  const Shape shape = in.shape_of(x);
+  DimTable& dims = in.dim_table();
+  const Dim longest = dims.add(dims.ceildiv(shape[axis], out), 1);
+  TRY(const Bounds b, bounds_at_run_time(in, shape[axis], out));
+  TRY(Operand places, counting(in, longest));
+  TRY(places, add(in, b.begin, places));
+  // A shorter window repeats its last element.
+  TRY(Operand last, in.op(mil_ops::sub, {{"x", b.end}, {"y", 1}}));
+  TRY(places, in.op(mil_ops::minimum, {{"x", places}, {"y", last}}));
+  TRY(places, in.reshape(in.with_shape(places, {out, longest}), {dims.mul(out, longest)}));
+  const Dim before = product(in, shape, 0, axis), after = product(in, shape, axis + 1, shape.size());
+  TRY(x, in.reshape(x, {before, shape[axis], after}));
+  TRY(x, in.op(mil_ops::gather, {{"x", x}, {"indices", places}, {"axis", 1}}));
+  TRY(x, in.reshape(in.with_shape(x, {before, dims.mul(out, longest), after}), {before, out, longest, after}));
+  TRY(x, in.op(mil_ops::reduce_max, {{"x", x}, {"axes", Ints{2}}, {"keep_dims", false}}));
+  Shape to = shape;
+  to[axis] = out;
+  return in.reshape(x, to);
+}
+
 template <size_t axes>
 Lowered lower_average(Lowering& in) {
   TRY(Adaptive a, read(in, axes));
@@ -111,8 +163,8 @@ Lowered lower_average(Lowering& in) {
       TRY(y, in.op(mil_ops::reduce_mean, {{"x", y}, {"axes", Ints{axis}}, {"keep_dims", true}}));
       continue;
     }
-    if (!a.in_sizes[i].is_constant() || !a.out_sizes[i].is_constant()) return dynamic_size(in);
-    TRY(y, mean_along(in, y, static_cast<size_t>(axis), a.out_sizes[i].constant()));
+    const bool fixed = a.in_sizes[i].is_constant() && a.out_sizes[i].is_constant();
+    TRY(y, fixed ? mean_along(in, y, a.first + i, a.out_sizes[i].constant()) : mean_at_run_time(in, y, a.first + i, a.out_sizes[i]));
   }
   return y;
 }
@@ -126,7 +178,17 @@ Lowered lower_maximum(Lowering& in) {
     if (a.all_one()) return in.op(mil_ops::reduce_max, {{"x", a.x}, {"axes", spatial_axes(a)}, {"keep_dims", true}});
     if (is_static(a) && divides(a) && is_float(in.dtype_of(a.x))) return even_pool(in, mil_ops::max_pool, a, {});
   }
-  if (!is_static(a)) return dynamic_size(in);
+  if (!is_static(a)) {
+    if (with_indices)
+      return in.reject(DiagKind::UnsupportedShape, "the positions of maxima in windows that only the size decides",
+                       "export with static spatial sizes, or drop the indices");
+    Operand y = a.x;
+    for (size_t i = a.axes; i-- > 0;)
+      if (a.in_sizes[i] != a.out_sizes[i]) {
+        TRY(y, maximum_at_run_time(in, y, a.first + i, a.out_sizes[i]));
+      }
+    return y;
+  }
   WindowPositions positions;
   for (size_t i = 0; i < a.axes; ++i) {
     const auto windows = windows_of(a.in_sizes[i].constant(), a.out_sizes[i].constant());
@@ -146,25 +208,27 @@ Lowered lower_maximum(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>,
-     .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3]; F[1,3,7,5] [3,2] -> F[1,3,3,2]"},
+     .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3]; F[1,3,7,5] [3,2] -> F[1,3,3,2]; F[n2,3,h8,w6] [3,4] -> F[n2,3,3,4]"},
     {.schema = "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
-     .decompose = decompositions::adaptive_avg_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]"},
+     .decompose = decompositions::adaptive_avg_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3]"},
     {.schema = "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor", .lower = lower_average<1>,
-     .decompose = decompositions::adaptive_avg_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4]; F[3,7] [3] -> F[3,3]"},
+     .decompose = decompositions::adaptive_avg_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4]; F[3,7] [3] -> F[3,3]; F[n2,3,w8] [3] -> F[n2,3,3]"},
     {.schema = "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>,
      .decompose = decompositions::adaptive_avg_pool2d, .edge = "aten._adaptive_avg_pool2d.default",
      .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3]; F[1,3,7,5] [3,2] -> F[1,3,3,2]; F[3,8,6] [2,2] -> F[3,2,2]; "
-                "F[n2,3,h8,w6] [1,1] -> F[n2,3,1,1]"},
+                "F[n2,3,h8,w6] [1,1] -> F[n2,3,1,1]; F[n2,3,h8,w6] [3,4] -> F[n2,3,3,4]"},
     {.schema = "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
      .decompose = decompositions::adaptive_avg_pool3d, .edge = "aten._adaptive_avg_pool3d.default",
-     .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[1,2,5,5,5] [2,3,1] -> F[1,2,2,3,1]"},
+     .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[1,2,5,5,5] [2,3,1] -> F[1,2,2,3,1]; "
+                "F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3]"},
     {.schema = "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<1>,
-     .decompose = decompositions::adaptive_max_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4], i64[1,3,4]"},
+     .decompose = decompositions::adaptive_max_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4], i64[1,3,4]; F[n2,3,w8] [3] -> F[n2,3,3], _"},
     {.schema = "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<2>,
      .decompose = decompositions::adaptive_max_pool2d,
-     .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3], _; F[1,3,7,5] [3,2] -> F[1,3,3,2], i64[1,3,3,2]"},
+     .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3], _; F[1,3,7,5] [3,2] -> F[1,3,3,2], i64[1,3,3,2]; "
+                "N[n2,3,h8,w6] [3,4] -> N[n2,3,3,4], _"},
     {.schema = "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<3>,
-     .decompose = decompositions::adaptive_max_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3], _"},
+     .decompose = decompositions::adaptive_max_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3], _; F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3], _"},
 };
 
 }  // namespace

@@ -171,6 +171,22 @@ Result<Operand> counting(Lowering& in, Dim n) {
   return in.with_shape(result, {n});
 }
 
+Result<Operand> diagonal_places(Lowering& in, Dim n, Dim m, int64_t offset) {
+  DimTable& dims = in.dim_table();
+  const int64_t row = std::max<int64_t>(0, -offset), column = std::max<int64_t>(0, offset);  // where it begins
+  const Dim length = dims.min(dims.sub(n, row), dims.sub(m, column));
+  if (const auto count = known(in, length)) {
+    if (*count < 1) return in.reject(DiagKind::UnsupportedShape, "the diagonal is empty, which Core ML cannot hold");
+    if (*count > kMostEntries) return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a table of places");
+  }
+  TRY(Operand places, counting(in, length));
+  TRY(Operand step, in.size(dims.add(m, 1)));
+  TRY(Operand start, in.size(dims.add(dims.mul(row, m), column)));
+  TRY(places, multiply(in, places, step));
+  TRY(places, add(in, places, start));
+  return in.with_shape(places, {length});
+}
+
 Result<Operand> move_axis(Lowering& in, Operand x, int64_t from, int64_t to) {
   std::vector<int64_t> perm;
   for (int i = 0; i < in.rank_of(x); ++i)

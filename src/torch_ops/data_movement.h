@@ -33,6 +33,8 @@ Result<Operand> filled(Lowering& in, const Shape& shape, double value, DType dty
 Result<Operand> filled(Lowering& in, const Shape& shape, Operand value);
 // int32 [n]: 0, 1, 2, ...
 Result<Operand> counting(Lowering& in, Dim n);
+// int32 [k]: where the elements of a diagonal lie in an n x m matrix, counted row by row. Refuses a diagonal that is always empty.
+Result<Operand> diagonal_places(Lowering& in, Dim n, Dim m, int64_t offset);
 // Moves axis `from` so that it becomes axis `to`.
 Result<Operand> move_axis(Lowering& in, Operand x, int64_t from, int64_t to);
 

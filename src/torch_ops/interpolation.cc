@@ -134,12 +134,7 @@ class Positions {
     return in_.op(mil_ops::maximum, {{"x", i}, {"y", 0}});
   }
 
- private:
-  Result<Operand> float_size(Dim d) {
-    TRY(Operand size, in_.size(d));
-    return in_.cast(size, DType::F32);
-  }
-
+  // Input positions for one output position; rank 0.
   Result<Operand> scale() {
     if (map_.factor && !map_.align_corners) return in_.constant(1 / *map_.factor, DType::F32);
     TRY(Operand n, float_size(map_.in));
@@ -150,6 +145,12 @@ class Positions {
       TRY(m, in_.op(mil_ops::maximum, {{"x", m}, {"y", 1.0}}));
     }
     return in_.op(mil_ops::real_div, {{"x", n}, {"y", m}});
+  }
+
+ private:
+  Result<Operand> float_size(Dim d) {
+    TRY(Operand size, in_.size(d));
+    return in_.cast(size, DType::F32);
   }
 
   Lowering& in_;
@@ -171,6 +172,8 @@ Result<Operand> restored(Lowering& in, Operand y, Shape shape, size_t axis, Dim 
 
 // The four weights of Keys' cubic with a = -0.75 at fraction t: polynomials in t, highest power first.
 constexpr double kCubic[4][4] = {{-0.75, 1.5, -0.75, 0}, {1.25, -2.25, 0, 1}, {-1.25, 1.5, 0.75, 0}, {0.75, -0.75, 0, 0}};
+// Keys' cubic with a = -0.5 at distances up to 1 and from there up to 2.
+constexpr double kSmoothCubic[2][4] = {{1.5, -2.5, 0, 1}, {-0.5, 2.5, -4, 2}};
 
 Result<Operand> polynomial(Lowering& in, Operand t, const double (&coefficients)[4]) {
   Operand y = in.constant(coefficients[0], DType::F32);
@@ -226,6 +229,37 @@ Result<Operand> filter_at_run_time(Lowering& in, Operand x, size_t axis, const A
     }
   }
   return restored(in, sum, shape, axis, map.out);
+}
+
+Result<Operand> antialias_matrix_at_run_time(Lowering& in, const AxisMap& map, Filter filter) {
+  Positions positions(in, map);
+  TRY(Operand centre, positions.at(0.5, 0, false));
+  TRY(centre, in.unsqueeze(centre, {1}));
+  TRY(Operand x, counting(in, map.in));
+  TRY(x, in.cast(x, DType::F32));
+  TRY(x, in.op(mil_ops::add, {{"x", x}, {"y", 0.5}}));
+  TRY(x, in.op(mil_ops::sub, {{"x", x}, {"y", centre}}));
+  TRY(Operand scale, positions.scale());
+  TRY(scale, in.op(mil_ops::maximum, {{"x", scale}, {"y", 1.0}}));
+  TRY(x, in.op(mil_ops::real_div, {{"x", x}, {"y", scale}}));
+  TRY(x, in.op(mil_ops::abs, {{"x", x}}));
+  const Shape shape = {map.out, map.in};
+  in.with_shape(x, shape);
+  Operand weights;
+  if (filter == Filter::Linear) {
+    TRY(weights, in.op(mil_ops::sub, {{"x", in.constant(1, DType::F32)}, {"y", x}}));
+    TRY(weights, in.op(mil_ops::maximum, {{"x", weights}, {"y", 0.0}}));
+  } else {
+    TRY(Operand inner, polynomial(in, x, kSmoothCubic[0]));
+    TRY(Operand outer, polynomial(in, x, kSmoothCubic[1]));
+    TRY(Operand is_inner, in.op(mil_ops::less_equal, {{"x", x}, {"y", 1.0}}));
+    TRY(Operand is_outer, in.op(mil_ops::less, {{"x", x}, {"y", 2.0}}));
+    TRY(weights, select(in, is_outer, outer, in.constant(0, DType::F32), shape));
+    TRY(weights, select(in, is_inner, inner, weights, shape));
+  }
+  TRY(Operand total, in.op(mil_ops::reduce_sum, {{"x", weights}, {"axes", std::vector<int64_t>{1}}, {"keep_dims", true}}));
+  TRY(weights, in.op(mil_ops::real_div, {{"x", weights}, {"y", total}}));
+  return in.with_shape(weights, shape);
 }
 
 }  // namespace cortland::torch_ops

@@ -32,6 +32,8 @@ std::vector<int64_t> nearest_positions(const AxisMap& map, bool centred);
 // The nearest element, or a weighted sum of neighbours, along an axis whose size only the input decides.
 Result<Operand> nearest_at_run_time(Lowering& in, Operand x, size_t axis, const AxisMap& map, bool centred);
 Result<Operand> filter_at_run_time(Lowering& in, Operand x, size_t axis, const AxisMap& map, Filter filter);
+// What antialias_weights says, float32 [out, in], for sizes that only the input decides.
+Result<Operand> antialias_matrix_at_run_time(Lowering& in, const AxisMap& map, Filter filter);
 
 // Elements at constant positions of an axis, for any rank up to 5.
 Result<Operand> take_along(Lowering& in, Operand x, size_t axis, const std::vector<int64_t>& at);

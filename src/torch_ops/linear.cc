@@ -57,12 +57,16 @@ Result<Operand> matrix_product(Lowering& in, Operand x, Operand y, bool transpos
 }
 
 Result<Operand> combine_along(Lowering& in, Operand x, size_t axis, int64_t out, const std::vector<float>& weights) {
-  const Shape shape = in.shape_of(x);
-  const int64_t n = shape[axis].constant();
+  const int64_t n = in.shape_of(x)[axis].constant();
   TRY(Operand matrix, in.cast(in.constant(Weight::of<float>(DType::F32, {out, n}, weights)), in.dtype_of(x)));
+  return combine_along(in, x, axis, Dim(out), matrix);
+}
+
+Result<Operand> combine_along(Lowering& in, Operand x, size_t axis, Dim out, Operand matrix) {
+  const Shape shape = in.shape_of(x);
   if (axis + 1 == shape.size()) return matrix_product(in, x, matrix, true);
   // The axis becomes the last but one of a batch of matrices.
-  TRY(x, in.reshape(x, {product(in, shape, 0, axis), Dim(n), product(in, shape, axis + 1, shape.size())}));
+  TRY(x, in.reshape(x, {product(in, shape, 0, axis), shape[axis], product(in, shape, axis + 1, shape.size())}));
   TRY(x, in.op(mil_ops::matmul, {{"x", matrix}, {"y", x}, {"transpose_x", false}, {"transpose_y", false}}));
   Shape to = shape;
   to[axis] = out;

@@ -11,6 +11,8 @@ Result<Operand> matrix_product(Lowering& in, Operand x, Operand y, bool transpos
 
 // Replaces an axis of static size n by `out` sums of its elements, weighted by a constant matrix [out, n] in row-major order.
 Result<Operand> combine_along(Lowering& in, Operand x, size_t axis, int64_t out, const std::vector<float>& weights);
+// The same with a matrix [out, n] of x's element type that may be computed, where n or `out` is symbolic.
+Result<Operand> combine_along(Lowering& in, Operand x, size_t axis, Dim out, Operand matrix);
 
 // Sum of x * y over `axis`; the operands broadcast.
 Result<Operand> sum_of_products(Lowering& in, Operand x, Operand y, int64_t axis);

@@ -398,15 +398,9 @@ Lowered diagonal_scattered(Lowering& in) {
   TRY(Operand last, in.transpose(x, perm));
   const Shape shape = in.shape_of(last);
   const size_t axis = shape.size() - 2;
-  if (!shape[axis].is_constant() || !shape[axis + 1].is_constant())
-    return in.reject(DiagKind::UnsupportedShape, "the matrix of a diagonal has a dynamic size");
-  const int64_t n = shape[axis].constant(), m = shape[axis + 1].constant();
-  if (n > kMostEntries || m > kMostEntries || offset <= -n || offset >= m)
-    return in.reject(DiagKind::UnsupportedShape, "the diagonal is empty, or too large for a table of places");
-  std::vector<int64_t> places;
-  for (int64_t i = std::max<int64_t>(0, -offset); i < n && i + offset < m; ++i) places.push_back(i * m + i + offset);
+  TRY(Operand places, diagonal_places(in, shape[axis], shape[axis + 1], offset));
   TRY(Operand merged, merge_axes(in, last, axis, 2));
-  TRY(Operand result, scatter_rows(in, merged, static_cast<int64_t>(axis), in.constant(places), part, "update"));
+  TRY(Operand result, scatter_rows(in, merged, static_cast<int64_t>(axis), places, part, "update"));
   TRY(result, in.reshape(result, shape));
   std::vector<int64_t> back(perm.size());
   for (size_t i = 0; i < perm.size(); ++i) back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
@@ -464,7 +458,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor", .lower = select_scattered,
      .samples = "F[4,5] F[5] 0 1; I[4,5] I[4] 1 2"},
     {.schema = "aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor",
-     .lower = diagonal_scattered, .samples = "F[4,4] F[4]; F[4,5] F[3] -1"},
+     .lower = diagonal_scattered, .samples = "F[4,4] F[4]; F[4,5] F[3] -1; F[n4,n4] F[n4]; F[b2,n4,n4] F[b2,n4] 0 1 2"},
     {.schema = "aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor",
      .lower = strided_scattered, .samples = "F[4,4] F[2,2] [2,2] [4,1] !unsupported-op"},
     {.schema = "aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", .lower = masked_scattered,

@@ -193,14 +193,6 @@ Lowered strided(Lowering& in) {
   return pick(in, x, places, type.shape);
 }
 
-// Places of a diagonal in an n x m matrix.
-std::vector<int64_t> diagonal_places(int64_t n, int64_t m, int64_t offset) {
-  std::vector<int64_t> places;
-  if (offset <= -n || offset >= m) return places;
-  for (int64_t i = std::max<int64_t>(0, -offset); i < n && i + offset < m; ++i) places.push_back(i * m + i + offset);
-  return places;
-}
-
 Result<Operand> diagonal_of(Lowering& in, Operand x, int64_t dim1, int64_t dim2, int64_t offset) {
   if (in.rank_of(x) < 2 || dim1 == dim2) return in.reject(DiagKind::BadProgram, "a diagonal lies in two dimensions");
   std::vector<int64_t> perm;
@@ -211,17 +203,15 @@ Result<Operand> diagonal_of(Lowering& in, Operand x, int64_t dim1, int64_t dim2,
   TRY(Operand last, in.transpose(x, perm));
   Shape shape = in.shape_of(last);
   const Dim n = shape[shape.size() - 2], m = shape.back();
-  if (!n.is_constant() || !m.is_constant())
-    return in.reject(DiagKind::UnsupportedShape, "the matrix of a diagonal has a dynamic size", "export with static sizes for the two dimensions");
-  if (n.constant() > kMostEntries || m.constant() > kMostEntries) return in.reject(DiagKind::UnsupportedShape, "the matrix is too large for a table of places");
-  const auto places = diagonal_places(n.constant(), m.constant(), offset);
-  if (places.empty()) return in.reject(DiagKind::UnsupportedShape, "the diagonal is empty, which Core ML cannot hold");
+  TRY(Operand places, diagonal_places(in, n, m, offset));
   shape.pop_back();
   shape.back() = in.dim_table().mul(n, m);
   const bool was_bool = in.dtype_of(x) == DType::Bool;
   TRY(Operand numbers, as_numbers(in, last));
   TRY(Operand flat, in.reshape(numbers, shape));
-  TRY(Operand result, in.op(mil_ops::gather, {{"x", flat}, {"indices", in.constant(places)}, {"axis", static_cast<int64_t>(shape.size()) - 1}}));
+  TRY(Operand result, in.op(mil_ops::gather, {{"x", flat}, {"indices", places}, {"axis", static_cast<int64_t>(shape.size()) - 1}}));
+  shape.back() = in.shape_of(places)[0];
+  in.with_shape(result, shape);
   return was_bool ? as_bool(in, result) : Result<Operand>(result);
 }
 
@@ -235,12 +225,6 @@ Lowered diagonal(Lowering& in) {
 
 // bool [n, n]: true where column - row is the offset.
 Result<Operand> diagonal_mask(Lowering& in, Dim n, int64_t offset) {
-  if (n.is_constant()) {
-    const int64_t size = n.constant();
-    std::string mask(static_cast<size_t>(size * size), '\0');
-    for (int64_t place : diagonal_places(size, size, offset)) mask[static_cast<size_t>(place)] = '\1';
-    return in.constant(Weight::dense(DType::Bool, {size, size}, mask));
-  }
   TRY(Operand places, counting(in, n));
   TRY(Operand row, in.unsqueeze(places, {1}));
   TRY(Operand column, in.unsqueeze(places, {0}));

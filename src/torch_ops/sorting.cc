@@ -13,6 +13,7 @@ namespace cortland::torch_ops {
 namespace {
 
 constexpr int64_t kMostComparisons = int64_t{1} << 22;  // that a stable sort may take
+constexpr int64_t kMostRow = int64_t{1} << 11;          // elements of one row then
 
 struct Ordered {
   Operand values, indices;
@@ -75,14 +76,15 @@ Result<Ordered> top(Lowering& in, const Line& l, Dim k, bool ascending, bool sor
 // Core ML does not say in which order it puts equal elements. The place of an element is the number of elements before it,
 // and these places are all different.
 Result<Ordered> stable_order(Lowering& in, const Line& l, bool ascending) {
-  const int64_t n = l.size.constant();
+  const Dim n = l.size;
   Dim lines(1);
   for (size_t i = 0; i < in.shape_of(l.x).size(); ++i)
     if (static_cast<int64_t>(i) != l.axis) lines = in.dim_table().mul(lines, in.shape_of(l.x)[i]);
-  const int64_t known = lines.is_constant() ? lines.constant() : std::max<int64_t>(in.dim_table().range(lines).low, 1);
-  if (known > kMostComparisons / std::max<int64_t>(n * n, 1))
+  const auto least = [&](Dim d) { return std::max<int64_t>(in.dim_table().range(d).low, 1); };
+  const int64_t most = in.dim_table().range(n).high;
+  if (most > kMostRow || least(lines) > kMostComparisons / (most * most))
     return in.reject(DiagKind::UnsupportedShape, "a stable sort of this size is not possible: Core ML leaves the order of equal elements open",
-                     "drop stable=True, or sort fewer elements");
+                     n.is_constant() ? "drop stable=True, or sort fewer elements" : "drop stable=True, or export with a smaller upper bound of the size");
   const int rank = in.rank_of(l.x);
   TRY(Operand last, move_axis(in, l.x, l.axis, rank - 1));
   const Shape shape = in.shape_of(last);
@@ -91,13 +93,15 @@ Result<Ordered> stable_order(Lowering& in, const Line& l, bool ascending) {
   TRY(Operand other, in.unsqueeze(rows, {1}));   // [lines, 1, j]
   TRY(Operand smaller, in.op(ascending ? mil_ops::less : mil_ops::greater, {{"x", other}, {"y", mine}}));
   TRY(Operand same, in.op(mil_ops::equal, {{"x", other}, {"y", mine}}));
-  std::string earlier(static_cast<size_t>(n * n), '\0');
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < i; ++j) earlier[static_cast<size_t>(i * n + j)] = '\1';
-  TRY(same, in.op(mil_ops::logical_and, {{"x", same}, {"y", in.constant(Weight::dense(DType::Bool, {1, n, n}, earlier))}}));
+  TRY(Operand place, counting(in, n));
+  TRY(Operand row, in.unsqueeze(place, {0, 2}));
+  TRY(Operand column, in.unsqueeze(place, {0, 1}));
+  TRY(Operand earlier, in.op(mil_ops::less, {{"x", column}, {"y", row}}));
+  TRY(same, in.op(mil_ops::logical_and, {{"x", same}, {"y", earlier}}));
   TRY(Operand before, in.op(mil_ops::logical_or, {{"x", smaller}, {"y", same}}));
   TRY(Operand counts, in.cast(before, DType::I32));
   TRY(Operand places, in.op(mil_ops::reduce_sum, {{"x", counts}, {"axes", std::vector<int64_t>{2}}, {"keep_dims", false}}));
+  in.with_shape(places, {lines, n});
   Line order{places, 1, n, false, false};
   TRY(Ordered found, top(in, order, n, true));
   TRY(Operand indices, in.reshape(found.indices, shape));
@@ -133,9 +137,6 @@ Lowered topk(Lowering& in) {
 Lowered sorted(Lowering& in, bool values, size_t indices) {
   TRY(const Line l, line(in));
   const bool stable = in.boolean("stable") && in.result_used(indices) && l.size != Dim(1);
-  if (stable && !l.size.is_constant())
-    return in.reject(DiagKind::UnsupportedShape, "a stable sort of a dynamic size is not possible: Core ML leaves the order of equal elements open",
-                     "drop stable=True, or export with a static size");
   TRY(Ordered o, stable ? stable_order(in, l, !in.boolean("descending")) : top(in, l, l.size, !in.boolean("descending")));
   return finish(in, l, o, values, true);
 }
@@ -264,7 +265,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::argsort, .edge = "aten.sort.default",
      .samples = "F[2,5] -> i64[2,5]; F[4,3] 0 True -> i64[4,3]"},
     {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
-     .decompose = decompositions::argsort, .edge = "aten.sort.stable", .samples = "F[2,5] stable=True -> i64[2,5]"},
+     .decompose = decompositions::argsort, .edge = "aten.sort.stable", .samples = "F[2,5] stable=True -> i64[2,5]; F[b2,n5] stable=True -> i64[b2,n5]"},
     {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows, .decompose = decompositions::msort,
      .edge = "aten.sort.default", .samples = "F[4,3]"},
     {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",

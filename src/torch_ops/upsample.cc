@@ -201,10 +201,16 @@ template <Filter filter>
 Lowered lower_antialiased(Lowering& in) {
   TRY(Resize r, read(in, 2));
   if (!is_float(in.dtype_of(r.x))) return in.reject(DiagKind::UnsupportedDtype, "Core ML interpolates floats only", "convert the input to float");
-  if (!r.is_static()) return in.reject(DiagKind::UnsupportedShape, "antialiased resizing needs static sizes", "export with static spatial sizes, or drop antialias");
   Operand y = r.x;
   for (size_t i = 2; i-- > 0;) {
-    TRY(y, combine_along(in, y, r.axis(i), r.axes[i].out.constant(), antialias_weights(r.axes[i], filter)));
+    const AxisMap& map = r.axes[i];
+    if (map.is_static()) {
+      TRY(y, combine_along(in, y, r.axis(i), map.out.constant(), antialias_weights(map, filter)));
+    } else {
+      TRY(Operand matrix, antialias_matrix_at_run_time(in, map, filter));
+      TRY(matrix, in.cast(matrix, in.dtype_of(y)));
+      TRY(y, combine_along(in, y, r.axis(i), map.out, matrix));
+    }
   }
   return y;
 }
@@ -213,18 +219,21 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d,
-     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]"},
+     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] False -> f32[b1,2,4,9]"},
     {.schema = "aten::_upsample_bicubic2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d,
-     .edge = "aten._upsample_bicubic2d_aa.default", .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]"},
+     .edge = "aten._upsample_bicubic2d_aa.default",
+     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b1,2,h6,w8] None False [2.0,1.0] -> f32[b1,2,2*h6,w8]"},
     {.schema = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
-     .lower = lower_antialiased<Filter::Linear>, .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]"},
+     .lower = lower_antialiased<Filter::Linear>,
+     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] False -> f32[b1,2,4,9]"},
     {.schema = "aten::_upsample_bilinear2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_antialiased<Filter::Linear>, .decompose = decompositions::smooth_bilinear2d,
-     .edge = "aten._upsample_bilinear2d_aa.default", .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]"},
+     .edge = "aten._upsample_bilinear2d_aa.default",
+     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] True None -> f32[b1,2,4,9]"},
     {.schema = "aten::_upsample_nearest_exact1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
      .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d, .samples = "F[1,2,6] [9] -> F[1,2,9]"},
     {.schema = "aten::_upsample_nearest_exact1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
