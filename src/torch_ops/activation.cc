@@ -278,7 +278,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::prelu(Tensor self, Tensor weight) -> Tensor", .lower = lower_prelu,
      .decompose = decompositions::prelu, .samples = "F[2,4,3] const F[4]; F[n4,4] const F[1]"},
     {.schema = "aten::_prelu_kernel(Tensor self, Tensor weight) -> Tensor", .lower = lower_prelu,
-     .samples = "F[2,4,3] const F[1,4,1]"},
+     .samples = "F[2,4,3] const F[1,4,1]; F[2,4,n3] const F[1,4,1]"},
     {.schema = "aten::relu(Tensor self) -> Tensor", .lower = lower_relu, .samples = "N[*]"},
     {.schema = "aten::relu6(Tensor self) -> Tensor", .lower = lower_relu6, .decompose = decompositions::relu6,
      .edge = "aten.hardtanh.default", .samples = "N[*]"},
@@ -288,10 +288,12 @@ constexpr TorchOp kTable[] = {
      .samples = "F[*]; f32[3] training=True !unsupported-argument"},
     {.schema = "aten::rrelu_with_noise(Tensor self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool "
                "training=False, Generator? generator=None) -> Tensor",
-     .lower = lower_rrelu, .samples = "F[2,3] F[2,3]; f32[2,3] f32[2,3] training=True !unsupported-argument"},
+     .lower = lower_rrelu,
+     .samples = "F[2,3] F[2,3]; f32[2,3] f32[2,3] training=True !unsupported-argument; F[n2,m3] F[n2,m3]"},
     {.schema = "aten::rrelu_with_noise_functional(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, "
                "bool training=False, Generator? generator=None) -> (Tensor, Tensor noise_out)",
-     .lower = lower_rrelu_functional, .samples = "F[2,3] F[2,3] -> F[2,3], F[2,3]"},
+     .lower = lower_rrelu_functional,
+     .samples = "F[2,3] F[2,3] -> F[2,3], F[2,3]; F[n2,m3] F[n2,m3] -> F[n2,m3], F[n2,m3]"},
     {.schema = "aten::selu(Tensor self) -> Tensor", .lower = lower_selu, .decompose = decompositions::selu,
      .edge = "aten.elu.default", .samples = "F[*]"},
     {.schema = "aten::sigmoid(Tensor self) -> Tensor", .lower = lower_unary_float<mil_ops::sigmoid>,

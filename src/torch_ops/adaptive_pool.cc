@@ -210,7 +210,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>,
      .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3]; F[1,3,7,5] [3,2] -> F[1,3,3,2]; F[n2,3,h8,w6] [3,4] -> F[n2,3,3,4]"},
     {.schema = "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
-     .decompose = decompositions::adaptive_avg_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3]"},
+     .decompose = decompositions::adaptive_avg_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[n2,3,4,h8,w6] [2,3,3] -> F[n2,3,2,3,3]"},
     {.schema = "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor", .lower = lower_average<1>,
      .decompose = decompositions::adaptive_avg_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4]; F[3,7] [3] -> F[3,3]; F[n2,3,w8] [3] -> F[n2,3,3]"},
     {.schema = "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor", .lower = lower_average<2>,
@@ -220,15 +220,15 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor", .lower = lower_average<3>,
      .decompose = decompositions::adaptive_avg_pool3d, .edge = "aten._adaptive_avg_pool3d.default",
      .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3]; F[1,2,5,5,5] [2,3,1] -> F[1,2,2,3,1]; "
-                "F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3]"},
+                "F[n2,3,4,h8,w6] [2,3,3] -> F[n2,3,2,3,3]"},
     {.schema = "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<1>,
      .decompose = decompositions::adaptive_max_pool1d, .samples = "F[1,3,8] [4] -> F[1,3,4], i64[1,3,4]; F[n2,3,w8] [3] -> F[n2,3,3], _"},
     {.schema = "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<2>,
      .decompose = decompositions::adaptive_max_pool2d,
      .samples = "F[1,3,8,6] [4,3] -> F[1,3,4,3], _; F[1,3,7,5] [3,2] -> F[1,3,3,2], i64[1,3,3,2]; "
-                "N[n2,3,h8,w6] [3,4] -> N[n2,3,3,4], _"},
+                "F[n2,3,h8,w6] [3,4] -> F[n2,3,3,4], _"},
     {.schema = "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", .lower = lower_maximum<3>,
-     .decompose = decompositions::adaptive_max_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3], _; F[n1,3,4,h8,w6] [2,3,3] -> F[n1,3,2,3,3], _"},
+     .decompose = decompositions::adaptive_max_pool3d, .samples = "F[1,3,4,8,6] [2,4,3] -> F[1,3,2,4,3], _; F[n2,3,4,h8,w6] [2,3,3] -> F[n2,3,2,3,3], _"},
 };
 
 }  // namespace

@@ -193,7 +193,8 @@ constexpr TorchOp kTable[] = {
      .lower = lower_flash_attention,
      .samples = "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] -> F[1,2,4,8], _; "
                 "F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] attn_mask=F[4,6] -> F[1,2,4,8], _; "
-                "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] 0.0 True -> F[1,2,4,8], _"},
+                "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] 0.0 True -> F[1,2,4,8], _; "
+                "F[b2,2,m4,8] F[b2,2,k6,8] F[b2,2,k6,8] -> F[b2,2,m4,8], _"},
     {.schema = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., "
                "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
      .lower = lower_attention, .decompose = decompositions::attention,
@@ -204,7 +205,7 @@ constexpr TorchOp kTable[] = {
                 "F[1,2,4,8] F[1,2,4,8] F[1,2,4,8] None 0.5 !unsupported-argument"},
     // What ExecuTorch's llama puts in the place of attention for Core ML.
     {.schema = "coreml::sdpa(Tensor q, Tensor k, Tensor v, Tensor attn_mask) -> Tensor", .decompose = decompositions::core_ml_attention,
-     .samples = "F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] F[4,6]"},
+     .samples = "F[1,2,4,8] F[1,2,6,8] F[1,2,6,8] F[4,6]; F[b2,2,n4,8] F[b2,2,k6,8] F[b2,2,k6,8] F[n4,k6]"},
 };
 
 }  // namespace

@@ -233,9 +233,11 @@ constexpr TorchOp kTable[] = {
      .samples = "F[*] F[*] -> bool[*]; f32[3]{1,2,3} f32[3]{1,2.1,3} -> bool[3]; I[3] I[3] 0 -> bool[3]; "
                 "I[3] I[3] -> bool[3] !unsupported-op"},
     {.schema = "aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor",
-     .decompose = decompositions::isin, .samples = "N[2,3] N[4] -> bool[2,3]; N[3] N[2] invert=True -> bool[3]"},
+     .decompose = decompositions::isin,
+     .samples = "N[2,3] N[4] -> bool[2,3]; N[3] N[2] invert=True -> bool[3]; N[n2,m3] N[k4] -> bool[n2,m3]"},
     {.schema = "aten::isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=False, bool invert=False) -> Tensor",
-     .decompose = decompositions::isin_number, .samples = "N[2,3] 1 -> bool[2,3]; N[3] 2 invert=True -> bool[3]"},
+     .decompose = decompositions::isin_number,
+     .samples = "N[2,3] 1 -> bool[2,3]; N[3] 2 invert=True -> bool[3]; N[n2,m3] 1 -> bool[n2,m3]"},
 };
 
 }  // namespace

@@ -192,11 +192,13 @@ constexpr TorchOp kTable[] = {
                "allow_tf32) -> Tensor",
      .lower = lower_convolution,
      .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] [1,1] [1,1] False [0,0] 1 False False True True -> F[1,6,8,8]; "
-                "F[1,4,8,8] const F[4,6,3,3] None [2,2] [1,1] [1,1] True [1,1] 1 False False True True -> F[1,6,16,16]"},
+                "F[1,4,8,8] const F[4,6,3,3] None [2,2] [1,1] [1,1] True [1,1] 1 False False True True -> F[1,6,16,16]; "
+                "F[1,4,n8,m8] const F[6,4,3,3] const F[6] [1,1] [1,1] [1,1] False [0,0] 1 False False True True -> F[1,6,n8,m8]"},
     {.schema = "aten::_convolution_mode(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, str padding, SymInt[] dilation, "
                "SymInt groups) -> Tensor",
      .lower = lower_conv, .edge = "aten.convolution.default",
-     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] 'same' [1,1] 1 -> F[1,6,8,8]"},
+     .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] [1,1] 'same' [1,1] 1 -> F[1,6,8,8]; "
+                "F[1,4,n8,m8] const F[6,4,3,3] const F[6] [1,1] 'same' [1,1] 1 -> F[1,6,n8,m8]"},
     {.schema = "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, SymInt[1] "
                "dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
@@ -207,7 +209,8 @@ constexpr TorchOp kTable[] = {
                "SymInt[1] dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
      .samples = "F[2,4,9] const F[6,4,3] const F[6] 1 'same' -> F[2,6,9]; "
-                "F[2,4,9] const F[6,4,3] None 2 'valid' -> F[2,6,4]"},
+                "F[2,4,9] const F[6,4,3] None 2 'valid' -> F[2,6,4]; "
+                "F[2,4,n9] const F[6,4,3] const F[6] 1 'same' -> F[2,6,n9]"},
     {.schema = "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] "
                "dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
@@ -220,21 +223,25 @@ constexpr TorchOp kTable[] = {
                "SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
      .samples = "F[1,4,8,8] const F[6,4,3,3] const F[6] 1 'same' -> F[1,6,8,8]; "
-                "F[1,4,8,8] const F[6,4,2,2] None 1 'same' -> F[1,6,8,8]"},
+                "F[1,4,8,8] const F[6,4,2,2] None 1 'same' -> F[1,6,8,8]; "
+                "F[1,4,n8,m8] const F[6,4,3,3] const F[6] 1 'same' -> F[1,6,n8,m8]"},
     {.schema = "aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, SymInt[3] "
                "dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
      .samples = "F[1,4,5,6,7] const F[6,4,3,3,3] const F[6] -> F[1,6,3,4,5]; "
-                "F[1,4,5,6,7] const F[6,2,3,3,3] None 2 1 1 2 -> F[1,6,3,3,4]"},
+                "F[1,4,5,6,7] const F[6,2,3,3,3] None 2 1 1 2 -> F[1,6,3,3,4]; "
+                "F[1,4,n5,m6,k7] const F[6,4,3,3,3] const F[6] -> F[1,6,n5-2,m6-2,k7-2]"},
     {.schema = "aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, str padding=\"valid\", "
                "SymInt[3] dilation=1, SymInt groups=1) -> Tensor",
      .lower = lower_conv, .decompose = decompositions::conv, .edge = "aten.convolution.default",
-     .samples = "F[1,4,5,6,7] const F[6,4,3,3,3] const F[6] 1 'same' -> F[1,6,5,6,7]"},
+     .samples = "F[1,4,5,6,7] const F[6,4,3,3,3] const F[6] 1 'same' -> F[1,6,5,6,7]; "
+                "F[1,4,n5,m6,k7] const F[6,4,3,3,3] const F[6] 1 'same' -> F[1,6,n5,m6,k7]"},
     {.schema = "aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, "
                "SymInt[1] output_padding=0, SymInt groups=1, SymInt[1] dilation=1) -> Tensor",
      .lower = lower_conv_transpose,
      .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default",
-     .samples = "F[2,4,9] const F[4,6,3] const F[6] -> F[2,6,11]; F[2,4,9] const F[4,3,3] None 2 1 1 2 -> F[2,6,18]"},
+     .samples = "F[2,4,9] const F[4,6,3] const F[6] -> F[2,6,11]; F[2,4,9] const F[4,3,3] None 2 1 1 2 -> F[2,6,18]; "
+                "F[2,4,n9] const F[4,6,3] const F[6] -> F[2,6,n9+2]"},
     {.schema = "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, "
                "SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
      .lower = lower_conv_transpose,
@@ -248,7 +255,8 @@ constexpr TorchOp kTable[] = {
      .lower = lower_conv_transpose,
      .decompose = decompositions::conv_transpose, .edge = "aten.convolution.default",
      .samples = "F[1,4,3,4,5] const F[4,6,3,3,3] const F[6] -> F[1,6,5,6,7]; "
-                "F[1,4,3,4,5] const F[4,6,3,3,3] None 2 1 1 -> F[1,6,6,8,10]"},
+                "F[1,4,3,4,5] const F[4,6,3,3,3] None 2 1 1 -> F[1,6,6,8,10]; "
+                "F[1,4,n3,m4,k5] const F[4,6,3,3,3] const F[6] -> F[1,6,n3+2,m4+2,k5+2]"},
     {.schema = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool "
                "transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
      .lower = lower_convolution, .decompose = decompositions::convolution,

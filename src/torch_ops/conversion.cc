@@ -22,22 +22,23 @@ constexpr TorchOp kTable[] = {
      .samples = "T[*] f32 -> f32[*]; T[*] i64 -> i64[*]; T[*] bool -> bool[*]; N[3] f16 -> f16[3]; N[3] i32 -> i32[3]"},
     {.schema = "aten::to.dtype_layout(Tensor(a) self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)",
-     .lower = converted, .samples = "T[2,3] dtype=f32 -> f32[2,3]; T[3] dtype=i64 -> i64[3]"},
+     .lower = converted,
+     .samples = "T[2,3] dtype=f32 -> f32[2,3]; T[3] dtype=i64 -> i64[3]; T[n2,m3] dtype=f32 -> f32[n2,m3]"},
     {.schema = "aten::to.device(Tensor(a) self, Device device, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? "
                "memory_format=None) -> Tensor(a)",
      .lower = converted, .samples = "T[2,3] cpu f32 -> f32[2,3]; F[n4,3] cpu i64 -> i64[n4,3]"},
     {.schema = "aten::to.other(Tensor(a) self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) "
                "-> Tensor(a)",
-     .lower = converted, .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]"},
+     .lower = converted, .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]; T[n2,m3] f32[1] -> f32[n2,m3]"},
     {.schema = "aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, "
                "bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor",
      .lower = converted, .edge = "dim_order_ops._to_dim_order_copy.default",
      .samples = "T[*] dtype=f32 -> f32[*]; T[*] dtype=i64 -> i64[*]; T[*] dtype=bool -> bool[*]; F[2,3]"},
     {.schema = "dim_order_ops::_to_dim_order_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
                "pin_memory=None, bool non_blocking=False, int[]? dim_order=None) -> Tensor",
-     .lower = converted, .samples = "T[2,3] dtype=f32 -> f32[2,3]"},
+     .lower = converted, .samples = "T[2,3] dtype=f32 -> f32[2,3]; T[n2,m3] dtype=f32 -> f32[n2,m3]"},
     {.schema = "aten::type_as(Tensor self, Tensor other) -> Tensor", .lower = converted,
-     .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]"},
+     .samples = "T[2,3] f32[1] -> f32[2,3]; F[3] i64[] -> i64[3]; T[n2,m3] f32[1] -> f32[n2,m3]"},
     {.schema = "aten::item(Tensor self) -> Scalar", .lower = data_dependent, .samples = "f32[] -> _ !unsupported-op"},
     {.schema = "aten::_local_scalar_dense(Tensor self) -> Scalar", .lower = data_dependent, .samples = "f32[] -> _ !unsupported-op"},
 };

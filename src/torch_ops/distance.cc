@@ -216,57 +216,63 @@ Lowered lower_cross(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_cdist_forward(Tensor x1, Tensor x2, float p, int? compute_mode) -> Tensor", .lower = lower_cdist,
-     .samples = "f32[4,3] f32[5,3] 2 None -> f32[4,5]; f32[2,4,3] f32[2,5,3] 1 None -> f32[2,4,5]"},
+     .samples = "f32[4,3] f32[5,3] 2 None -> f32[4,5]; f32[2,4,3] f32[2,5,3] 1 None -> f32[2,4,5]; "
+                "f32[n4,m3] f32[k5,m3] 2 None -> f32[n4,k5]"},
     {.schema = "aten::_pdist_forward(Tensor self, float p=2.) -> Tensor", .lower = lower_pdist,
      .samples = "f32[5,3] -> f32[10]; f32[5,3] 1 -> f32[10]"},
     {.schema = "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor", .lower = lower_cdist,
      .decompose = decompositions::cdist, .edge = "aten._cdist_forward.default",
      .samples = "f32[4,3] f32[5,3] -> f32[4,5]; f32[2,4,3] f32[2,5,3] 1 -> f32[2,4,5]; "
-                "f32[4,3] f32[5,3] inf -> f32[4,5]"},
+                "f32[4,3] f32[5,3] inf -> f32[4,5]; f32[n4,m3] f32[k5,m3] -> f32[n4,k5]"},
     {.schema = "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", .lower = lower_cosine_similarity,
-     .decompose = decompositions::cosine_similarity, .samples = "F[4,3] F[4,3] -> F[4]; F[2,4,3] F[2,4,3] 2 -> F[2,4]"},
+     .decompose = decompositions::cosine_similarity,
+     .samples = "F[4,3] F[4,3] -> F[4]; F[2,4,3] F[2,4,3] 2 -> F[2,4]; F[n4,m3] F[n4,m3] -> F[n4]"},
     {.schema = "aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor", .lower = lower_cross,
-     .decompose = decompositions::cross, .samples = "F[4,3] F[4,3]; F[3,4] F[3,4] 0"},
+     .decompose = decompositions::cross, .samples = "F[4,3] F[4,3]; F[3,4] F[3,4] 0; F[n4,3] F[n4,3]"},
     {.schema = "aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", .lower = lower_dist,
-     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 1 -> F[]"},
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 1 -> F[]; F[n2,m3] F[n2,m3] -> F[]"},
     {.schema = "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_frobenius_norm,
-     .decompose = decompositions::frobenius_norm, .samples = "F[3,4] [0,1] -> F[]; F[2,3,4] [1] True -> F[2,1,4]"},
+     .decompose = decompositions::frobenius_norm,
+     .samples = "F[3,4] [0,1] -> F[]; F[2,3,4] [1] True -> F[2,1,4]; F[n3,m4] [0,1] -> F[]"},
     {.schema = "aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", .lower = lower_cross,
-     .decompose = decompositions::cross, .samples = "F[4,3] F[4,3]; F[3,4] F[3,4] dim=0"},
+     .decompose = decompositions::cross, .samples = "F[4,3] F[4,3]; F[3,4] F[3,4] dim=0; F[n4,3] F[n4,3]"},
     {.schema = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
      .lower = lower_matrix_norm,
-     .samples = "f32[3,4] 1 -> f32[]; f32[3,4] inf -> f32[]; f32[3,4] 2 -> f32[] !unsupported-argument"},
+     .samples = "f32[3,4] 1 -> f32[]; f32[3,4] inf -> f32[]; f32[3,4] 2 -> f32[] !unsupported-argument; "
+                "f32[n3,4] 1 -> f32[]"},
     {.schema = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? "
                "dtype=None) -> Tensor",
      .lower = lower_matrix_norm, .decompose = decompositions::matrix_norm,
      .samples = "f32[3,4] -> f32[]; f32[2,3,4] 'fro' [-2,-1] True -> f32[2,1,1]; "
-                "f32[3,4] 'nuc' -> f32[] !unsupported-argument"},
+                "f32[3,4] 'nuc' -> f32[] !unsupported-argument; f32[n3,m4] -> f32[]"},
     {.schema = "aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
      .lower = lower_linalg_norm, .decompose = decompositions::linalg_norm,
-     .samples = "f32[3,4] -> f32[]; f32[4] 1 -> f32[]; f32[2,3,4] 2 [1] True -> f32[2,1,4]; f32[4] inf -> f32[]"},
+     .samples = "f32[3,4] -> f32[]; f32[4] 1 -> f32[]; f32[2,3,4] 2 [1] True -> f32[2,1,4]; f32[4] inf -> f32[]; "
+                "f32[n3,m4] -> f32[]"},
     {.schema = "aten::linalg_norm.ord_str(Tensor self, str ord, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
-     .lower = lower_matrix_norm, .samples = "f32[3,4] 'fro' -> f32[]"},
+     .lower = lower_matrix_norm, .samples = "f32[3,4] 'fro' -> f32[]; f32[n3,m4] 'fro' -> f32[]"},
     {.schema = "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> "
                "Tensor",
      .lower = lower_vector_norm, .decompose = decompositions::vector_norm,
      .samples = "F[*,3] -> F[]; F[2,3] 1 [1] -> F[2]; F[2,3] inf [0] True -> F[1,3]; F[2,3] 3 -> F[]; "
                 "F[n4,3] 2 [1] -> F[n4]"},
     {.schema = "aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor", .lower = lower_vector_norm,
-     .decompose = decompositions::p_norm, .samples = "F[2,3] -> F[]; F[2,3] 1 -> F[]"},
+     .decompose = decompositions::p_norm, .samples = "F[2,3] -> F[]; F[2,3] 1 -> F[]; F[n2,m3] -> F[]"},
     {.schema = "aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor", .lower = lower_vector_norm,
-     .decompose = decompositions::p_norm, .samples = "F[2,3] 2 [1] -> F[2]; F[2,3] 1 [0] True -> F[1,3]"},
+     .decompose = decompositions::p_norm,
+     .samples = "F[2,3] 2 [1] -> F[2]; F[2,3] 1 [0] True -> F[1,3]; F[n2,m3] 2 [1] -> F[n2]"},
     {.schema = "aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor",
      .lower = lower_vector_norm, .decompose = decompositions::p_norm,
-     .samples = "f32[2,3] 2 [1] True dtype=f32 -> f32[2,1]"},
+     .samples = "f32[2,3] 2 [1] True dtype=f32 -> f32[2,1]; f32[n2,m3] 2 [1] True dtype=f32 -> f32[n2,1]"},
     {.schema = "aten::norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor", .lower = lower_vector_norm,
-     .samples = "f32[2,3] 2 dtype=f32 -> f32[]"},
+     .samples = "f32[2,3] 2 dtype=f32 -> f32[]; f32[n2,m3] 2 dtype=f32 -> f32[]"},
     {.schema = "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) -> "
                "Tensor",
      .lower = lower_pairwise_distance, .decompose = decompositions::pairwise_distance,
-     .samples = "F[4,3] F[4,3] -> F[4]; F[4,3] F[4,3] 1 keepdim=True -> F[4,1]"},
+     .samples = "F[4,3] F[4,3] -> F[4]; F[4,3] F[4,3] 1 keepdim=True -> F[4,1]; F[n4,m3] F[n4,m3] -> F[n4]"},
     {.schema = "aten::pdist(Tensor self, float p=2.) -> Tensor", .lower = lower_pdist,
      .edge = "aten._pdist_forward.default", .samples = "f32[5,3] -> f32[10]; f32[5,3] 1 -> f32[10]"},
 };

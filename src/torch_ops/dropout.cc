@@ -33,10 +33,10 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::dropout, .edge = "dim_order_ops._clone_dim_order.default",
      .samples = "F[*] 0.5 False; F[3] 0.5 True !unsupported-argument"},
     {.schema = "aten::feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout,
-     .samples = "F[2,3,4] 0.5 False; F[2,3,4] 0.5 True !unsupported-argument"},
+     .samples = "F[2,3,4] 0.5 False; F[2,3,4] 0.5 True !unsupported-argument; F[n2,m3,k4] 0.5 False"},
     {.schema = "aten::feature_dropout(Tensor input, float p, bool train) -> Tensor", .lower = lower_dropout,
      .decompose = decompositions::evaluated_dropout,
-     .samples = "F[2,3,4] 0.5 False; F[2,3,4] 0.5 True !unsupported-argument"},
+     .samples = "F[2,3,4] 0.5 False; F[2,3,4] 0.5 True !unsupported-argument; F[n2,m3,k4] 0.5 False"},
     {.schema = "aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", .lower = lower_native_dropout,
      .samples = "F[*] 0.5 False -> F[*], bool[*]; F[3] 0.5 True -> F[3], bool[3] !unsupported-argument"},
 };

@@ -284,7 +284,8 @@ constexpr TorchOp kTable[] = {
                 "'ii->i' [F[3,3]] -> F[3]; '...ij->...ji' [F[2,3,4]] -> F[2,4,3]; "
                 "'i,j,k->ijk' [F[2], F[3], F[4]] -> F[2,3,4]; 'bi,ij->bj' [F[n4,3], F[3,5]] -> F[n4,5]"},
     {.schema = "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", .lower = lower_tensordot,
-     .decompose = decompositions::tensordot, .samples = "F[2,3,4] F[3,4,5] [1,2] [0,1] -> F[2,5]"},
+     .decompose = decompositions::tensordot,
+     .samples = "F[2,3,4] F[3,4,5] [1,2] [0,1] -> F[2,5]; F[n2,m3,k4] F[m3,k4,p5] [1,2] [0,1] -> F[n2,p5]"},
 };
 
 }  // namespace

@@ -138,12 +138,14 @@ constexpr TorchOp kTable[] = {
                "Tensor, Tensor)",
      .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag,
      .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _; "
-                "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} False 1 -> F[3,4], _, _, _"},
+                "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} False 1 -> F[3,4], _, _, _; "
+                "const F[10,4] i64[n6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _"},
     {.schema = "aten::_embedding_bag_forward_only(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int "
                "mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, "
                "Tensor, Tensor, Tensor)",
      .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag,
-     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _"},
+     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _; "
+                "const F[10,4] i64[n6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _"},
     {.schema = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) "
                "-> Tensor",
      .lower = lower_embedding,
@@ -153,12 +155,14 @@ constexpr TorchOp kTable[] = {
                "sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False) -> (Tensor, Tensor, Tensor, Tensor)",
      .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag,
      .edge = "aten._embedding_bag_forward_only.default",
-     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _"},
+     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _; "
+                "const F[10,4] i64[n6]{0..9} const i64[3]{0,2,4} -> F[3,4], _, _, _"},
     {.schema = "aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool "
                "sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor)",
      .lower = lower_embedding_bag, .decompose = decompositions::embedding_bag,
      .edge = "aten._embedding_bag_forward_only.default",
-     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} False 0 False None False -1 -> F[3,4], _, _, _"},
+     .samples = "const F[10,4] i64[6]{0..9} const i64[3]{0,2,4} False 0 False None False -1 -> F[3,4], _, _, _; "
+                "const F[10,4] i64[n6]{0..9} const i64[3]{0,2,4} False 0 False None False -1 -> F[3,4], _, _, _"},
 };
 
 }  // namespace

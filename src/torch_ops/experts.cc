@@ -77,7 +77,7 @@ constexpr TorchOp kTable[] = {
                "out_dtype=None) -> Tensor",
      .decompose = grouped_mm},
     {.schema = "aten::histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", .decompose = histc,
-     .samples = "f32[6]{0.5,1.5,1.2,3,4,0} 4 0 4 -> f32[4]"},
+     .samples = "f32[6]{0.5,1.5,1.2,3,4,0} 4 0 4 -> f32[4]; f32[n6]{0.2..3.8} 4 0 4 -> f32[4]"},
     {.schema = "transformers::grouped_mm_fallback(Tensor input, Tensor weight, Tensor offs) -> Tensor",
      .decompose = grouped_mm_fallback,
      .samples = "f32[6,8] f32[2,8,4] i32[2]{2,6} -> f32[6,4]"},

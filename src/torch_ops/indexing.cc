@@ -107,17 +107,19 @@ constexpr TorchOp kTable[] = {
                 "F[4,5] [i32[3]{0..3}] -> F[3,5]; F[4] [const bool[4]{1,0,1,1}] -> F[3]"},
     {.schema = "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor",
      .same_as = "aten.index.Tensor", .edge = "aten.index.Tensor",
-     .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]"},
+     .samples = "T[4,5] [i64[3]{0..3}] -> T[3,5]; F[4,5] [None, i64[2,2]{0..4}] -> F[4,2,2]; "
+                "T[n4,m5] [i64[k3]{0..3}] -> T[k3,m5]"},
     {.schema = "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", .lower = gathered,
-     .samples = "T[4,5] 1 i64[4,2]{0..4} -> T[4,2]; F[4,5] 0 i64[2,5]{0..3} -> F[2,5]; F[2,3,4] -1 i64[2,3,4]{0..3}"},
+     .samples = "T[4,5] 1 i64[4,2]{0..4} -> T[4,2]; F[4,5] 0 i64[2,5]{0..3} -> F[2,5]; F[2,3,4] -1 i64[2,3,4]{0..3}; "
+                "T[n4,m5] 1 i64[k4,p2]{0..4} -> T[k4,p2]"},
     {.schema = "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", .lower = index_selected,
      .samples = "T[4,5] 0 i64[3]{0..3} -> T[3,5]; F[2,4,5] -1 I[3]{0..4} -> F[2,4,3]; "
                 "F[4,n5] 0 i64[3]{0..3} -> F[3,n5]"},
     {.schema = "aten::take(Tensor self, Tensor index) -> Tensor", .lower = taken, .decompose = decompositions::take,
-     .samples = "T[4,5] i64[2,3]{0..19} -> T[2,3]"},
+     .samples = "T[4,5] i64[2,3]{0..19} -> T[2,3]; T[n4,m5] i64[k2,p3]{0..19} -> T[k2,p3]"},
     {.schema = "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", .lower = taken_along,
      .decompose = decompositions::take_along_dim,
-     .samples = "T[4,5] i64[4,2]{0..4} 1 -> T[4,2]; F[4,5] i64[3]{0..19} -> F[3]"},
+     .samples = "T[4,5] i64[4,2]{0..4} 1 -> T[4,2]; F[4,5] i64[3]{0..19} -> F[3]; F[n4,m5] i64[k3]{0..19} -> F[k3]"},
     {.schema = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", .lower = one_hot,
      .decompose = decompositions::one_hot, .samples = "i64[2,3]{0..4} 5 -> i64[2,3,5]; i64[n4]{0..4} 5 -> i64[n4,5]"},
 };

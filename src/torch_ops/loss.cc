@@ -299,61 +299,73 @@ Lowered lower_cross_entropy(Lowering& in) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", .lower = lower_bce,
      .samples = "F[2,3]{0.1..0.9} F[2,3]{0..1} -> F[]; F[2,3]{0.1..0.9} F[2,3]{0..1} F[3]{0..1} 0; "
-                "F[2,3]{0.1..0.9} F[2,3]{0..1} None 2 -> F[]"},
+                "F[2,3]{0.1..0.9} F[2,3]{0..1} None 2 -> F[]; F[n2,m3]{0.1..0.9} F[n2,m3]{0..1} -> F[]"},
     {.schema = "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int "
                "reduction=1) -> Tensor",
      .lower = lower_bce_with_logits,
      .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3]{0..1} F[3]{0..1} F[3]{0..1} 0; "
-                "F[2,3] F[2,3]{0..1} None None 2 -> F[]"},
+                "F[2,3] F[2,3]{0..1} None None 2 -> F[]; F[n2,m3] F[n2,m3]{0..1} -> F[]"},
     {.schema = "aten::cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0.0, int reduction=1) -> Tensor",
      .decompose = decompositions::cosine_embedding_loss,
-     .samples = "f32[3,4] f32[3,4] f32[3]{-1,1,-1} -> f32[]; f32[3,4] f32[3,4] f32[3]{-1,1,-1} 0.5 0 -> f32[3]"},
+     .samples = "f32[3,4] f32[3,4] f32[3]{-1,1,-1} -> f32[]; f32[3,4] f32[3,4] f32[3]{-1,1,-1} 0.5 0 -> f32[3]; "
+                "f32[n3,m4] f32[n3,m4] f32[n3]{-1..1} -> f32[]"},
     {.schema = "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1.0, int reduction=1) -> Tensor",
      .decompose = decompositions::hinge_embedding_loss,
-     .samples = "F[3] F[3]{-1,1,-1} -> F[]; F[3] F[3]{-1,1,-1} 0.5 0"},
+     .samples = "F[3] F[3]{-1,1,-1} -> F[]; F[3] F[3]{-1,1,-1} 0.5 0; F[n3] F[n3]{-1..1} -> F[]"},
     {.schema = "aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor",
      .decompose = decompositions::poisson_nll_loss,
-     .samples = "f32[2,3] f32[2,3]{0..4} True False 1e-8 1 -> f32[]; f32[2,3]{1..4} f32[2,3]{2..4} False True 1e-8 0 -> f32[2,3]"},
+     .samples = "f32[2,3] f32[2,3]{0..4} True False 1e-8 1 -> f32[]; f32[2,3]{1..4} f32[2,3]{2..4} False True 1e-8 0 -> f32[2,3]; "
+                "f32[n2,m3] f32[n2,m3]{0..4} True False 1e-8 1 -> f32[]"},
     {.schema = "aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1.0, float p=2, float eps=1e-6, bool "
                "swap=False, int reduction=1) -> Tensor",
      .decompose = decompositions::triplet_margin_loss,
-     .samples = "f32[3,4] f32[3,4] f32[3,4] -> f32[]; f32[3,4] f32[3,4] f32[3,4] 2.0 1 1e-6 True 0 -> f32[3]"},
+     .samples = "f32[3,4] f32[3,4] f32[3,4] -> f32[]; f32[3,4] f32[3,4] f32[3,4] 2.0 1 1e-6 True 0 -> f32[3]; "
+                "f32[n3,m4] f32[n3,m4] f32[n3,m4] -> f32[]"},
     {.schema = "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, "
                "float label_smoothing=0.) -> Tensor",
      .lower = lower_cross_entropy,
      .samples = "F[4,5] i64[4]{0..4} -> F[]; F[4,5] i64[4]{0..4} None 0 -> F[4]; "
                 "f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 -> f32[]; F[2,5,3] i64[2,3]{0..4} -> F[]; "
-                "F[4,5] F[4,5]{0..1} -> F[]; f32[4,5] i64[4]{0..4} None 1 -100 0.1 -> f32[]"},
+                "F[4,5] F[4,5]{0..1} -> F[]; f32[4,5] i64[4]{0..4} None 1 -100 0.1 -> f32[]; "
+                "F[n4,m5] i64[n4]{0..4} -> F[]"},
     {.schema = "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor", .lower = lower_huber,
      .decompose = decompositions::huber_loss,
-     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]"},
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]; F[n2,m3] F[n2,m3] -> F[]"},
     {.schema = "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", .lower = lower_kl_div,
-     .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3] 0 log_target=True; F[2,3] F[2,3]{0..1} 2 -> F[]"},
+     .samples = "F[2,3] F[2,3]{0..1} -> F[]; F[2,3] F[2,3] 0 log_target=True; F[2,3] F[2,3]{0..1} 2 -> F[]; "
+                "F[n2,m3] F[n2,m3]{0..1} -> F[]"},
     {.schema = "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_l1,
-     .decompose = decompositions::l1_loss, .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[2,3] F[2,3] 2 -> F[]"},
+     .decompose = decompositions::l1_loss,
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[2,3] F[2,3] 2 -> F[]; F[n2,m3] F[n2,m3] -> F[]"},
     {.schema = "aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
-     .lower = lower_margin_ranking, .samples = "F[4] F[4] F[4] -> F[]; F[4] F[4] F[4] 0.5 0"},
+     .lower = lower_margin_ranking,
+     .samples = "F[4] F[4] F[4] -> F[]; F[4] F[4] F[4] 0.5 0; F[n4] F[n4] F[n4] -> F[]"},
     {.schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_mse,
      .decompose = decompositions::mse_loss,
      .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[2,3] F[2,3] 2 -> F[]; F[n4,3] F[n4,3] 0"},
     {.schema = "aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll, .samples = "F[4,5] i64[4]{0..4} -> F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 -> f32[]"},
+     .lower = lower_nll,
+     .samples = "F[4,5] i64[4]{0..4} -> F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 -> f32[]; "
+                "F[n4,m5] i64[n4]{0..4} -> F[]"},
     {.schema = "aten::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll, .samples = "F[2,5,3,3] i64[2,3,3]{0..4} -> F[]"},
+     .lower = lower_nll, .samples = "F[2,5,3,3] i64[2,3,3]{0..4} -> F[]; F[n2,m5,k3,p3] i64[q2,r3,s3]{0..4} -> F[]"},
     {.schema = "aten::nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor "
                "output, Tensor total_weight)",
-     .lower = lower_nll, .samples = "F[2,5,3,3] i64[2,3,3]{0..4} None 1 -100 -> F[], F[]"},
+     .lower = lower_nll,
+     .samples = "F[2,5,3,3] i64[2,3,3]{0..4} None 1 -100 -> F[], F[]; "
+                "F[n2,m5,k3,p3] i64[q2,r3,s3]{0..4} None 1 -100 -> F[], F[]"},
     {.schema = "aten::nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor "
                "output, Tensor total_weight)",
      .lower = lower_nll,
-     .samples = "F[4,5] i64[4]{0..4} None 1 -100 -> F[], F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 1 -> f32[], f32[]"},
+     .samples = "F[4,5] i64[4]{0..4} None 1 -100 -> F[], F[]; f32[4,5] i64[4]{0..4} f32[5]{0..1} 2 1 -> f32[], f32[]; "
+                "F[n4,m5] i64[n4]{0..4} None 1 -100 -> F[], F[]"},
     {.schema = "aten::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor",
-     .lower = lower_nll, .samples = "F[4,5] i64[4]{0..4} -> F[]"},
+     .lower = lower_nll, .samples = "F[4,5] i64[4]{0..4} -> F[]; F[n4,m5] i64[n4]{0..4} -> F[]"},
     {.schema = "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor", .lower = lower_smooth_l1,
      .decompose = decompositions::smooth_l1_loss,
-     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]"},
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0 0.5; F[2,3] F[2,3] 2 -> F[]; F[n2,m3] F[n2,m3] -> F[]"},
     {.schema = "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .lower = lower_soft_margin,
-     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0"},
+     .samples = "F[2,3] F[2,3] -> F[]; F[2,3] F[2,3] 0; F[n2,m3] F[n2,m3] -> F[]"},
 };
 
 }  // namespace

@@ -308,14 +308,18 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_batch_norm_no_update(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, float "
                "momentum, float eps) -> (Tensor, Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm,
-     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[2,4,3,3], _, _, _"},
+     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[2,4,3,3], _, _, _; "
+                "F[2,4,n3,m3] const F[4] const F[4] const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[2,4,n3,m3], _, _, _"},
     {.schema = "aten::_native_batch_norm_legit(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!) running_mean, Tensor(b!) "
                "running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm,
-     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,3,3], _, _"},
+     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,3,3], _, _; "
+                "F[2,4,n3,m3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,n3,m3], _, _"},
     {.schema = "aten::_native_batch_norm_legit.no_stats(Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, float "
                "eps) -> (Tensor, Tensor, Tensor)",
-     .lower = lower_batch_norm, .samples = "F[2,4,3,3] const F[4] const F[4] True 0.1 1e-5 -> F[2,4,3,3], _, _"},
+     .lower = lower_batch_norm,
+     .samples = "F[2,4,3,3] const F[4] const F[4] True 0.1 1e-5 -> F[2,4,3,3], _, _; "
+                "F[2,4,n3,m3] const F[4] const F[4] True 0.1 1e-5 -> F[2,4,n3,m3], _, _"},
     {.schema = "aten::_native_batch_norm_legit_no_training(Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor "
                "running_var, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm,
@@ -323,9 +327,10 @@ constexpr TorchOp kTable[] = {
                 "F[b2,4,h3,w3] const F[4] const F[4] const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[b2,4,h3,w3], _, _; "
                 "F[2,4] None None const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[2,4], _, _"},
     {.schema = "aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor", .lower = lower_weight_norm,
-     .decompose = decompositions::weight_norm, .samples = "F[4,3] F[4,1]; F[4,3,2] F[4,1,1]"},
+     .decompose = decompositions::weight_norm, .samples = "F[4,3] F[4,1]; F[4,3,2] F[4,1,1]; F[n4,m3] F[n4,1]"},
     {.schema = "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", .lower = lower_weight_norm,
-     .decompose = decompositions::weight_norm, .samples = "F[4,3] F[4,1] -> F[4,3], f32[4,1]"},
+     .decompose = decompositions::weight_norm,
+     .samples = "F[4,3] F[4,1] -> F[4,3], f32[4,1]; F[n4,m3] F[n4,1] -> F[n4,m3], f32[n4,1]"},
     {.schema = "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
                "float momentum, float eps, bool cudnn_enabled) -> Tensor",
      .lower = lower_batch_norm,
@@ -345,7 +350,8 @@ constexpr TorchOp kTable[] = {
      .lower = lower_instance_norm, .decompose = decompositions::instance_norm,
      .samples = "F[2,4,3,3] const F[4] const F[4] None None True 0.1 1e-5 True; "
                 "F[2,4,5] None None None None True 0.1 1e-5 True; "
-                "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 True"},
+                "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 True; "
+                "F[2,4,n3,m3] const F[4] const F[4] None None True 0.1 1e-5 True"},
     {.schema = "aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float "
                "eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor",
      .lower = lower_layer_norm,
@@ -354,10 +360,13 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
                "training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
      .lower = lower_batch_norm, .edge = "aten._native_batch_norm_legit_no_training.default",
-     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,3,3], _, _"},
+     .samples = "F[2,4,3,3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,3,3], _, _; "
+                "F[2,4,n3,m3] const F[4] const F[4] const F[4] const F[4]{0.5..2} False 0.1 1e-5 -> F[2,4,n3,m3], _, _"},
     {.schema = "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) "
                "-> (Tensor, Tensor, Tensor)",
-     .lower = lower_group_norm, .samples = "F[2,4,3,3] const F[4] const F[4] 2 4 9 2 1e-5 -> F[2,4,3,3], _, _"},
+     .lower = lower_group_norm,
+     .samples = "F[2,4,3,3] const F[4] const F[4] 2 4 9 2 1e-5 -> F[2,4,3,3], _, _; "
+                "F[2,4,n3,m3] const F[4] const F[4] 2 4 9 2 1e-5 -> F[2,4,n3,m3], _, _"},
     {.schema = "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, "
                "Tensor, Tensor)",
      .lower = lower_layer_norm,

@@ -187,9 +187,10 @@ Lowered lower_fixed(Lowering& in) {
 
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_pad_circular(Tensor self, SymInt[] pad) -> Tensor", .lower = lower_fixed<Mode::Circular>,
-     .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]"},
+     .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]; F[1,n2,m5] [2,1] -> F[1,n2,m5+3]"},
     {.schema = "aten::_pad_enum(Tensor self, SymInt[] pad, int mode, float? value=None) -> Tensor", .lower = lower_enum,
-     .samples = "F[1,2,5] [2,1] 1 -> F[1,2,8]; F[1,2,5] [2,1] 2 -> F[1,2,8]; F[1,2,5] [2,1] 3 -> F[1,2,8]"},
+     .samples = "F[1,2,5] [2,1] 1 -> F[1,2,8]; F[1,2,5] [2,1] 2 -> F[1,2,8]; F[1,2,5] [2,1] 3 -> F[1,2,8]; "
+                "F[1,n2,m5] [2,1] 1 -> F[1,n2,m5+3]"},
     {.schema = "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", .lower = lower_constant,
      .decompose = decompositions::pad_or_crop,
      .samples = "N[2,3] [1,2] -> N[2,6]; F[2,3,4] [1,2,0,1] 1.5 -> F[2,4,7]; F[2,4] [-1,2] -> F[2,5]; "
@@ -198,19 +199,21 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::pad,
      .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[1,2,5] [2,1] 'constant' 1.5 -> F[1,2,8]; "
                 "F[1,2,5] [2,1] 'reflect' -> F[1,2,8]; F[1,2,5,4] [1,2,2,1] 'replicate' -> F[1,2,8,7]; "
-                "F[1,2,5] [2,1] 'circular' -> F[1,2,8]"},
+                "F[1,2,5] [2,1] 'circular' -> F[1,2,8]; F[1,n2,m5] [2,1] -> F[1,n2,m5+3]"},
     {.schema = "aten::reflection_pad1d(Tensor self, SymInt[2] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>,
      .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[2,5] [2,1] -> F[2,8]; F[1,2,n5] [2,1] -> F[1,2,n5+3]"},
     {.schema = "aten::reflection_pad2d(Tensor self, SymInt[4] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>,
-     .samples = "F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]"},
+     .samples = "F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]; F[1,n2,m5,k4] [1,2,2,1] -> F[1,n2,m5+3,k4+3]"},
     {.schema = "aten::reflection_pad3d(Tensor self, SymInt[6] padding) -> Tensor", .lower = lower_fixed<Mode::Reflect>,
-     .samples = "F[1,2,3,5,4] [1,2,2,1,1,1] -> F[1,2,5,8,7]"},
+     .samples = "F[1,2,3,5,4] [1,2,2,1,1,1] -> F[1,2,5,8,7]; "
+                "F[1,n2,m3,k5,p4] [1,2,2,1,1,1] -> F[1,n2,m3+2,k5+3,p4+3]"},
     {.schema = "aten::replication_pad1d(Tensor self, SymInt[2] padding) -> Tensor", .lower = lower_fixed<Mode::Replicate>,
-     .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[2,5] [2,1] -> F[2,8]"},
+     .samples = "F[1,2,5] [2,1] -> F[1,2,8]; F[2,5] [2,1] -> F[2,8]; F[1,n2,m5] [2,1] -> F[1,n2,m5+3]"},
     {.schema = "aten::replication_pad2d(Tensor self, SymInt[4] padding) -> Tensor", .lower = lower_fixed<Mode::Replicate>,
-     .samples = "F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]"},
+     .samples = "F[1,2,5,4] [1,2,2,1] -> F[1,2,8,7]; F[1,n2,m5,k4] [1,2,2,1] -> F[1,n2,m5+3,k4+3]"},
     {.schema = "aten::replication_pad3d(Tensor self, SymInt[6] padding) -> Tensor", .lower = lower_fixed<Mode::Replicate>,
-     .samples = "F[1,2,3,5,4] [1,2,2,1,1,1] -> F[1,2,5,8,7]"},
+     .samples = "F[1,2,3,5,4] [1,2,2,1,1,1] -> F[1,2,5,8,7]; "
+                "F[1,n2,m3,k5,p4] [1,2,2,1,1,1] -> F[1,n2,m3+2,k5+3,p4+3]"},
 };
 
 }  // namespace

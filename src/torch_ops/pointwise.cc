@@ -264,7 +264,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::round(Tensor self) -> Tensor", .lower = lower_rounding<mil_ops::round>,
      .samples = "N[*]{-5..5}; f32[4]{0.5,1.5,-0.5,-2.5}"},
     {.schema = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor", .lower = lower_round_decimals,
-     .decompose = decompositions::round_decimals, .samples = "F[2,3] decimals=1"},
+     .decompose = decompositions::round_decimals, .samples = "F[2,3] decimals=1; F[n2,m3] decimals=1"},
     {.schema = "aten::trunc(Tensor self) -> Tensor", .lower = lower_trunc, .samples = "N[*]{-5..5}"},
     {.schema = "aten::fix(Tensor self) -> Tensor", .same_as = "aten.trunc.default", .edge = "aten.trunc.default",
      .samples = "N[*]{-5..5}"},

@@ -324,7 +324,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
      .lower = lower_max_pool<1>, .decompose = decompositions::max_pool1d,
-     .samples = "F[1,3,8] 2 -> F[1,3,4]; F[1,3,9] 3 2 1 -> F[1,3,5]; F[3,8] 2 -> F[3,4]; F[1,3,9] 3 1 1 2 -> F[1,3,7]"},
+     .samples = "F[1,3,8] 2 -> F[1,3,4]; F[1,3,9] 3 2 1 -> F[1,3,5]; F[3,8] 2 -> F[3,4]; F[1,3,9] 3 1 1 2 -> F[1,3,7]; "
+                "F[n3,8] 2 -> F[n3,4]"},
     {.schema = "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
      .lower = lower_max_pool_with_indices<1>, .decompose = decompositions::max_pool1d,

@@ -193,22 +193,28 @@ constexpr TorchOp kTable[] = {
     {.schema = "quantized_decomposed::quantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int quant_max, "
                "ScalarType dtype) -> Tensor",
      .lower = quantized_tensor,
-     .samples = "f32[2,3] 0.1 3 -128 127 i8 -> i8[2,3]; f32[2,3] 0.05 128 0 255 u8 -> u8[2,3]"},
+     .samples = "f32[2,3] 0.1 3 -128 127 i8 -> i8[2,3]; f32[2,3] 0.05 128 0 255 u8 -> u8[2,3]; "
+                "f32[n2,m3] 0.1 3 -128 127 i8 -> i8[n2,m3]"},
     {.schema = "quantized_decomposed::quantize_per_tensor.tensor(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int "
                "quant_max, ScalarType dtype) -> Tensor",
-     .lower = quantized_tensor, .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} -128 127 i8 -> i8[2,3]"},
+     .lower = quantized_tensor,
+     .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} -128 127 i8 -> i8[2,3]; "
+                "f32[n2,m3] const f32[1]{0.1} const i64[1]{3} -128 127 i8 -> i8[n2,m3]"},
     {.schema = "quantized_decomposed::quantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor quant_min, Tensor "
                "quant_max, ScalarType dtype) -> Tensor",
      .lower = quantized_tensor,
-     .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} const i64[1]{-128} const i64[1]{127} i8 -> i8[2,3]"},
+     .samples = "f32[2,3] const f32[1]{0.1} const i64[1]{3} const i64[1]{-128} const i64[1]{127} i8 -> i8[2,3]; "
+                "f32[n2,m3] const f32[1]{0.1} const i64[1]{3} const i64[1]{-128} const i64[1]{127} i8 -> i8[n2,m3]"},
     {.schema = "quantized_decomposed::quantize_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
                "quant_max, ScalarType dtype) -> Tensor",
      .lower = quantized_channel,
-     .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[2,3]"},
+     .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[2,3]; "
+                "f32[n2,m3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[n2,m3]"},
     {.schema = "quantized_decomposed::quantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
                "ScalarType dtype) -> Tensor",
      .lower = quantized_token,
-     .samples = "f32[2,3] const f32[2,1]{0.05..0.1} const i64[2,1]{-3..3} -128 127 i8 -> i8[2,3]"},
+     .samples = "f32[2,3] const f32[2,1]{0.05..0.1} const i64[2,1]{-3..3} -128 127 i8 -> i8[2,3]; "
+                "f32[2,m3] const f32[2,1]{0.05..0.1} const i64[2,1]{-3..3} -128 127 i8 -> i8[2,m3]"},
     {.schema = "quantized_decomposed::quantize_per_channel_group(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int "
                "quant_max, ScalarType dtype, int group_size) -> Tensor",
      .lower = quantized_group,
@@ -238,7 +244,9 @@ constexpr TorchOp kTable[] = {
      .samples = "const i8[4,8]{-128..127} const f32[4,2]{0.05..0.1} const i64[4,2]{-3..3} -128 127 i8 4 f32 -> f32[4,8]"},
     {.schema = "quantized_decomposed::fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
                "quant_max) -> Tensor",
-     .lower = fake_quantized_channel, .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127"},
+     .lower = fake_quantized_channel,
+     .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127; "
+                "f32[n2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127"},
     {.schema = "quantized_decomposed::embedding_byte" EMBEDDING ") -> Tensor", .lower = [](Lowering& in) { return embedded(in, 8); },
      .samples = "const u8[10,4]{0..255} const f32[10]{0.05..0.1} const f32[10]{100..140} 0 255 i64[3]{0..9} -> f32[3,4]"},
     {.schema = "quantized_decomposed::embedding_byte.dtype" EMBEDDING ", *, ScalarType? dtype=None) -> Tensor",
@@ -269,7 +277,8 @@ constexpr TorchOp kTable[] = {
                "bool keepdim=False) -> (Tensor, Tensor)",
      .decompose = decompositions::choose_qparams_affine,
      .samples = "f32[2,8] 'SYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[2], i32[2]; "
-                "f32[2,8] 'ASYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[2], i32[2]"},
+                "f32[2,8] 'ASYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[2], i32[2]; "
+                "f32[n2,8] 'SYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[n2], i32[n2]"},
     {.schema = "quant::dequantize_codebook(Tensor codes, Tensor codebook, SymInt nbits, SymInt[] block_size, ScalarType output_dtype=6) -> "
                "Tensor",
      .lower = dequantized_codebook, .decompose = decompositions::dequantize_codebook},

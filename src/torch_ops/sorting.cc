@@ -263,33 +263,38 @@ constexpr TorchOp kTable[] = {
      .samples = "F[2,5] stable=True -> F[2,5], i64[2,5]; F[n4,5] stable=True -> F[n4,5], i64[n4,5]"},
     {.schema = "aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
      .decompose = decompositions::argsort, .edge = "aten.sort.default",
-     .samples = "F[2,5] -> i64[2,5]; F[4,3] 0 True -> i64[4,3]"},
+     .samples = "F[2,5] -> i64[2,5]; F[4,3] 0 True -> i64[4,3]; F[n2,m5] -> i64[n2,m5]"},
     {.schema = "aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", .lower = sorted_indices,
-     .decompose = decompositions::argsort, .edge = "aten.sort.stable", .samples = "F[2,5] stable=True -> i64[2,5]; F[b2,n5] stable=True -> i64[b2,n5]"},
+     .decompose = decompositions::argsort, .edge = "aten.sort.stable",
+     .samples = "F[2,5] stable=True -> i64[2,5]; F[n2,5] stable=True -> i64[n2,5]"},
     {.schema = "aten::msort(Tensor self) -> Tensor", .lower = sorted_rows, .decompose = decompositions::msort,
-     .edge = "aten.sort.default", .samples = "F[4,3]"},
+     .edge = "aten.sort.default", .samples = "F[4,3]; F[n4,m3]"},
     {.schema = "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .lower = kth_value, .decompose = decompositions::kthvalue,
-     .samples = "F[2,5] 2 -> F[2], i64[2]; F[2,5] 2 1 True -> F[2,1], i64[2,1]"},
+     .samples = "F[2,5] 2 -> F[2], i64[2]; F[2,5] 2 1 True -> F[2,1], i64[2,1]; F[n2,m5] 2 -> F[n2], i64[n2]"},
     {.schema = "aten::median(Tensor self) -> Tensor", .lower = [](Lowering& in) { return median(in, false); },
-     .decompose = decompositions::median, .samples = "F[5] -> F[]; F[2,3] -> F[]; I[5]{-99..99} -> I[]"},
+     .decompose = decompositions::median,
+     .samples = "F[5] -> F[]; F[2,3] -> F[]; I[5]{-99..99} -> I[]; F[n5] -> F[]"},
     {.schema = "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .lower = [](Lowering& in) { return median(in, true); }, .decompose = decompositions::median,
-     .samples = "F[5] 0 -> F[], i64[]; F[2,5] 1 -> F[2], i64[2]; F[2,5] 1 True -> F[2,1], i64[2,1]"},
+     .samples = "F[5] 0 -> F[], i64[]; F[2,5] 1 -> F[2], i64[2]; F[2,5] 1 True -> F[2,1], i64[2,1]; "
+                "F[n5] 0 -> F[], i64[]"},
     {.schema = "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", .lower = no_mode,
      .samples = "I[2,7]{0..2} 1 -> I[2], i64[2] !unsupported-op"},
     {.schema = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
      .lower = searched, .decompose = decompositions::searchsorted,
      .samples = "f32[5]{0,1,2,3,4} f32[2,3]{0..4} -> i64[2,3]; f32[5]{0,1,2,3,4} f32[3]{0..4} right=True -> i64[3]; "
-                "i64[5]{0,1,2,3,4} i64[3]{0..4} out_int32=True -> i32[3]"},
+                "i64[5]{0,1,2,3,4} i64[3]{0..4} out_int32=True -> i32[3]; "
+                "f32[5]{0,1,2,3,4} f32[m2,k3]{0..4} -> i64[m2,k3]"},
     {.schema = "aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, "
                "Tensor? sorter=None) -> Tensor",
      .lower = searched, .samples = "f32[5]{0,1,2,3,4} 2.5 -> i64[]"},
     {.schema = "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
      .lower = bucketized, .decompose = decompositions::bucketize,
      .samples = "f32[2,3]{0..4} f32[5]{0,1,2,3,4} -> i64[2,3]; "
-                "f32[3]{0..4} const f32[5]{0,1,2,3,4} right=True -> i64[3]"},
+                "f32[3]{0..4} const f32[5]{0,1,2,3,4} right=True -> i64[3]; "
+                "f32[n2,m3]{0..4} f32[5]{0,1,2,3,4} -> i64[n2,m3]"},
     {.schema = "aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
      .lower = bucketized, .samples = "2.5 f32[5]{0,1,2,3,4} -> i64[]"},
     {.schema = "aten::_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, "

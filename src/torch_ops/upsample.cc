@@ -219,54 +219,60 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d,
-     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] False -> f32[b1,2,4,9]"},
+     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b2,2,h6,w8] [4,9] False -> f32[b2,2,4,9]"},
     {.schema = "aten::_upsample_bicubic2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_antialiased<Filter::Cubic>, .decompose = decompositions::smooth_bicubic2d,
      .edge = "aten._upsample_bicubic2d_aa.default",
-     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b1,2,h6,w8] None False [2.0,1.0] -> f32[b1,2,2*h6,w8]"},
+     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b2,2,h6,w8] None False [2.0,1.0] -> f32[b2,2,2*h6,w8]"},
     {.schema = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_antialiased<Filter::Linear>,
-     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] False -> f32[b1,2,4,9]"},
+     .samples = "f32[1,2,6,8] [4,5] False -> f32[1,2,4,5]; f32[b2,2,h6,w8] [4,9] False -> f32[b2,2,4,9]"},
     {.schema = "aten::_upsample_bilinear2d_aa.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_antialiased<Filter::Linear>, .decompose = decompositions::smooth_bilinear2d,
      .edge = "aten._upsample_bilinear2d_aa.default",
-     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b1,2,h6,w8] [4,9] True None -> f32[b1,2,4,9]"},
+     .samples = "f32[1,2,6,8] [4,5] False None -> f32[1,2,4,5]; f32[b2,2,h6,w8] [4,9] True None -> f32[b2,2,4,9]"},
     {.schema = "aten::_upsample_nearest_exact1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
-     .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d, .samples = "F[1,2,6] [9] -> F[1,2,9]"},
+     .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d,
+     .samples = "F[1,2,6] [9] -> F[1,2,9]; F[1,n2,m6] [9] -> F[1,n2,9]"},
     {.schema = "aten::_upsample_nearest_exact1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
                "Tensor",
      .lower = lower_nearest<1, true>, .decompose = decompositions::exact1d,
-     .samples = "F[1,2,6] [9] None -> F[1,2,9]; F[1,2,6] None [2.0] -> F[1,2,12]"},
+     .samples = "F[1,2,6] [9] None -> F[1,2,9]; F[1,2,6] None [2.0] -> F[1,2,12]; F[1,n2,m6] [9] None -> F[1,n2,9]"},
     {.schema = "aten::_upsample_nearest_exact2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? "
                "scales_w=None) -> Tensor",
-     .lower = lower_nearest<2, true>, .decompose = decompositions::exact2d, .samples = "F[1,2,4,6] [8,9] -> F[1,2,8,9]"},
+     .lower = lower_nearest<2, true>, .decompose = decompositions::exact2d,
+     .samples = "F[1,2,4,6] [8,9] -> F[1,2,8,9]; F[1,n2,m4,k6] [8,9] -> F[1,n2,8,9]"},
     {.schema = "aten::_upsample_nearest_exact2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
                "Tensor",
      .lower = lower_nearest<2, true>, .decompose = decompositions::exact2d,
-     .samples = "F[1,2,4,6] [8,9] None -> F[1,2,8,9]; F[1,2,4,6] None [2.0,1.5] -> F[1,2,8,9]"},
+     .samples = "F[1,2,4,6] [8,9] None -> F[1,2,8,9]; F[1,2,4,6] None [2.0,1.5] -> F[1,2,8,9]; "
+                "F[1,n2,m4,k6] [8,9] None -> F[1,n2,8,9]"},
     {.schema = "aten::_upsample_nearest_exact3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_nearest<3, true>, .decompose = decompositions::exact3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] -> F[1,2,6,8,9]; F[1,n2,m3,k4,p6] [6,8,9] -> F[1,n2,6,8,9]"},
     {.schema = "aten::_upsample_nearest_exact3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> "
                "Tensor",
      .lower = lower_nearest<3, true>, .decompose = decompositions::exact3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] None -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] None -> F[1,2,6,8,9]; F[1,n2,m3,k4,p6] [6,8,9] None -> F[1,n2,6,8,9]"},
     {.schema = "aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_bicubic, .decompose = decompositions::bicubic2d,
-     .samples = "F[1,2,4,6] [8,9] False -> F[1,2,8,9]; F[1,2,4,6] [8,9] True -> F[1,2,8,9]"},
+     .samples = "F[1,2,4,6] [8,9] False -> F[1,2,8,9]; F[1,2,4,6] [8,9] True -> F[1,2,8,9]; "
+                "F[1,n2,m4,k6] [8,9] False -> F[1,n2,8,9]"},
     {.schema = "aten::upsample_bicubic2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_bicubic, .decompose = decompositions::bicubic2d,
-     .samples = "F[1,2,4,6] [8,9] False None -> F[1,2,8,9]; F[1,2,4,6] None True [2.0,1.5] -> F[1,2,8,9]"},
+     .samples = "F[1,2,4,6] [8,9] False None -> F[1,2,8,9]; F[1,2,4,6] None True [2.0,1.5] -> F[1,2,8,9]; "
+                "F[1,n2,m4,k6] [8,9] False None -> F[1,n2,8,9]"},
     {.schema = "aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_linear_resize<2>, .decompose = decompositions::bilinear2d,
-     .samples = "F[1,2,4,6] [8,9] False -> F[1,2,8,9]; F[1,2,4,6] [8,9] True -> F[1,2,8,9]"},
+     .samples = "F[1,2,4,6] [8,9] False -> F[1,2,8,9]; F[1,2,4,6] [8,9] True -> F[1,2,8,9]; "
+                "F[1,n2,m4,k6] [8,9] False -> F[1,n2,8,9]"},
     {.schema = "aten::upsample_bilinear2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_linear_resize<2>,
@@ -274,20 +280,22 @@ constexpr TorchOp kTable[] = {
                 "F[1,2,4,6] [2,3] True None -> F[1,2,2,3]; F[1,2,h4,w6] None False [2.0,2.0] -> F[1,2,2*h4,2*w6]"},
     {.schema = "aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) "
                "-> Tensor",
-     .lower = lower_linear_resize<1>, .decompose = decompositions::linear1d, .samples = "F[1,2,6] [9] False -> F[1,2,9]"},
+     .lower = lower_linear_resize<1>, .decompose = decompositions::linear1d,
+     .samples = "F[1,2,6] [9] False -> F[1,2,9]; F[1,n2,m6] [9] False -> F[1,n2,9]"},
     {.schema = "aten::upsample_linear1d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_linear_resize<1>, .decompose = decompositions::linear1d,
-     .samples = "F[1,2,6] [9] True None -> F[1,2,9]"},
+     .samples = "F[1,2,6] [9] True None -> F[1,2,9]; F[1,n2,m6] [9] True None -> F[1,n2,9]"},
     {.schema = "aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor",
-     .lower = lower_nearest<1, false>, .decompose = decompositions::nearest1d, .samples = "F[1,2,6] [9] -> F[1,2,9]"},
+     .lower = lower_nearest<1, false>, .decompose = decompositions::nearest1d,
+     .samples = "F[1,2,6] [9] -> F[1,2,9]; F[1,n2,m6] [9] -> F[1,n2,9]"},
     {.schema = "aten::upsample_nearest1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
      .lower = lower_nearest<1, false>, .decompose = decompositions::nearest1d,
-     .samples = "F[1,2,6] [9] None -> F[1,2,9]; F[1,2,6] None [2.0] -> F[1,2,12]"},
+     .samples = "F[1,2,6] [9] None -> F[1,2,9]; F[1,2,6] None [2.0] -> F[1,2,12]; F[1,n2,m6] [9] None -> F[1,n2,9]"},
     {.schema = "aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? "
                "scales_w=None) -> Tensor",
      .lower = lower_nearest<2, false>, .decompose = decompositions::nearest2d,
-     .samples = "F[1,2,4,6] [8,9] -> F[1,2,8,9]"},
+     .samples = "F[1,2,4,6] [8,9] -> F[1,2,8,9]; F[1,n2,m4,k6] [8,9] -> F[1,n2,8,9]"},
     {.schema = "aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
      .lower = lower_nearest<2, false>,
      .samples = "F[1,2,4,6] [8,9] None -> F[1,2,8,9]; F[1,2,4,6] None [2.0,2.0] -> F[1,2,8,12]; "
@@ -295,18 +303,19 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? "
                "scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_nearest<3, false>, .decompose = decompositions::nearest3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] -> F[1,2,6,8,9]; F[1,n2,m3,k4,p6] [6,8,9] -> F[1,n2,6,8,9]"},
     {.schema = "aten::upsample_nearest3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor",
      .lower = lower_nearest<3, false>, .decompose = decompositions::nearest3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] None -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] None -> F[1,2,6,8,9]; F[1,n2,m3,k4,p6] [6,8,9] None -> F[1,n2,6,8,9]"},
     {.schema = "aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? "
                "scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor",
      .lower = lower_linear_resize<3>, .decompose = decompositions::trilinear3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] False -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] False -> F[1,2,6,8,9]; F[1,n2,m3,k4,p6] [6,8,9] False -> F[1,n2,6,8,9]"},
     {.schema = "aten::upsample_trilinear3d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? "
                "scale_factors) -> Tensor",
      .lower = lower_linear_resize<3>, .decompose = decompositions::trilinear3d,
-     .samples = "F[1,2,3,4,6] [6,8,9] True None -> F[1,2,6,8,9]"},
+     .samples = "F[1,2,3,4,6] [6,8,9] True None -> F[1,2,6,8,9]; "
+                "F[1,n2,m3,k4,p6] [6,8,9] True None -> F[1,n2,6,8,9]"},
 };
 
 }  // namespace
