@@ -54,6 +54,12 @@ bool gives_truth(std::string_view target) {
   return std::find(std::begin(kNames), std::end(kNames), base_name(target)) != std::end(kNames);
 }
 
+// Operators whose results share memory with several tensors, which no place of one storage can say.
+bool shares_several(const std::string& target) {
+  return target == "aten.broadcast_tensors.default" || base_name(target) == "meshgrid" ||
+         (target.starts_with("aten.atleast_") && target.ends_with(".Sequence"));
+}
+
 class Functionalizer {
  public:
   explicit Functionalizer(Graph& graph) : graph_(graph) {}
@@ -78,6 +84,7 @@ class Functionalizer {
   struct Storage {
     ValueId base, current;
     int version = 0;
+    NodeId shared_by;  // whose results, or arguments, show this memory without a place in it
   };
   // A value's place in a storage: the views that lead from the base to it, and its content as of some version.
   struct Place {
@@ -102,9 +109,18 @@ class Functionalizer {
       // Whose memory a result shows is settled now: later it would be taken to hold what was written since.
       for (size_t i = 0; i < graph_.nodes[id].results.size(); ++i)
         if (const ValueId v = graph_.nodes[id].results[i]; v && graph_.values[v].kind == torch::Value::Kind::Tensor) place_of(v);
+      if (shares_several(functional.empty() ? node.target : functional)) mark_shared(id);
       return {};
     }
     return write(id, functional);
+  }
+
+  void mark_shared(NodeId id) {
+    const auto mark = [&](ValueId v) {
+      if (v && graph_.values[v].kind == torch::Value::Kind::Tensor) storages_[place_of(origin(v)).storage].shared_by = id;
+    };
+    for (size_t i = 0; i < graph_.nodes[id].args.size(); ++i) for_each_value(graph_.nodes[id].args[i].arg, [&](ValueId& v) { mark(v); });
+    for (ValueId v : graph_.nodes[id].results) mark(v);
   }
 
   // Replaces every tensor an argument names by what it holds now.
@@ -131,7 +147,7 @@ class Functionalizer {
       place.version = storages_[source.storage].version;
     } else {
       place.storage = storages_.size();
-      storages_.push_back({v, v});
+      storages_.push_back({.base = v, .current = v});
     }
     place.content = v;
     return places_.emplace(v, place).first->second;
@@ -161,7 +177,9 @@ class Functionalizer {
     const auto* self = graph_.nodes[id].args.empty() ? nullptr : graph_.nodes[id].args[0].arg.as<ValueId>();
     if (!self) return diag(DiagKind::UnsupportedOp, "writes in place to something that is not a tensor");
     const ValueId target = origin(*self);
-    place_of(target);
+    if (const NodeId by = storages_[place_of(target).storage].shared_by)
+      return diag(DiagKind::UnsupportedOp, fmt::format("writes in place to memory that '{}' ({}) shares", graph_.nodes[by].name, graph_.nodes[by].target),
+                  "clone the tensor before writing to it");
     Node& node = graph_.nodes[id];
     node.target = functional;
     if (node.results.empty()) return diag(DiagKind::UnsupportedOp, "writes in place and returns nothing");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "torch/schema.h"
+#include "torch_ops/op.h"
 #include "torch_passes/views.h"
 
 namespace cortland::torch_passes {
@@ -140,6 +142,25 @@ TEST_F(FunctionalizeTest, WritesToSharedElementsAreRefused) {
   op("aten.add_.Tensor", {{"self", wide}, {"other", 1.0}}, {4});
   output(y);
   EXPECT_FALSE(functionalize(std::move(graph)).ok());
+}
+
+// Torch says in the schema which results share memory: each of them needs a place, or writes to it would be lost.
+TEST(Views, KnowEveryOperatorWhoseResultSharesMemory) {
+  for (const torch_ops::TorchOp* op : torch_ops::all_ops()) {
+    auto schema = torch::parse_schema(op->schema);
+    ASSERT_TRUE(schema.ok()) << op->schema;
+    for (const auto& result : schema->returns) EXPECT_TRUE(result.alias.empty() || result.mutated || is_view(schema->target())) << op->schema;
+  }
+}
+
+TEST_F(FunctionalizeTest, MemoryOfSeveralTensorsIsNotWritten) {
+  const ValueId x = input("x", {4});
+  const ValueId y = op("aten.mul.Tensor", {{"self", x}, {"other", 2.0}}, {4});
+  op("aten.meshgrid.default", {{"tensors", Arg(Arg::List{Arg(y)})}}, {4});
+  output(op("aten.relu_.default", {{"self", y}}, {4}));
+  auto done = functionalize(std::move(graph));
+  ASSERT_FALSE(done.ok());
+  EXPECT_NE(done.error().what.find("aten.meshgrid.default"), std::string::npos) << done.error().what;
 }
 
 TEST_F(FunctionalizeTest, AssertsAndDeadNodesGo) {

@@ -24,6 +24,7 @@ enum class Kind {
   Diagonal,
   Strided,  // as_strided
   Expand,   // an element may be seen many times: cannot be written
+  Opaque,   // the same memory as other numbers, or as parts of them: cannot be written
 };
 
 std::optional<Kind> kind_of(const std::string& target) {
@@ -55,6 +56,17 @@ std::optional<Kind> kind_of(const std::string& target) {
       {"aten.expand_as.default", Kind::Expand},     {"aten.broadcast_to.default", Kind::Expand},
       {"aten.unfold.default", Kind::Expand},        {"aten.as_strided.default", Kind::Strided},
       {"aten.tensor_split.indices", Kind::Slice},   {"aten.split.sizes", Kind::Slice},
+      {"aten.hsplit.int", Kind::Slice},             {"aten.hsplit.array", Kind::Slice},
+      {"aten.vsplit.int", Kind::Slice},             {"aten.vsplit.array", Kind::Slice},
+      {"aten.dsplit.int", Kind::Slice},             {"aten.dsplit.array", Kind::Slice},
+      {"aten.narrow.Tensor", Kind::Slice},          {"aten.tensor_split.tensor_indices_or_sections", Kind::Slice},
+      {"aten.movedim.intlist", Kind::Permute},      {"aten.moveaxis.intlist", Kind::Permute},
+      {"aten.atleast_3d.default", Kind::Reshape},   {"aten._reshape_alias.default", Kind::Reshape},
+      {"aten.linalg_diagonal.default", Kind::Diagonal},
+      {"aten.view.dtype", Kind::Opaque},            {"aten.real.default", Kind::Opaque},
+      {"aten.imag.default", Kind::Opaque},          {"aten.conj.default", Kind::Opaque},
+      {"aten.resolve_conj.default", Kind::Opaque},  {"aten.resolve_neg.default", Kind::Opaque},
+      {"aten.view_as_real.default", Kind::Opaque},  {"aten.view_as_complex.default", Kind::Opaque},
   };
   const auto it = kinds.find(target);
   return it == kinds.end() ? std::nullopt : std::optional(it->second);
@@ -74,8 +86,40 @@ int64_t int_arg(const Node& node, std::string_view name, int64_t fallback) {
 }
 
 int64_t axis_of(const Graph& graph, const Node& node, ValueId source) {
+  const int64_t rank = graph.type(source).rank();
+  if (node.target.starts_with("aten.hsplit.")) return rank == 1 ? 0 : 1;
+  if (node.target.starts_with("aten.dsplit.")) return 2;
   const int64_t dim = int_arg(node, "dim", 0);
-  return dim < 0 ? dim + graph.type(source).rank() : dim;
+  return dim < 0 ? dim + rank : dim;
+}
+
+// movedim with lists: axis source[i] becomes axis destination[i], the others keep their order. Empty when the lists do not fit.
+std::vector<int64_t> moved_axes(const Node& node, int64_t rank) {
+  const Arg* sources = node.find("source");
+  const Arg* destinations = node.find("destination");
+  const auto* from = sources ? sources->as<Arg::List>() : nullptr;
+  const auto* to = destinations ? destinations->as<Arg::List>() : nullptr;
+  if (!from || !to || from->size() != to->size()) return {};
+  std::vector<int64_t> perm(static_cast<size_t>(rank), -1);
+  std::vector<bool> taken(perm.size());
+  const auto place = [&](const Arg& a) {
+    const auto* d = a.as<int64_t>();
+    const int64_t axis = d ? (*d < 0 ? *d + rank : *d) : rank;
+    return axis >= 0 && axis < rank ? std::optional(static_cast<size_t>(axis)) : std::nullopt;
+  };
+  for (size_t i = 0; i < from->size(); ++i) {
+    const auto source = place((*from)[i]), destination = place((*to)[i]);
+    if (!source || !destination || taken[*source] || perm[*destination] >= 0) return {};
+    perm[*destination] = static_cast<int64_t>(*source);
+    taken[*source] = true;
+  }
+  size_t next = 0;
+  for (int64_t& p : perm) {
+    if (p >= 0) continue;
+    while (taken[next]) ++next;
+    p = static_cast<int64_t>(next++);
+  }
+  return perm;
 }
 
 // Permutation that each Permute operator stands for.
@@ -91,6 +135,8 @@ std::vector<int64_t> permutation(const Graph& graph, const Node& node, ValueId s
           if (const auto* d = (*list)[i].as<int64_t>()) perm[i] = positive(*d);
   } else if (node.target == "aten.numpy_T.default") {
     for (int64_t i = 0; i < rank; ++i) perm[static_cast<size_t>(i)] = rank - 1 - i;
+  } else if (node.target == "aten.movedim.intlist" || node.target == "aten.moveaxis.intlist") {
+    perm = moved_axes(node, rank);
   } else if (node.target == "aten.movedim.int" || node.target == "aten.moveaxis.int") {
     const int64_t from = positive(int_arg(node, "source", 0)), to = positive(int_arg(node, "destination", 0));
     perm.erase(perm.begin() + from);
@@ -137,7 +183,7 @@ Result<SliceArgs> slice_args(const Graph& graph, const View& view) {
     return s;
   }
   int64_t start = 0, length = 0;
-  if (node.target == "aten.narrow.default") {
+  if (node.target == "aten.narrow.default" || node.target == "aten.narrow.Tensor") {
     for (const char* name : {"start", "length"})
       if (const Arg* a = node.find(name); a && a->as<ValueId>()) return symbolic();
     start = int_arg(node, "start", 0);
@@ -253,10 +299,12 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
       return add_node(graph, "aten.select_scatter.default",
                       {{"self", base}, {"src", part}, {"dim", axis_of(graph, node, view.source)}, {"index", select_index(node, view.index)}}, type,
                       node.source, order);
-    case Kind::Diagonal:
+    case Kind::Diagonal: {
+      const bool last = node.target == "aten.linalg_diagonal.default";
       return add_node(graph, "aten.diagonal_scatter.default",
-                      {{"self", base}, {"src", part}, {"offset", int_arg(node, "offset", 0)}, {"dim1", int_arg(node, "dim1", 0)}, {"dim2", int_arg(node, "dim2", 1)}},
+                      {{"self", base}, {"src", part}, {"offset", int_arg(node, "offset", 0)}, {"dim1", int_arg(node, "dim1", last ? -2 : 0)}, {"dim2", int_arg(node, "dim2", last ? -1 : 1)}},
                       type, node.source, order);
+    }
     case Kind::Strided: {
       auto args = node.args;
       args[0].arg = base;
@@ -266,6 +314,8 @@ Result<ValueId> undo_view(Graph& graph, const View& view, ValueId base, ValueId 
     case Kind::Expand:
       if (graph.type(part).shape == type.shape) return part;
       break;
+    case Kind::Opaque:
+      return diag(DiagKind::UnsupportedArgument, fmt::format("writes to what {} shows of another tensor", node.target), "clone it before writing");
   }
   return diag(DiagKind::UnsupportedArgument, "writes to an expanded tensor, whose elements share memory", "clone it before writing");
 }
