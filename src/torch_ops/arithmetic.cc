@@ -158,13 +158,19 @@ Lowered lower_clamp(Lowering& in) {
   TRY(Operand x, in.precise_tensor("self"));
   const bool floats = is_float(in.result_type().dtype);
   std::vector<Operand> all = {x};
+  // Bounds beyond 32 bits are none for the integers that Core ML holds.
+  const auto bound = [&](std::string_view name) -> Result<Operand> {
+    if (const auto* i = in.arg(name).as<int64_t>(); i && !floats)
+      return in.constant(static_cast<double>(std::clamp<int64_t>(*i, INT32_MIN, INT32_MAX)), DType::I32);
+    return in.precise_tensor(name);
+  };
   Operand low, high;
   if (in.has("min")) {
-    TRY(low, in.precise_tensor("min"));
+    TRY(low, bound("min"));
     all.push_back(low);
   }
   if (in.has("max")) {
-    TRY(high, in.precise_tensor("max"));
+    TRY(high, bound("max"));
     all.push_back(high);
   }
   const DType type = floats ? common_float(in, all) : DType::I32;
@@ -261,12 +267,14 @@ Lowered lower_copysign(Lowering& in) {
   return select(in, negative, minus, magnitude, in.result_type().shape);
 }
 
-// x * log(y), and 0 where x is 0.
+// x * log(y), and 0 where x is 0 and y is a number.
 Lowered lower_xlogy(Lowering& in) {
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(Operand log, in.op(mil_ops::log, {{"x", p.y}, {"epsilon", 0.0}}));
   TRY(Operand product, in.op(mil_ops::mul, {{"x", p.x}, {"y", log}}));
   TRY(Operand zero, in.op(mil_ops::equal, {{"x", p.x}, {"y", 0}}));
+  TRY(Operand number, in.op(mil_ops::equal, {{"x", p.y}, {"y", p.y}}));
+  TRY(zero, in.op(mil_ops::logical_and, {{"x", zero}, {"y", number}}));
   return select(in, zero, number_like(in, 0, product), product);
 }
 
@@ -275,6 +283,9 @@ Result<Operand> log_add_exp(Lowering& in, double base_log) {
   TRY(Pair p, operand_pair(in, "self", "other"));
   TRY(Operand high, in.op(mil_ops::maximum, {{"x", p.x}, {"y", p.y}}));
   TRY(Operand d, in.op(mil_ops::sub, {{"x", p.x}, {"y", p.y}}));
+  // Equal infinities have no difference.
+  TRY(Operand same, in.op(mil_ops::equal, {{"x", p.x}, {"y", p.y}}));
+  TRY(d, select(in, same, number_like(in, 0, d), d));
   TRY(d, in.op(mil_ops::abs, {{"x", d}}));
   TRY(d, in.op(mil_ops::mul, {{"x", d}, {"y", -base_log}}));
   TRY(d, in.op(mil_ops::exp, {{"x", d}}));
@@ -416,7 +427,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::fmin(Tensor self, Tensor other) -> Tensor", .lower = lower_number_extremum<mil_ops::minimum>,
      .decompose = decompositions::fmin, .samples = "N[*] N[*]"},
     {.schema = "aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", .lower = lower_clamp,
-     .samples = "N[*]{-9..9} -2 3; F[3] min=0.5; F[3] max=0.5; I[3]{-9..9} min=0"},
+     .samples = "N[*]{-9..9} -2 3; F[3] min=0.5; F[3] max=0.5; I[3]{-9..9} min=0; i64[3]{-9..9} max=9223372036854775807"},
     {.schema = "aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", .lower = lower_clamp,
      .samples = "N[*]{-9..9} N[*]{-5..0} N[*]{1..5}; F[2,3] F[3]"},
     {.schema = "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
@@ -450,14 +461,14 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_copysign,
      .decompose = decompositions::copysign, .samples = "F[*] -2"},
     {.schema = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_xlogy,
-     .decompose = decompositions::xlogy, .samples = "N[*] N[*]{1..4} -> F[*]; f32[2]{0,2} f32[2]{0,3}"},
+     .decompose = decompositions::xlogy, .samples = "N[*] N[*]{1..4} -> F[*]; f32[2]{0,2} f32[2]{0,3}; f32[3]{0,2,0} f32[3]{0,3,nan}"},
     {.schema = "aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor", .lower = lower_xlogy,
      .decompose = decompositions::xlogy, .samples = "N[*] 3 -> F[*]"},
     {.schema = "aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor", .lower = lower_xlogy,
      .decompose = decompositions::xlogy, .samples = "2 N[*]{1..4} -> F[*]"},
     {.schema = "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
      .lower = [](Lowering& in) -> Lowered { return log_add_exp(in, 1); }, .decompose = decompositions::logaddexp,
-     .samples = "F[*] F[*]"},
+     .samples = "F[*] F[*]; f32[3]{-inf,inf,1} f32[3]{-inf,inf,inf}"},
     {.schema = "aten::logaddexp2(Tensor self, Tensor other) -> Tensor",
      .lower = [](Lowering& in) -> Lowered { return log_add_exp(in, M_LN2); }, .samples = "F[*] F[*]"},
     {.schema = "aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", .lower = lower_diff,

@@ -111,7 +111,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::eq.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::equal>,
      .samples = "T[*] T[*] -> bool[*]; i32[3] f32[2,3] -> bool[2,3]"},
     {.schema = "aten::eq.Scalar(Tensor self, Scalar other) -> Tensor", .lower = lower_comparison<mil_ops::equal>,
-     .samples = "T[*] 1 -> bool[*]; F[3] 0.5 -> bool[3]"},
+     .samples = "T[*] 1 -> bool[*]; F[3] 0.5 -> bool[3]; i64[3] 4294967297 -> bool[3] !unsupported-dtype"},
     {.schema = "aten::ne.Tensor(Tensor self, Tensor other) -> Tensor", .lower = lower_comparison<mil_ops::not_equal>,
      .samples = "T[*] T[*] -> bool[*]"},
     {.schema = "aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor",

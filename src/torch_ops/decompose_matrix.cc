@@ -356,15 +356,15 @@ Status core_ml_attention(Decomposition& d) {
                             {{"query", d.arg("q")}, {"key", d.arg("k")}, {"value", d.arg("v")}, {"attn_mask", d.arg("attn_mask")}}, d.result_type()));
 }
 
-// v * g / |v|, with norms over all dimensions but one.
+// v * g / |v|, with norms over all dimensions but one, or over all for -1.
 Status weight_norm(Decomposition& d) {
   Steps s(d);
   const V v = d.tensor("v"), g = d.tensor("g");
-  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(v));
-  if (!dim) return d.reject("the dimension is out of range");
+  const int64_t dim = d.integer("dim").value_or(INT64_MAX);
+  if (dim < -1 || dim >= s.rank(v)) return d.reject("the dimension is out of range");
   std::vector<int64_t> others;
   for (int i = 0; i < s.rank(v); ++i)
-    if (i != *dim) others.push_back(i);
+    if (i != dim) others.push_back(i);
   const V norm = s.unary("sqrt", s.reduce("sum", s.mul(v, v), others, true));
   TRY_DO(s.give(0, s.mul(v, s.div(g, norm))));
   return d.node().results.size() > 1 ? s.give(1, norm) : Status();

@@ -14,11 +14,8 @@ namespace cortland::torch_ops {
 namespace {
 
 constexpr int64_t kFoldInputLimit = int64_t{1} << 24;
-constexpr int64_t kFoldLimit = int64_t{1} << 20;  // elements of a constant that is computed while lowering
 
 const torch::Arg kNone;
-
-bool fits_int32(int64_t v) { return v >= INT32_MIN && v <= INT32_MAX; }
 
 }  // namespace
 

@@ -94,6 +94,11 @@ Result<Operand> LoweringState::cast(Operand o, DType to, int32_t origin) {
       float16_overflow = true;
       return Operand(program.constant(data.cast(DType::F16)));
     }
+    if (to == DType::I32 && is_integer(data.dtype()) && bit_width(data.dtype()) > 32 && data.elements() <= kFoldLimit)
+      for (int64_t i : data.to_ints())
+        if (!fits_int32(i))
+          return diag(DiagKind::UnsupportedDtype, fmt::format("the integer {} does not fit the 32 bits of Core ML's integers", i),
+                      "use numbers within 32 bits, or floats");
     return Operand(program.constant(data.cast(to)));
   }
   const auto key = std::make_pair(o.index, to);

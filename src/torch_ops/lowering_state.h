@@ -12,6 +12,9 @@
 
 namespace cortland::torch_ops {
 
+constexpr int64_t kFoldLimit = int64_t{1} << 20;  // elements of a constant that is computed, or looked into, while lowering
+inline bool fits_int32(int64_t v) { return v >= INT32_MIN && v <= INT32_MAX; }
+
 // Which large constants have finite numbers beyond float16. Found out once, though a program reads a constant more than once and a
 // graph is lowered more than once. Keeps every weight it was asked about, since a weight's key names its file by address.
 class Float16Range {

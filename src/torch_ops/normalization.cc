@@ -327,7 +327,7 @@ constexpr TorchOp kTable[] = {
                 "F[b2,4,h3,w3] const F[4] const F[4] const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[b2,4,h3,w3], _, _; "
                 "F[2,4] None None const F[4] const F[4]{0.5..2} 0.1 1e-5 -> F[2,4], _, _"},
     {.schema = "aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor", .lower = lower_weight_norm,
-     .decompose = decompositions::weight_norm, .samples = "F[4,3] F[4,1]; F[4,3,2] F[4,1,1]; F[n4,m3] F[n4,1]"},
+     .decompose = decompositions::weight_norm, .samples = "F[4,3] F[4,1]; F[4,3,2] F[4,1,1]; F[n4,m3] F[n4,1]; F[4,3] F[] -1"},
     {.schema = "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", .lower = lower_weight_norm,
      .decompose = decompositions::weight_norm,
      .samples = "F[4,3] F[4,1] -> F[4,3], f32[4,1]; F[n4,m3] F[n4,1] -> F[n4,m3], f32[n4,1]"},
@@ -366,7 +366,7 @@ constexpr TorchOp kTable[] = {
                "-> (Tensor, Tensor, Tensor)",
      .lower = lower_group_norm,
      .samples = "F[2,4,3,3] const F[4] const F[4] 2 4 9 2 1e-5 -> F[2,4,3,3], _, _; "
-                "F[2,4,n3,m3] const F[4] const F[4] 2 4 9 2 1e-5 -> F[2,4,n3,m3], _, _"},
+                "F[n2,4,3,3] const F[4] const F[4] n2 4 9 2 1e-5 -> F[n2,4,3,3], _, _"},
     {.schema = "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, "
                "Tensor, Tensor)",
      .lower = lower_layer_norm,

@@ -169,14 +169,15 @@ Result<Operand> inverse_hyperbolic(Lowering& in, Operand magnitude, Operand root
   return select(in, small, close, far);
 }
 
-// root = sqrt((x - 1) (x + 1)), tanh(acosh(x)) = root / x
+// root = sqrt(x - 1) sqrt(x + 1), which is NaN below 1 as torch's result; tanh(acosh(x)) = root / x
 Lowered lower_acosh(Lowering& in) {
   TRY(Operand x, float_tensor(in, "self"));
   TRY(x, in.cast(x, DType::F32));
   TRY(Operand below, in.op(mil_ops::sub, {{"x", x}, {"y", 1}}));
   TRY(Operand above, in.op(mil_ops::add, {{"x", x}, {"y", 1}}));
+  TRY(below, in.op(mil_ops::sqrt, {{"x", below}}));
+  TRY(above, in.op(mil_ops::sqrt, {{"x", above}}));
   TRY(Operand root, in.op(mil_ops::mul, {{"x", below}, {"y", above}}));
-  TRY(root, in.op(mil_ops::sqrt, {{"x", root}}));
   TRY(Operand ratio, in.op(mil_ops::real_div, {{"x", root}, {"y", x}}));
   return inverse_hyperbolic(in, x, root, ratio, 1.5);
 }
@@ -313,7 +314,7 @@ constexpr TorchOp kTable[] = {
      .samples = "F[*]{-0.9..0.9}"},
     {.schema = "aten::arctanh(Tensor self) -> Tensor", .same_as = "aten.atanh.default", .edge = "aten.atanh.default",
      .samples = "F[*]{-0.9..0.9}"},
-    {.schema = "aten::acosh(Tensor self) -> Tensor", .lower = lower_acosh, .samples = "F[*]{1..3}"},
+    {.schema = "aten::acosh(Tensor self) -> Tensor", .lower = lower_acosh, .samples = "F[*]{1..3}; f32[3]{-2,0,3}"},
     {.schema = "aten::arccosh(Tensor self) -> Tensor", .same_as = "aten.acosh.default", .edge = "aten.acosh.default",
      .samples = "F[*]{1..3}"},
     {.schema = "aten::asinh(Tensor self) -> Tensor", .lower = lower_asinh, .samples = "T[*] -> F[*]"},

@@ -209,7 +209,7 @@ constexpr TorchOp kTable[] = {
                "quant_max, ScalarType dtype) -> Tensor",
      .lower = quantized_channel,
      .samples = "f32[2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[2,3]; "
-                "f32[n2,m3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[n2,m3]"},
+                "f32[n2,3] const f32[3]{0.05..0.1} const i64[3]{-3..3} 1 -128 127 i8 -> i8[n2,3]"},
     {.schema = "quantized_decomposed::quantize_per_token(Tensor input, Tensor scales, Tensor zero_points, int quant_min, int quant_max, "
                "ScalarType dtype) -> Tensor",
      .lower = quantized_token,

@@ -166,13 +166,14 @@ Result<Operand> variance_of(Lowering& in, const Centred& c) {
   if (c.correction == 0) return variance;
   if (c.count.is_constant()) {
     const auto n = static_cast<double>(c.count.constant());
-    // Fewer values than the correction: torch divides by zero.
-    const double factor = n > c.correction ? n / (n - c.correction) : std::numeric_limits<double>::quiet_NaN();
+    // No more values than the correction: torch divides by zero.
+    const double factor = n > c.correction ? n / (n - c.correction) : std::numeric_limits<double>::infinity();
     return in.op(mil_ops::mul, {{"x", variance}, {"y", factor}});
   }
   TRY(Operand n, in.size(c.count));
   TRY(n, in.cast(n, in.dtype_of(variance)));
   TRY(Operand rest, in.op(mil_ops::sub, {{"x", n}, {"y", c.correction}}));
+  TRY(rest, in.op(mil_ops::maximum, {{"x", rest}, {"y", 0.0}}));
   TRY(Operand factor, in.op(mil_ops::real_div, {{"x", n}, {"y", rest}}));
   return in.op(mil_ops::mul, {{"x", variance}, {"y", factor}});
 }
@@ -306,9 +307,9 @@ Lowered lower_cumulative_extreme(Lowering& in) {
   if (in.rank_of(x) == 0) return in.cast(x, in.mil_dtype(in.result_type().dtype));
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const bool largest = op.name == mil_ops::maximum.name;
-  const double limit = is_float(in.dtype_of(x)) ? kInfinity : static_cast<double>(INT32_MAX);
-  TRY(x, scan<op>(in, x, axis, largest ? -limit : limit));
+  const bool floats = is_float(in.dtype_of(x));
+  const double least = floats ? -kInfinity : INT32_MIN, most = floats ? kInfinity : INT32_MAX;
+  TRY(x, scan<op>(in, x, axis, op.name == mil_ops::maximum.name ? least : most));
   return in.cast(x, in.mil_dtype(in.result_type().dtype));
 }
 
@@ -377,7 +378,7 @@ constexpr TorchOp kTable[] = {
      .samples = "F[2,3] [1] -> F[2]; F[2,3,4] [0,2] False True -> F[1,3,1]; F[n2,m3] [1] -> F[n2]"},
     {.schema = "aten::var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", .lower = lower_var,
      .samples = "F[2,3] [1] -> F[2]; F[2,3,4] [0,2] correction=0 keepdim=True -> F[1,3,1]; "
-                "F[n4,3] [1] correction=0 -> F[n4]"},
+                "F[n4,3] [1] correction=0 -> F[n4]; F[2,3] [1] correction=5 -> F[2]"},
     {.schema = "aten::std(Tensor self, bool unbiased=True) -> Tensor", .lower = lower_std,
      .decompose = decompositions::std_deviation, .samples = "F[2,3] -> F[]; F[2,3] False -> F[]; F[n2,m3] -> F[]"},
     {.schema = "aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor", .lower = lower_std,
@@ -407,7 +408,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]; F[n2,4] 1"},
     {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>,
      .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
-                "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument; F[n2,4] 1 -> F[n2,4], _"},
+                "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument; F[n2,4] 1 -> F[n2,4], _; i32[2]{-2147483648,-5} 0 -> i32[2], _"},
     {.schema = "aten::cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::minimum>,
      .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
                 "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument; F[n2,4] 1 -> F[n2,4], _"},

@@ -264,6 +264,10 @@ class Parser {
       at_ = end + 3;
       return sign * std::numeric_limits<double>::infinity();
     }
+    if (text_.substr(end).starts_with("nan")) {
+      at_ = end + 3;
+      return std::numeric_limits<double>::quiet_NaN();
+    }
     const size_t digits = end;
     auto is_part = [&](size_t i) {
       const char c = text_[i];

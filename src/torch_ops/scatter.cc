@@ -16,9 +16,10 @@ Result<Operand> at_least_vector(Lowering& in, Operand x) { return in.rank_of(x) 
 Result<Operand> flattened(Lowering& in, Operand x) { return in.reshape(x, {product(in, in.shape_of(x), 0, in.shape_of(x).size())}); }
 
 // MIL scatters numbers: bools travel as int32.
+// Small integers wrap around as torch's do: sums may leave their range.
 Lowered finish(Lowering& in, Operand result) {
   TRY(Operand shaped, in.reshape(result, in.result_type().shape));
-  return in.result_type().dtype == DType::Bool ? as_bool(in, shaped) : Result<Operand>(shaped);
+  return in.result_type().dtype == DType::Bool ? as_bool(in, shaped) : wrapped(in, shaped);
 }
 
 Result<Operand> numbers(Lowering& in, std::string_view name) {
@@ -455,7 +456,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
      .lower = [](Lowering& in) { return scattered(in, "src", "add"); },
      .samples = "F[4,5] 1 i64[4,2]{0..4} F[4,2]; I[4,5] 1 i64[4,2]{0..4} I[4,2]; "
-                "F[n4,m5] 1 i64[k4,p2]{0..4} F[q4,r2]"},
+                "F[n4,m5] 1 i64[k4,p2]{0..4} F[q4,r2]; u8[3]{0,1,2} 0 i64[2]{1,1} u8[2]{200,100}"},
     {.schema = "aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
      .lower = scatter_reduced, .decompose = decompositions::scatter_sum,
      .samples = "F[4,5] 1 i64[4,2]{0..4} F[4,2] 'sum'; F[4,5] 1 i64[4,2]{0..4} F[4,2] 'amax'; "
@@ -464,9 +465,9 @@ constexpr TorchOp kTable[] = {
                 "F[n4,m5] 1 i64[k4,p2]{0..4} F[q4,r2] 'sum'"},
     {.schema = "aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor",
      .lower = slice_scattered,
-     .samples = "F[4,5] F[2,5] 0 1 3; F[4,5] F[4,2] 1 0 4 2; I[4,5] I[2,5] 0 1 3; F[n4,m5] F[k2,p5] 0 1 3"},
+     .samples = "F[4,5] F[2,5] 0 1 3; F[4,5] F[4,2] 1 0 4 2; I[4,5] I[2,5] 0 1 3; F[n4,m5] F[2,m5] 0 1 3"},
     {.schema = "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor", .lower = select_scattered,
-     .samples = "F[4,5] F[5] 0 1; I[4,5] I[4] 1 2; F[n4,m5] F[k5] 0 1"},
+     .samples = "F[4,5] F[5] 0 1; I[4,5] I[4] 1 2; F[n4,m5] F[m5] 0 1"},
     {.schema = "aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor",
      .lower = diagonal_scattered, .samples = "F[4,4] F[4]; F[4,5] F[3] -1; F[n4,n4] F[n4]; F[b2,n4,n4] F[b2,n4] 0 1 2"},
     {.schema = "aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor",

