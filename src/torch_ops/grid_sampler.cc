@@ -150,13 +150,15 @@ constexpr TorchOp kTable[] = {
      .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
                 "F[1,2,5,6] F[1,1,2,2]{-0.5,0.25,0.5,-0.25} 0 0 False -> F[1,2,1,2]; "
                 "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 1 True -> f32[1,2,3,4]; "
-                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 0 True -> f32[1,2,2,3,4]"},
+                "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 0 True -> f32[1,2,2,3,4]; "
+                "f32[n2,2,h5,w6] f32[n2,p3,q4,2]{-1..1} 0 0 False -> f32[n2,2,p3,q4]"},
     {.schema = "aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .lower = lower_grid_sampler,
      .samples = "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 0 False -> f32[1,2,3,4]; "
                 "F[1,2,5,6] F[1,1,2,2]{-0.5,0.25,0.5,-0.25} 0 0 False -> F[1,2,1,2]; "
                 "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 0 1 True -> f32[1,2,3,4]; "
-                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 2 False -> f32[1,2,3,4]"},
+                "f32[1,2,5,6] f32[1,3,4,2]{-1..1} 1 2 False -> f32[1,2,3,4]; "
+                "f32[n2,2,h5,w6] f32[n2,p3,q4,2]{-1..1} 0 0 False -> f32[n2,2,p3,q4]"},
     {.schema = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
      .decompose = decompositions::grid_sampler_3d, .float32 = true,
      .samples = "f32[1,2,4,5,6] f32[1,2,3,4,3]{-1.2..1.2} 0 0 False -> f32[1,2,2,3,4]; "

@@ -320,7 +320,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool "
                "count_include_pad=True, int? divisor_override=None) -> Tensor",
      .lower = lower_avg_pool<3>, .decompose = decompositions::avg_pool3d,
-     .samples = "f32[1,3,4,8,8] 2 -> f32[1,3,2,4,4]; f32[1,3,5,9,9] 3 2 1 False False -> f32[1,3,3,5,5]"},
+     .samples = "f32[1,3,4,8,8] 2 -> f32[1,3,2,4,4]; f32[1,3,5,9,9] 3 2 1 False False -> f32[1,3,3,5,5]; "
+                "f32[n2,3,4,8,8] 2 -> f32[n2,3,2,4,4]"},
     {.schema = "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
      .lower = lower_max_pool<1>, .decompose = decompositions::max_pool1d,
@@ -329,7 +330,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
      .lower = lower_max_pool_with_indices<1>, .decompose = decompositions::max_pool1d,
-     .samples = "F[1,3,8] 2 -> F[1,3,4], _; F[1,3,8] 2 -> F[1,3,4], i64[1,3,4]"},
+     .samples = "F[1,3,8] 2 -> F[1,3,4], _; F[1,3,8] 2 -> F[1,3,4], i64[1,3,4]; F[n2,3,8] 2 -> F[n2,3,4], _"},
     {.schema = "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
      .lower = lower_max_pool<2>,
@@ -339,16 +340,18 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
      .lower = lower_max_pool_with_indices<2>,
-     .samples = "F[1,3,8,8] 2 -> F[1,3,4,4], _; F[1,3,8,8] 2 -> F[1,3,4,4], i64[1,3,4,4]"},
+     .samples = "F[1,3,8,8] 2 -> F[1,3,4,4], _; F[1,3,8,8] 2 -> F[1,3,4,4], i64[1,3,4,4]; "
+                "F[n2,3,8,8] 2 -> F[n2,3,4,4], _"},
     {.schema = "aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool "
                "ceil_mode=False) -> Tensor",
      .lower = lower_max_pool<3>, .decompose = decompositions::max_pool3d,
      .edge = "aten.max_pool3d_with_indices.default",
-     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4]; F[1,3,5,9,9] 3 2 1 -> F[1,3,3,5,5]"},
+     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4]; F[1,3,5,9,9] 3 2 1 -> F[1,3,3,5,5]; F[n2,3,4,8,8] 2 -> F[n2,3,2,4,4]"},
     {.schema = "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
                "bool ceil_mode=False) -> (Tensor, Tensor)",
      .lower = lower_max_pool_with_indices<3>, .decompose = decompositions::max_pool3d,
-     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4], _; F[1,3,4,8,8] 2 -> F[1,3,2,4,4], i64[1,3,2,4,4]"},
+     .samples = "F[1,3,4,8,8] 2 -> F[1,3,2,4,4], _; F[1,3,4,8,8] 2 -> F[1,3,2,4,4], i64[1,3,2,4,4]; "
+                "F[n2,3,4,8,8] 2 -> F[n2,3,2,4,4], _"},
 };
 
 }  // namespace

@@ -164,7 +164,8 @@ constexpr TorchOp kTable[] = {
                "Tensor",
      .lower = lower_col2im,
      .samples = "F[1,12,4] [4,4] [2,2] [1,1] [0,0] [2,2] -> F[1,3,4,4]; "
-                "F[1,12,9] [4,4] [2,2] [1,1] [0,0] [1,1] -> F[1,3,4,4]"},
+                "F[1,12,9] [4,4] [2,2] [1,1] [0,0] [1,1] -> F[1,3,4,4]; "
+                "F[n2,12,4] [4,4] [2,2] [1,1] [0,0] [2,2] -> F[n2,3,4,4]"},
     {.schema = "aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor",
      .lower = lower_im2col, .decompose = decompositions::im2col,
      .samples = "F[1,3,4,5] [2,2] [1,1] [0,0] [1,1] -> F[1,12,12]; F[1,3,4,5] [2,3] [1,1] [1,1] [2,1] -> F[1,18,15]; "
@@ -176,7 +177,7 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", .lower = lower_pixel_shuffle,
      .samples = "F[1,8,3,4] 2 -> F[1,2,6,8]; F[1,18,3,4] 3 -> F[1,2,9,12]; F[b2,8,h3,w4] 2 -> F[b2,2,2*h3,2*w4]"},
     {.schema = "aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", .lower = lower_pixel_unshuffle,
-     .samples = "F[1,2,6,4] 2 -> F[1,8,3,2]"},
+     .samples = "F[1,2,6,4] 2 -> F[1,8,3,2]; F[n2,2,6,4] 2 -> F[n2,8,3,2]"},
 };
 
 }  // namespace

@@ -435,7 +435,8 @@ constexpr TorchOp kTable[] = {
                "bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
      .lower = lower_layer<Kind::Gru>, .decompose = decompositions::gru,
      .samples = "F[3,2,4] F[1,2,5] [const F[15,4], const F[15,5], const F[15], const F[15]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5]; "
-                "F[2,3,4] F[2,2,5] [const F[15,4], const F[15,5], const F[15,4], const F[15,5]] False 1 0.0 False True True -> F[2,3,10], F[2,2,5]"},
+                "F[2,3,4] F[2,2,5] [const F[15,4], const F[15,5], const F[15,4], const F[15,5]] False 1 0.0 False True True -> F[2,3,10], F[2,2,5]; "
+                "F[3,b2,4] F[1,b2,5] [const F[15,4], const F[15,5], const F[15], const F[15]] True 1 0.0 False False False -> F[3,b2,5], F[1,b2,5]"},
     {.schema = "aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
      .lower = lower_cell<Kind::Gru>, .decompose = decompositions::gru_cell,
      .samples = "F[2,4] F[2,5] const F[15,4] const F[15,5] const F[15] const F[15] -> F[2,5]; "
@@ -446,7 +447,8 @@ constexpr TorchOp kTable[] = {
      .lower = lower_layer<Kind::Lstm>, .decompose = decompositions::lstm,
      .samples = "F[3,2,4] [F[1,2,5], F[1,2,5]] [const F[20,4], const F[20,5], const F[20], const F[20]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5], F[1,2,5]; "
                 "F[2,3,4] [F[2,2,5], F[2,2,5]] [const F[20,4], const F[20,5], const F[20,4], const F[20,5]] False 1 0.0 False True True -> F[2,3,10], F[2,2,5], F[2,2,5]; "
-                "F[3,2,4] [F[2,2,5], F[2,2,5]] [const F[20,4], const F[20,5], const F[20,5], const F[20,5]] False 2 0.0 False False False -> F[3,2,5], F[2,2,5], F[2,2,5]"},
+                "F[3,2,4] [F[2,2,5], F[2,2,5]] [const F[20,4], const F[20,5], const F[20,5], const F[20,5]] False 2 0.0 False False False -> F[3,2,5], F[2,2,5], F[2,2,5]; "
+                "F[3,b2,4] [F[1,b2,5], F[1,b2,5]] [const F[20,4], const F[20,5], const F[20], const F[20]] True 1 0.0 False False False -> F[3,b2,5], F[1,b2,5], F[1,b2,5]"},
     {.schema = "aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, "
                "Tensor)",
      .lower = lower_lstm_cell, .decompose = decompositions::lstm_cell,
@@ -455,7 +457,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::rnn_relu.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool "
                "train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
      .lower = lower_layer<Kind::Relu>, .decompose = decompositions::rnn_relu,
-     .samples = "F[3,2,4] F[1,2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5]"},
+     .samples = "F[3,2,4] F[1,2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5]; "
+                "F[3,b2,4] F[1,b2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,b2,5], F[1,b2,5]"},
     {.schema = "aten::rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
      .lower = lower_cell<Kind::Relu>, .decompose = decompositions::rnn_relu_cell,
      .samples = "F[2,4] F[2,5] const F[5,4] const F[5,5] const F[5] const F[5] -> F[2,5]; "
@@ -463,7 +466,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::rnn_tanh.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool "
                "train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)",
      .lower = lower_layer<Kind::Tanh>, .decompose = decompositions::rnn_tanh,
-     .samples = "F[3,2,4] F[1,2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5]"},
+     .samples = "F[3,2,4] F[1,2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,2,5], F[1,2,5]; "
+                "F[3,b2,4] F[1,b2,5] [const F[5,4], const F[5,5], const F[5], const F[5]] True 1 0.0 False False False -> F[3,b2,5], F[1,b2,5]"},
     {.schema = "aten::rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
      .lower = lower_cell<Kind::Tanh>, .decompose = decompositions::rnn_tanh_cell,
      .samples = "F[2,4] F[2,5] const F[5,4] const F[5,5] const F[5] const F[5] -> F[2,5]; "
