@@ -11,7 +11,7 @@ The modules `compiler`, `partition` and `exir` have the names that the same thin
 """
 
 from . import compiler, exir, partition
-from .compiler import COMPILE_SPEC_KEYS, CompileSpec, CoreMLBackend
+from .compiler import COMPILE_SPEC_KEYS, MULTIMETHOD_WEIGHT_SHARING_STRATEGY, CompileSpec, CoreMLBackend
 from .enums import ComputeUnit, precision, target
 from .errors import LoweringError, LoweringWarning, NotDelegatedError
 from .exir import to_edge_transform_and_lower
@@ -21,5 +21,5 @@ __version__ = "0.1.0"
 
 __all__ = [
     "COMPILE_SPEC_KEYS", "CompileSpec", "ComputeUnit", "CoreMLBackend", "CoreMLPartitioner", "LoweringError", "LoweringWarning",
-    "NotDelegatedError", "compiler", "exir", "partition", "precision", "target", "to_edge_transform_and_lower",
+    "MULTIMETHOD_WEIGHT_SHARING_STRATEGY", "NotDelegatedError", "compiler", "exir", "partition", "precision", "target", "to_edge_transform_and_lower",
 ]

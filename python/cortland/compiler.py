@@ -48,6 +48,8 @@ class CoreMLBackend:
         """A list of CompileSpec for CoreMLPartitioner(compile_specs=...). Enums are cortland's or coremltools'."""
         if not isinstance(model_type, Enum):
             raise TypeError(f"model_type is {model_type!r}; use a member of CoreMLBackend.MODEL_TYPE")
+        if isinstance(pass_names, str):
+            raise TypeError("pass_names is a string; pass a list of names")
         pairs = _cortland.generate_compile_specs(
             compute_unit=compute_unit_name(compute_unit),
             target=target_version(minimum_deployment_target),

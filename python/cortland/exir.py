@@ -11,7 +11,17 @@ from .errors import LoweringError, LoweringWarning
 from .partition import CoreMLPartitioner
 
 
-class ExecutorchProgram:
+class _Native:
+    """What ExecuTorch's classes of the same purpose have beside, they take from a graph in Python, which this flow has none of."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(f"{type(self).__name__} has no '{name}': no graph comes to Python here. Call executorch.exir.to_edge_transform_and_lower "
+                             "with this partitioner (import executorch.exir first) for ExecuTorch's own program manager")
+
+
+class ExecutorchProgram(_Native):
     """A program for the ExecuTorch runtime."""
 
     def __init__(self, lowered):
@@ -34,7 +44,7 @@ class ExecutorchProgram:
         self._lowered.write(os.fspath(path))
 
 
-class LoweredProgram:
+class LoweredProgram(_Native):
     """What to_edge_transform_and_lower() gives. `report` says what was delegated, and of every other operator why not."""
 
     def __init__(self, lowered):
@@ -42,20 +52,24 @@ class LoweredProgram:
         self.report = json.loads(lowered.report())
 
     def to_executorch(self, config=None):
-        _refuse("config", config)
+        """`config` may be an ExecutorchBackendConfig without choices of its own."""
+        if config is not None and _contents(config) != _contents(type(config)()):
+            _refuse("config", config)
         return ExecutorchProgram(self._lowered)
 
 
-def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=None, constant_methods=None, compile_config=None):
+def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=None, constant_methods=None, compile_config=None,
+                                generate_etrecord=False):
     """Lowers `programs`: a torch.export.ExportedProgram, the path of a .pt2 file (of which every program becomes a method), or
     {"method name": one of these, ...}.
 
     `partitioner` is a CoreMLPartitioner or a list with one, for all methods, or {"method name": one of these, ...}; without, every
-    operator runs on ExecuTorch's CPU kernels. `constant_methods` is {"method name": what it returns}. Raises LoweringError; warns with
+    operator runs on ExecuTorch's CPU kernels. `constant_methods` is {"method name": what it returns}. `compile_config`, ExecuTorch's
+    EdgeCompileConfig, says how its graph is checked and taken apart, and changes nothing here. Raises LoweringError; warns with
     LoweringWarning.
     """
     _refuse("transform_passes", transform_passes)
-    _refuse("compile_config", compile_config)
+    _refuse("generate_etrecord", generate_etrecord)
     programs = _methods(programs)
     partitioners = partitioner if isinstance(partitioner, dict) else dict.fromkeys(programs, partitioner)
     if unknown := [name for name in partitioners if name not in programs]:
@@ -69,8 +83,14 @@ def to_edge_transform_and_lower(programs, transform_passes=None, partitioner=Non
 
 
 def _refuse(argument, value):
-    if value is not None and value != {} and value != [] and value != ():
-        raise LoweringError(f"the argument {argument} is not supported yet", help=f"leave {argument} out")
+    if value is not None and value is not False and value != {} and value != [] and value != ():
+        raise LoweringError(f"the argument {argument} is not supported here",
+                            help=f"leave {argument} out, or call executorch.exir.to_edge_transform_and_lower with this partitioner")
+
+
+def _contents(value):
+    """An object's type and attributes, all the way down, to be compared."""
+    return (type(value), {k: _contents(v) for k, v in vars(value).items()}) if hasattr(value, "__dict__") and not callable(value) else value
 
 
 def _methods(programs):
@@ -85,9 +105,11 @@ def _options(partitioner):
     partitioners = partitioner if isinstance(partitioner, (list, tuple)) else [] if partitioner is None else [partitioner]
     for p in partitioners:
         if not isinstance(p, CoreMLPartitioner):
-            raise TypeError(f"partitioner: {type(p).__module__}.{type(p).__qualname__} is not a cortland.CoreMLPartitioner")
+            raise TypeError(f"partitioner: {type(p).__module__}.{type(p).__qualname__} is not a cortland.CoreMLPartitioner; for partitioners "
+                            "of other backends call executorch.exir.to_edge_transform_and_lower")
     if len(partitioners) > 1:
-        raise LoweringError("several partitioners are not supported yet", help="pass one CoreMLPartitioner")
+        raise LoweringError("several partitioners are not supported here",
+                            help="pass one CoreMLPartitioner, or call executorch.exir.to_edge_transform_and_lower")
     return partitioners[0].options() if partitioners else None
 
 

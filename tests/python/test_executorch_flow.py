@@ -133,6 +133,48 @@ class Bytes(torch.nn.Module):  # a delegate cannot be passed int8
         return x + 1, x * 2
 
 
+@pytest.mark.parametrize("name", ["aten.linear.default", torch.ops.aten.linear.default])
+def test_a_skipped_operator_is_left_to_the_next_partitioner(name, folder):
+    # XNNPACK makes ExecuTorch take operators apart in several steps: what is left of a linear was a view of a view of it.
+    manager = lower(export(Mixed(), torch.randn(5, 4, 16)), CoreMLPartitioner(compile_specs=specs(), skip_ops_for_coreml_delegation=[name]),
+                    XnnpackPartitioner())
+    pte = save(manager, folder)
+    assert "XnnpackBackend" in backends(pte)
+    assert " linear(" not in cortland("inspect", pte, "--mil").stdout
+
+
+def test_the_same_partitioner_is_for_both_flows(folder):
+    from cortland.partition import CoreMLPartitioner as imported
+
+    partitioner = imported(compile_specs=specs())
+    module, x = Mixed(), torch.randn(5, 16)
+    program = export(module, x)
+    (folder / "native").mkdir()
+    ct.to_edge_transform_and_lower(program, partitioner=[partitioner]).to_executorch().save(folder / "native" / "m.pte")
+    for pte in (save(lower(program, partitioner), folder), folder / "native" / "m.pte"):
+        assert backends(pte) == ["CoreMLBackend"]
+        check_outputs(run(pte, [x], folder), [module(x).detach()], "float16")
+
+
+def test_numbers_take_the_type_of_their_tensor(folder):
+    class Quotient(torch.nn.Module):
+        def forward(self, x):
+            return x // 3
+
+    x = torch.tensor([-7, 0, 8], dtype=torch.int32)
+    pte = save(lower(export(Quotient(), x), CoreMLPartitioner(compile_specs=specs())), folder)
+    np.testing.assert_array_equal(run(pte, [x], folder)[0], (x // 3).numpy())
+
+
+def test_what_the_options_leave_open_is_warned_about():
+    program = export(Mixed(), torch.randn(5, 16), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    with pytest.warns(ct.LoweringWarning) as told:
+        lower(program, CoreMLPartitioner(skip_ops_for_coreml_delegation=["aten.nope.default"]))
+    messages = " ".join(str(warning.message) for warning in told)
+    for expected in ("no deployment target was given: iOS15", "nothing was skipped for 'aten.nope.default'", "sizes without an upper bound"):
+        assert expected in messages
+
+
 def test_lower_full_graph_lists_every_operator():
     with pytest.raises(ct.NotDelegatedError) as caught:
         lower(export(Bytes(), torch.ones(3, dtype=torch.int8)), CoreMLPartitioner(lower_full_graph=True))

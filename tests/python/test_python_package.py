@@ -363,7 +363,7 @@ def test_constant_data_may_stay_outside(folder):
     check_outputs(run(folder / "m.pte", [x], folder), [module(x).detach()], "float16")
 
 
-@pytest.mark.parametrize("argument, value", [("transform_passes", [print]), ("compile_config", object())])
+@pytest.mark.parametrize("argument, value", [("transform_passes", [print]), ("generate_etrecord", True)])
 def test_arguments_that_do_nothing_yet_are_refused(small, argument, value):
     with pytest.raises(ct.LoweringError, match=argument):
         to_edge_transform_and_lower(small[0], **{argument: value})

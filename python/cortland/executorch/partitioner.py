@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 from torch.fx.passes.operator_support import OperatorSupportBase
+from torch.utils._sympy.numbers import int_oo
 
 from .. import exir, partition
 from ..compiler import COMPILE_SPEC_KEYS, FLOAT32_OPS
@@ -27,33 +28,24 @@ from .program import Program
 logger = logging.getLogger(__name__)
 
 
-class CoreMLPartitioner(Partitioner):
+class CoreMLPartitioner(partition.CoreMLPartitioner, Partitioner):
     """The options are those of cortland.CoreMLPartitioner."""
 
-    def __init__(self, *, skip_ops_for_coreml_delegation=None, compile_specs=None, take_over_mutable_buffer=True,
-                 lower_full_graph=False, take_over_constant_data=True, float32_ops=None):
-        super().__init__()
-        self._chosen = partition.CoreMLPartitioner(
-            skip_ops_for_coreml_delegation=skip_ops_for_coreml_delegation, compile_specs=compile_specs,
-            take_over_mutable_buffer=take_over_mutable_buffer, lower_full_graph=lower_full_graph,
-            take_over_constant_data=take_over_constant_data, float32_ops=float32_ops)
-        specs = [CompileSpec(spec.key, bytes(spec.value)) for spec in self._chosen.compile_specs]
-        if self._chosen.float32_ops:  # the backend is given the specs alone
-            specs.append(CompileSpec(FLOAT32_OPS, ",".join(self._chosen.float32_ops).encode()))
+    def __init__(self, **options):
+        Partitioner.__init__(self)
+        partition.CoreMLPartitioner.__init__(self, **options)
+        specs = [CompileSpec(spec.key, bytes(spec.value)) for spec in self.compile_specs]
+        if self.float32_ops:  # the backend is given the specs alone
+            specs.append(CompileSpec(FLOAT32_OPS, ",".join(self.float32_ops).encode()))
         self.delegation_spec = DelegationSpec(CoreMLBackend.__name__, specs)
-
-    def __getattr__(self, name):  # the options, under the names they were given
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._chosen, name)
 
     def ops_to_not_decompose(self, ep):
         """Operators that are lowered whole wherever they occur. One that is refused somewhere is taken apart everywhere."""
         if ep.verifier.dialect == "EDGE":
             return [], None
-        verdicts, *_ = Program(ep).survey(exir._options(self._chosen))
-        whole = {node.target for node, verdict in verdicts.items() if verdict.place == "coreml"}
-        refused = {node.target for node, verdict in verdicts.items() if verdict.place == "cpu"}
+        verdicts, *_ = Program(ep).survey(self.options())
+        whole = {node.target for node, verdict in verdicts.items() if verdict.place == "coreml" and not _mixes_types(node)}
+        refused = {node.target for node, verdict in verdicts.items() if verdict.place == "cpu" or _mixes_types(node)}
         return [op for op in whole - refused if isinstance(op, torch._ops.OpOverload) and not _is_view(op)], None
 
     def partition(self, exported_program):
@@ -64,6 +56,7 @@ class CoreMLPartitioner(Partitioner):
                 "scaled dot product attention. Use to_edge_transform_and_lower() with this partitioner instead.")
         program = Program(exported_program, _real_weights(exported_program))
         verdicts, buffers, version, parts = self._parts(exported_program, program)
+        self._tell_choices(exported_program, version)
         self._tell(verdicts)
         spec, tags = self._spec_for(version), {}
         for part in parts:
@@ -79,7 +72,7 @@ class CoreMLPartitioner(Partitioner):
     def _parts(self, ep, program):
         """The verdicts and the parts. A size or constant that two parts share cannot be handed from one to the other as what it
         is, so it stays outside, and the next survey says who can do without."""
-        options, outside = exir._options(self._chosen), set()
+        options, outside = self.options(), set()
         skipped = {node for node in ep.graph.nodes if self._is_skipped(node)}
         while True:
             verdicts, buffers, version = program.survey(options, outside | skipped)
@@ -95,7 +88,7 @@ class CoreMLPartitioner(Partitioner):
     def _is_skipped(self, node):
         """Whether the node is what an operator to skip was taken apart into."""
         names = {name.lower() for name in self.skip_ops_for_coreml_delegation}
-        return any(str(getattr(source, "target", "")).lower() in names for source in node.meta.get("from_node") or [])
+        return not names.isdisjoint(_origins(node.meta.get("from_node")))
 
     def _useful(self, ep, parts, verdicts, version):
         """Parts that compute something. Core ML before iOS18 has no model without inputs."""
@@ -119,6 +112,21 @@ class CoreMLPartitioner(Partitioner):
         if not any(spec.key == key and spec.value for spec in specs):
             specs = [spec for spec in specs if spec.key != key] + [CompileSpec(key, str(version).encode())]
         return DelegationSpec(self.delegation_spec.backend_id, specs)
+
+    def _tell_choices(self, ep, version):
+        """What the options left open, or named in vain."""
+        if not any(spec.key == COMPILE_SPEC_KEYS.MIN_DEPLOYMENT_TARGET.value and spec.value for spec in self.compile_specs):
+            _warn(f"no deployment target was given: {target(version).name} with Core ML specification version {int(version)} was chosen, "
+                  "the lowest that delegates as much as the newest does; set minimum_deployment_target to choose another")
+        names = {str(getattr(node.target, "_op", node.target)).lower() for node in ep.graph.nodes}
+        names.update(name for node in ep.graph.nodes for name in _origins(node.meta.get("from_node")))
+        for skip in self.skip_ops_for_coreml_delegation:
+            if skip != "*" and skip.lower() not in names:
+                _warn(f"nothing was skipped for '{skip}': the program has no operator of that name")
+        free = sorted(str(symbol) for symbol, bounds in ep.range_constraints.items() if bounds.upper == int_oo)
+        if free:
+            _warn(f"sizes without an upper bound are held to those of the example that was traced: {', '.join(free)}; "
+                  "export with Dim(name, max=...)")
 
     def _tell(self, verdicts):
         """One warning a kind of operator and reason; with lower_full_graph, an error that has them all."""
@@ -186,6 +194,20 @@ def _shared_leftovers(parts, verdicts):
         if users - {None} or (is_size and users):
             shared.add(node)
     return shared
+
+
+def _origins(sources):
+    """Names of the operators that a node was made of, all the way back to the export."""
+    for source in sources or []:
+        yield str(getattr(source, "target", "")).lower()
+        yield from _origins(source.from_node)
+
+
+def _mixes_types(node):
+    """Whether a number stands where the operator has a tensor: what ExecuTorch makes of it has another type than its neighbours,
+    which the edge dialect allows only of what an operator is taken apart into."""
+    parameters = getattr(getattr(node.target, "_schema", None), "arguments", ())
+    return any(isinstance(value, (int, float)) and isinstance(parameter.type, torch.TensorType) for value, parameter in zip(node.args, parameters))
 
 
 def _is_view(op):
