@@ -37,6 +37,8 @@ def programs():
     if cortland.exists() and subprocess.run([str(cortland), "lower", str(DATA / "digits" / "digits.pt2"), "-o", str(pte)],
                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
         yield pte.read_bytes()
+    else:
+        print(f"pte: starts from nothing, since {cortland} does not lower a program")
 
 
 def seeds(target):

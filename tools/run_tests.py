@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every part of the tests and adds up. The last line of the output is 'N passed, N failed, N skipped'.
 
-    tools/run_tests.py [part...]     parts: layers cpp cli fuzz python upstream programs corpus
+    tools/run_tests.py [part...]     parts: layers cpp cli fuzz python upstream programs corpus cost
 """
 
 import os

@@ -45,8 +45,11 @@ Arg parse_default(std::string_view text) {
   if (text == "True" || text == "False") return Arg(text == "True");
   if (text == "[]") return Arg(Arg::List{});
   if (text.starts_with('\'')) return Arg(std::string(text.substr(1, text.size() - 2)));
-  if (text.find_first_of(".e") != std::string_view::npos) return Arg(std::stod(std::string(text)));
-  return Arg(static_cast<int64_t>(std::stoll(std::string(text))));
+  const auto number = [&](auto value) {  // whatever the host's locale
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return Arg(value);
+  };
+  return text.find_first_of(".e") != std::string_view::npos ? number(0.0) : number(int64_t{0});
 }
 
 // Arguments that the result's type tells, or that change no value.

@@ -60,6 +60,6 @@ Sum sum_of(const Rewriter& r, Operand root) {
   return s;
 }
 
-bool near(float a, double b) { return std::abs(a - b) <= 1e-3 * std::abs(b); }
+bool near(float a, double b, DType type) { return std::abs(a - b) <= (type == DType::F16 ? 1e-3 : 1e-5) * std::abs(b); }
 
 }  // namespace cortland::mil_passes

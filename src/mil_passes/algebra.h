@@ -42,6 +42,6 @@ struct Sum {
 Product product_of(const Rewriter& r, Operand root);
 Sum sum_of(const Rewriter& r, Operand root);
 
-bool near(float a, double b);  // equal within what float16 constants lose
+bool near(float a, double b, DType type);  // equal within what constants of the type lose, or of few written digits
 
 }  // namespace cortland::mil_passes

@@ -26,13 +26,13 @@ Operand number(Rewriter& r, float v, Operand like) { return r.program.constant(v
 // x * 0.5 * (1 + erf(x / sqrt 2))
 Result<bool> fuse_gelu_exact(Rewriter& r, mil::OpId id) {
   const Product p = product_of(r, r.result(id));
-  if (p.factors.size() != 2 || !near(p.scale, 0.5)) return false;
+  if (p.factors.size() != 2 || !near(p.scale, 0.5, r.type(r.result(id)).dtype())) return false;
   for (size_t i : {0u, 1u}) {
     const Operand x = p.factors[1 - i];
     const mil::OpId erf = one_plus(r, p.factors[i], "erf");
     if (!erf) continue;
     const Product inner = product_of(r, r.input(erf, "x"));
-    if (!inner.is_power(x, 1) || !near(inner.scale, std::numbers::sqrt2 / 2)) continue;
+    if (!inner.is_power(x, 1) || !near(inner.scale, std::numbers::sqrt2 / 2, r.type(x).dtype())) continue;
     return replace_by(r, id, "gelu", {{"x", x}, {"mode", r.program.constant(std::string("EXACT"))}});
   }
   return false;
@@ -45,7 +45,7 @@ bool is_gelu_polynomial(const Rewriter& r, Operand o, Operand x) {
   for (size_t i : {0u, 1u}) {
     if (s.terms[1 - i].value != x || s.terms[1 - i].coefficient != 1) continue;
     const Product cube = product_of(r, s.terms[i].value);
-    if (cube.is_power(x, 3) && near(cube.scale * s.terms[i].coefficient, 0.044715)) return true;
+    if (cube.is_power(x, 3) && near(cube.scale * s.terms[i].coefficient, 0.044715, r.type(x).dtype())) return true;
   }
   return false;
 }
@@ -53,13 +53,13 @@ bool is_gelu_polynomial(const Rewriter& r, Operand o, Operand x) {
 // x * 0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
 Result<bool> fuse_gelu_tanh(Rewriter& r, mil::OpId id) {
   const Product p = product_of(r, r.result(id));
-  if (p.factors.size() != 2 || !near(p.scale, 0.5)) return false;
+  if (p.factors.size() != 2 || !near(p.scale, 0.5, r.type(r.result(id)).dtype())) return false;
   for (size_t i : {0u, 1u}) {
     const Operand x = p.factors[1 - i];
     const mil::OpId tanh = one_plus(r, p.factors[i], "tanh");
     if (!tanh) continue;
     const Product inner = product_of(r, r.input(tanh, "x"));
-    if (inner.factors.size() != 1 || !near(inner.scale, std::sqrt(2 / std::numbers::pi))) continue;
+    if (inner.factors.size() != 1 || !near(inner.scale, std::sqrt(2 / std::numbers::pi), r.type(x).dtype())) continue;
     if (!is_gelu_polynomial(r, inner.factors[0], x)) continue;
     return replace_by(r, id, "gelu", {{"x", x}, {"mode", r.program.constant(std::string("TANH_APPROXIMATION"))}});
   }
@@ -79,7 +79,7 @@ Result<bool> fuse_silu(Rewriter& r, mil::OpId id) {
 // x * min(max(x + 3, 0), 6) / 6, as x * sigmoid_hard(x)
 Result<bool> fuse_hardswish(Rewriter& r, mil::OpId id) {
   const Product p = product_of(r, r.result(id));
-  if (p.factors.size() != 2 || !near(p.scale, 1.0 / 6)) return false;
+  if (p.factors.size() != 2 || !near(p.scale, 1.0 / 6, r.type(r.result(id)).dtype())) return false;
   for (size_t i : {0u, 1u}) {
     const Operand x = p.factors[1 - i], gate = p.factors[i];
     const mil::OpId relu6 = r.producer(gate, "relu6"), clip = r.producer(gate, "clip");

@@ -63,7 +63,7 @@ Result<bool> fuse_attention(Rewriter& r, mil::OpId id) {
   const DType type = r.type(a->query).dtype();
   const float factor = a->scale * std::sqrt(static_cast<float>(q.back().constant()));
   Operand query = a->query;
-  if (!near(factor, 1)) {
+  if (!near(factor, 1, type)) {
     TRY(query, r.emit(id, "mul", {{"x", query}, {"y", r.program.constant(factor, type)}}));
   }
   TRY(const Operand y, r.emit(id, "scaled_dot_product_attention",

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "torch_ops/decompositions.h"
+#include "torch_ops/equation.h"
 #include "torch_ops/steps.h"
 
 namespace cortland::torch_ops::decompositions {
@@ -199,60 +200,6 @@ static Term contract(Steps& s, Term a, Term b, const std::string& needed) {
   to.insert(to.end(), sy.begin() + static_cast<int64_t>(nb + ni), sy.end());
   const V product = s.bmm(s.view(wide(x), {count, rows, depth}), s.view(wide(y), {count, depth, columns}));
   return {s.view(product, to), batch + left + right};
-}
-
-namespace {
-struct Equation {
-  std::vector<std::string> terms;
-  std::string result;
-};
-}  // namespace
-
-// Labels of each operand; an ellipsis becomes capital letters of its own, counted from the right.
-static std::optional<Equation> parse_equation(std::string text, const std::vector<int>& ranks) {
-  text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
-  const size_t arrow = text.find("->");
-  Equation eq;
-  std::string term;
-  for (const char c : text.substr(0, arrow)) {
-    if (c == ',') eq.terms.push_back(std::exchange(term, {}));
-    else term += c;
-  }
-  eq.terms.push_back(term);
-  if (eq.terms.size() != ranks.size()) return std::nullopt;
-  constexpr std::string_view kDots = "...";
-  size_t widest = 0;
-  for (size_t i = 0; i < ranks.size(); ++i)
-    if (eq.terms[i].find(kDots) != std::string::npos) {
-      const size_t named = eq.terms[i].size() - kDots.size();
-      if (named > static_cast<size_t>(ranks[i])) return std::nullopt;
-      widest = std::max(widest, static_cast<size_t>(ranks[i]) - named);
-    }
-  // Digits are no labels in an equation, so they can stand for the dots.
-  std::string dots;
-  for (size_t i = 0; i < widest; ++i) dots += static_cast<char>('0' + i);
-  auto fill = [&](std::string& t, size_t count) {
-    if (const size_t at = t.find(kDots); at != std::string::npos) t.replace(at, kDots.size(), dots.substr(widest - count));
-  };
-  if (widest > 10) return std::nullopt;
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    const bool dotted = eq.terms[i].find(kDots) != std::string::npos;
-    fill(eq.terms[i], dotted ? static_cast<size_t>(ranks[i]) - (eq.terms[i].size() - kDots.size()) : 0);
-    if (eq.terms[i].size() != static_cast<size_t>(ranks[i])) return std::nullopt;
-  }
-  if (arrow != std::string::npos) {
-    eq.result = text.substr(arrow + 2);
-    fill(eq.result, widest);
-    return eq;
-  }
-  // Without an arrow: the labels that occur once, in alphabetical order.
-  std::map<char, int> count;
-  for (const auto& t : eq.terms)
-    for (const char c : t) ++count[c];
-  eq.result = dots;
-  for (const auto& [c, n] : count)
-    if (n == 1 && !has(dots, c)) eq.result += c;
-  return eq;
 }
 
 Status einsum(Decomposition& d) {

@@ -2,20 +2,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <numeric>
 #include <set>
 
 #include "torch_ops/data_movement.h"
 #include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
+#include "torch_ops/equation.h"
 #include "torch_ops/linear.h"
 
 namespace cortland::torch_ops {
 namespace {
 
-using Labels = std::vector<int>;  // a letter each; the axes of "..." count from kEllipsis on, the last axis first
-
-constexpr int kEllipsis = 256;
+using Labels = std::vector<int>;  // of axes; equal ones are the same axis
 
 struct Term {
   Operand x;
@@ -23,79 +22,6 @@ struct Term {
 
   bool has(int label) const { return std::find(labels.begin(), labels.end(), label) != labels.end(); }
   int64_t axis(int label) const { return std::find(labels.begin(), labels.end(), label) - labels.begin(); }
-};
-
-struct Equation {
-  std::vector<Labels> inputs;
-  Labels output;
-};
-
-class Parser {
- public:
-  Parser(Lowering& in, std::string text, const std::vector<Operand>& operands) : in_(in), operands_(operands) {
-    std::copy_if(text.begin(), text.end(), std::back_inserter(text_), [](char ch) { return ch != ' '; });
-  }
-
-  Result<Equation> parse() {
-    Equation e;
-    const size_t arrow = text_.find("->");
-    const std::string left = text_.substr(0, arrow);
-    for (size_t begin = 0, i = 0; i < operands_.size(); ++i) {
-      const size_t comma = left.find(',', begin);
-      if ((comma == std::string::npos) != (i + 1 == operands_.size())) return bad("it does not name every tensor");
-      TRY(Labels labels, term(left.substr(begin, comma - begin), in_.rank_of(operands_[i])));
-      e.inputs.push_back(std::move(labels));
-      begin = comma + 1;
-    }
-    if (arrow != std::string::npos) {
-      TRY(e.output, term(text_.substr(arrow + 2), -1));
-    } else {
-      e.output = implied(e);
-    }
-    return e;
-  }
-
- private:
-  Diagnostic bad(std::string_view why) const { return in_.reject(DiagKind::UnsupportedArgument, fmt::format("equation '{}': {}", text_, why)); }
-
-  // The output has no rank of its own (-1): there "..." stands for all axes that the inputs have left unnamed.
-  Result<Labels> term(const std::string& text, int rank) {
-    const auto letters = static_cast<int>(std::count_if(text.begin(), text.end(), [](char ch) { return std::isalpha(static_cast<unsigned char>(ch)) != 0; }));
-    const int unnamed = rank < 0 ? ellipsis_ : rank - letters;
-    Labels labels;
-    bool dots = false;
-    for (size_t i = 0; i < text.size(); ++i) {
-      if (std::isalpha(static_cast<unsigned char>(text[i])) != 0) {
-        labels.push_back(text[i]);
-      } else if (text.compare(i, 3, "...") == 0 && !dots) {
-        for (int k = unnamed; k-- > 0;) labels.push_back(kEllipsis + k);
-        if (rank >= 0) ellipsis_ = std::max(ellipsis_, unnamed);
-        dots = true;
-        i += 2;
-      } else {
-        return bad("it has a character that does not belong there");
-      }
-    }
-    if (rank >= 0 && static_cast<int>(labels.size()) != rank) return bad("it does not name every axis");
-    return labels;
-  }
-
-  // Without "->": the axes of "...", then every letter that occurs once, in alphabetical order.
-  Labels implied(const Equation& e) const {
-    std::map<int, int> count;
-    for (const Labels& labels : e.inputs)
-      for (int l : labels) ++count[l];
-    Labels output;
-    for (int k = ellipsis_; k-- > 0;) output.push_back(kEllipsis + k);
-    for (const auto& [label, times] : count)
-      if (label < kEllipsis && times == 1) output.push_back(label);
-    return output;
-  }
-
-  Lowering& in_;
-  const std::vector<Operand>& operands_;
-  std::string text_;
-  int ellipsis_ = 0;
 };
 
 // Keeps the diagonal of axes with the same label.
@@ -221,13 +147,13 @@ Result<Term> contract(Lowering& in, Term a, Term b, const std::set<int>& later) 
   return out;
 }
 
-Result<Operand> evaluate(Lowering& in, const std::vector<Operand>& operands, const Equation& e) {
+Result<Operand> evaluate(Lowering& in, const std::vector<Term>& operands, const Labels& kept) {
   std::vector<Term> terms;
-  for (size_t i = 0; i < operands.size(); ++i) {
-    TRY(Term t, without_repeats(in, {operands[i], e.inputs[i]}));
+  for (const Term& operand : operands) {
+    TRY(Term t, without_repeats(in, operand));
     terms.push_back(std::move(t));
   }
-  const std::set<int> output(e.output.begin(), e.output.end());
+  const std::set<int> output(kept.begin(), kept.end());
   Term result = terms[0];
   for (size_t i = 1; i < terms.size(); ++i) {
     std::set<int> later = output;
@@ -236,7 +162,7 @@ Result<Operand> evaluate(Lowering& in, const std::vector<Operand>& operands, con
   }
   TRY(result, without(in, result, output));
   std::vector<int64_t> perm;
-  for (int l : e.output) {
+  for (int l : kept) {
     if (!result.has(l)) return in.reject(DiagKind::UnsupportedArgument, "the equation's output names an axis that no tensor has");
     perm.push_back(result.axis(l));
   }
@@ -254,27 +180,37 @@ Result<std::vector<Operand>> in_one_type(Lowering& in, std::vector<Operand> oper
 Lowered lower_einsum(Lowering& in) {
   TRY(auto given, in.tensors("tensors"));
   TRY(const auto operands, in_one_type(in, std::move(given)));
-  TRY(const Equation equation, Parser(in, in.str("equation"), operands).parse());
-  return evaluate(in, operands, equation);
+  std::vector<int> ranks;
+  for (Operand o : operands) ranks.push_back(in.rank_of(o));
+  const auto equation = parse_equation(in.str("equation"), ranks);
+  if (!equation || operands.empty())
+    return in.reject(DiagKind::UnsupportedArgument, fmt::format("the equation '{}' does not fit its tensors", in.str("equation")));
+  std::vector<Term> terms;
+  for (size_t i = 0; i < operands.size(); ++i) terms.push_back({operands[i], Labels(equation->terms[i].begin(), equation->terms[i].end())});
+  return evaluate(in, terms, Labels(equation->result.begin(), equation->result.end()));
 }
 
 Lowered lower_tensordot(Lowering& in) {
   TRY(Operand x, in.tensor("self"));
   TRY(Operand y, in.tensor("other"));
   TRY(const auto operands, in_one_type(in, {x, y}));
-  TRY(auto left, in.ints("dims_self"));
-  TRY(auto right, in.ints("dims_other"));
-  Equation e{{Labels(static_cast<size_t>(in.rank_of(x))), Labels(static_cast<size_t>(in.rank_of(y)))}, {}};
-  for (size_t i = 0; i < e.inputs[0].size(); ++i) e.inputs[0][i] = static_cast<int>(i);
-  for (size_t i = 0; i < e.inputs[1].size(); ++i) e.inputs[1][i] = static_cast<int>(i) + 100;
+  TRY(const auto left, in.ints("dims_self"));
+  TRY(const auto right, in.ints("dims_other"));
+  if (left.size() != right.size()) return in.reject(DiagKind::BadProgram, "the tensors are summed over different numbers of dimensions");
+  Term a{operands[0], Labels(static_cast<size_t>(in.rank_of(x)))}, b{operands[1], Labels(static_cast<size_t>(in.rank_of(y)))};
+  std::iota(a.labels.begin(), a.labels.end(), 0);
+  std::iota(b.labels.begin(), b.labels.end(), in.rank_of(x));
+  const auto axis = [](int64_t dim, const Labels& labels) { return static_cast<size_t>(dim < 0 ? dim + static_cast<int64_t>(labels.size()) : dim); };
   for (size_t i = 0; i < left.size(); ++i) {
-    const int64_t a = left[i] < 0 ? left[i] + in.rank_of(x) : left[i], b = right[i] < 0 ? right[i] + in.rank_of(y) : right[i];
-    e.inputs[1][static_cast<size_t>(b)] = static_cast<int>(a);
+    const size_t from = axis(left[i], a.labels), to = axis(right[i], b.labels);
+    if (from >= a.labels.size() || to >= b.labels.size()) return in.reject(DiagKind::BadProgram, "a dimension to sum over is not there");
+    b.labels[to] = static_cast<int>(from);
   }
-  for (const Labels& labels : e.inputs)
-    for (int l : labels)
-      if (std::count(e.inputs[0].begin(), e.inputs[0].end(), l) + std::count(e.inputs[1].begin(), e.inputs[1].end(), l) == 1) e.output.push_back(l);
-  return evaluate(in, operands, e);
+  Labels kept;
+  for (const Term* t : {&a, &b})
+    for (int l : t->labels)
+      if (a.has(l) != b.has(l)) kept.push_back(l);
+  return evaluate(in, {a, b}, kept);
 }
 
 constexpr TorchOp kTable[] = {

@@ -5,6 +5,7 @@
 #include "torch_ops/data_movement.h"
 #include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
+#include "torch_ops/interpolation.h"
 #include "torch_ops/linear.h"
 
 namespace cortland::torch_ops {
@@ -82,18 +83,6 @@ Result<Operand> resample(Lowering& in, const Sampling& s, Operand points, bool n
   return in.with_shape(y, s.out);
 }
 
-// The four weights of Keys' cubic with a = -0.75 at fraction t, highest power first.
-constexpr double kCubic[4][4] = {{-0.75, 1.5, -0.75, 0}, {1.25, -2.25, 0, 1}, {-1.25, 1.5, 0.75, 0}, {0.75, -0.75, 0, 0}};
-
-Result<Operand> polynomial(Lowering& in, Operand t, const double (&coefficients)[4]) {
-  Operand y = in.constant(coefficients[0], DType::F32);
-  for (int i = 1; i < 4; ++i) {
-    TRY(y, math(in, mil_ops::mul, t, y));
-    TRY(y, math(in, mil_ops::add, y, coefficients[i]));
-  }
-  return y;
-}
-
 // Sixteen neighbours of each point, weighted.
 Result<Operand> bicubic(Lowering& in, const Sampling& s) {
   TRY(Operand points, to_elements(in, s));
@@ -105,7 +94,7 @@ Result<Operand> bicubic(Lowering& in, const Sampling& s) {
     TRY(Operand fraction, slice(in, t, 3, axis, axis + 1));
     TRY(fraction, in.reshape(fraction, weight_shape));
     for (int k = 0; k < 4; ++k) {
-      TRY(Operand w, polynomial(in, fraction, kCubic[k]));
+      TRY(Operand w, cubic_weight(in, fraction, k - 1));
       TRY(weights[axis][k], in.cast(w, in.dtype_of(s.image)));
     }
   }

@@ -186,6 +186,8 @@ Result<Operand> polynomial(Lowering& in, Operand t, const double (&coefficients)
 
 }  // namespace
 
+Result<Operand> cubic_weight(Lowering& in, Operand t, int tap) { return polynomial(in, t, kCubic[tap + 1]); }
+
 Result<Operand> nearest_at_run_time(Lowering& in, Operand x, size_t axis, const AxisMap& map, bool centred) {
   Positions positions(in, map);
   TRY(Operand at, positions.at(centred ? 0.5 : 0.0, 0, false));
@@ -209,7 +211,7 @@ Result<Operand> filter_at_run_time(Lowering& in, Operand x, size_t axis, const A
   for (int tap = filter == Filter::Linear ? 0 : -1; tap <= (filter == Filter::Linear ? 1 : 2); ++tap) {
     Operand weight = t;
     if (filter == Filter::Cubic) {
-      TRY(weight, polynomial(in, t, kCubic[tap + 1]));
+      TRY(weight, cubic_weight(in, t, tap));
     } else if (tap == 0) {
       TRY(weight, in.op(mil_ops::sub, {{"x", in.constant(1, DType::F32)}, {"y", t}}));
     }

@@ -35,6 +35,9 @@ Result<Operand> filter_at_run_time(Lowering& in, Operand x, size_t axis, const A
 // What antialias_weights says, float32 [out, in], for sizes that only the input decides.
 Result<Operand> antialias_matrix_at_run_time(Lowering& in, const AxisMap& map, Filter filter);
 
+// What Keys' cubic with a = -0.75 gives the neighbour `tap` (-1 to 2) of a position with the fraction t; float32.
+Result<Operand> cubic_weight(Lowering& in, Operand t, int tap);
+
 // Elements at constant positions of an axis, for any rank up to 5.
 Result<Operand> take_along(Lowering& in, Operand x, size_t axis, const std::vector<int64_t>& at);
 

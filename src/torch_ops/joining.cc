@@ -156,7 +156,7 @@ Lowered interleaved(Lowering& in) {
     TRY(x, in.reshape(x, {1}));
   }
   if (axis >= in.rank_of(x)) return in.reject(DiagKind::BadProgram, "the dimension to repeat is not there");
-  // [outer, n, 1, inner] keeps the rank at 4 whatever x has.
+  // The repeats get an axis of their own, for which five axes have to become three first.
   const Shape shape = in.shape_of(x);
   const auto at = static_cast<size_t>(axis);
   Shape wide = shape;

@@ -152,7 +152,7 @@ Lowered lower_erfinv(Lowering& in) {
   TRY(Operand inner, in.op(mil_ops::less, {{"x", w}, {"y", 5}}));
   TRY(Operand factor, select(in, inner, central, tail));
   TRY(Operand y, in.op(mil_ops::mul, {{"x", factor}, {"y", x}}));
-  // At -1 and 1 the tail gives inf * 0-free values of the right sign only through an explicit infinity.
+  // At -1 and 1, w is infinite and its polynomial is infinity minus infinity.
   TRY(Operand magnitude, in.op(mil_ops::abs, {{"x", x}}));
   TRY(Operand edge, in.op(mil_ops::equal, {{"x", magnitude}, {"y", 1}}));
   TRY(Operand infinite, in.op(mil_ops::mul, {{"x", x}, {"y", std::numeric_limits<double>::infinity()}}));
