@@ -38,6 +38,12 @@ void check_verdict(Sample& sample, mil::Target target) {
   }
 }
 
+// Regions of control flow are no arguments that a sample could write.
+TEST(OpSamples, StandBesideEveryOperator) {
+  for (const torch_ops::TorchOp* op : torch_ops::all_ops())
+    EXPECT_TRUE(!op->samples.empty() || std::string_view(op->schema).starts_with("higher_order::")) << op->schema;
+}
+
 TEST(OpSamples, AreDelegatedOrRefusedAsTheySay) {
   for (const torch_ops::TorchOp* op : torch_ops::all_ops())
     for (const mil::Target target : kTargets)

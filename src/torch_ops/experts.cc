@@ -75,7 +75,7 @@ Status histc(Decomposition& d) {
 constexpr TorchOp kTable[] = {
     {.schema = "aten::_grouped_mm(Tensor self, Tensor mat2, Tensor? offs=None, Tensor? bias=None, ScalarType? "
                "out_dtype=None) -> Tensor",
-     .decompose = grouped_mm},
+     .decompose = grouped_mm, .samples = "bf16[16,8] bf16[2,8,16] i32[2]{6,16} -> bf16[16,16]"},
     {.schema = "aten::histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", .decompose = histc,
      .samples = "f32[6]{0.5,1.5,1.2,3,4,0} 4 0 4 -> f32[4]; f32[n6]{0.2..3.8} 4 0 4 -> f32[4]"},
     {.schema = "transformers::grouped_mm_fallback(Tensor input, Tensor weight, Tensor offs) -> Tensor",

@@ -281,7 +281,8 @@ constexpr TorchOp kTable[] = {
                 "f32[n2,8] 'SYMMETRIC' [1,8] i8 -128 127 0.00001 f32 i32 -> f32[n2], i32[n2]"},
     {.schema = "quant::dequantize_codebook(Tensor codes, Tensor codebook, SymInt nbits, SymInt[] block_size, ScalarType output_dtype=6) -> "
                "Tensor",
-     .lower = dequantized_codebook, .decompose = decompositions::dequantize_codebook},
+     .lower = dequantized_codebook, .decompose = decompositions::dequantize_codebook,
+     .samples = "const i32[4,8]{0..3} const f32[1,2,4,1] 2 [4,4] -> f32[4,8]"},
 };
 
 #undef EMBEDDING
