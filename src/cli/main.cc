@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <span>
 #include <string_view>
@@ -26,6 +27,12 @@ int run_command(const std::function<Status()>& command) {
   return status.ok() ? 0 : fail(status.error(), 1);
 }
 
+// Ends the process without taking apart what commands left in memory.
+[[noreturn]] void leave(int code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 // Options cost time to declare: only those of the command that is named, where one is.
 std::span<const Command* const> named(const char* word) {
   const auto it = std::ranges::find(kCommands, std::string_view(word), &Command::name);
@@ -47,7 +54,7 @@ int parse_and_run(int argc, char** argv) {
     return fail(diag(DiagKind::BadOption, e.what()), 2);
   }
   for (const auto& [sub, command] : added)
-    if (sub->parsed()) return run_command(command);
+    if (sub->parsed()) leave(run_command(command));
   return 2;
 }
 
