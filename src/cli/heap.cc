@@ -87,7 +87,7 @@ void start_malloc_on_large_page() {
   mallopt(M_MMAP_THRESHOLD, kOwnMapping);  // what is less and freed is used again, not mapped anew
   mallopt(M_TRIM_THRESHOLD, kOwnMapping);
   const uintptr_t top = reinterpret_cast<uintptr_t>(std::malloc(kMore)) + kMore, begin = next_large_page(top + kGrain);
-  void* volatile kept = std::malloc(begin - top - kGrain);  // never used, so only addresses
+  void* volatile kept = std::malloc(begin - top - 2 * kGrain);  // never used, so only addresses; what follows has its size before `begin`
   static_cast<void>(kept);
   const uintptr_t end = reinterpret_cast<uintptr_t>(sbrk(0)) / kLargePage * kLargePage;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
