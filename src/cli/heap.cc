@@ -21,9 +21,9 @@ namespace cortland::cli {
 
 namespace {
 
-constexpr size_t kGrain = 16, kLargest = 1024;     // bytes: blocks are multiples of the grain, larger ones are malloc's
-constexpr size_t kSpan = size_t{1} << 14;          // bytes of blocks of one size
-constexpr size_t kReserved = size_t{4} << 30;      // bytes of addresses, not of memory
+constexpr size_t kGrain = 16, kLargest = 1024;  // bytes: blocks are multiples of the grain, larger ones are malloc's
+constexpr size_t kSpan = size_t{1} << 14;       // bytes of blocks of one size
+constexpr size_t kReserved = size_t{4} << 30;   // bytes of addresses, not of memory
 constexpr size_t kLargePage = size_t{2} << 20;
 
 struct Block {
@@ -76,8 +76,8 @@ void release(void* p) noexcept {
 
 uintptr_t next_large_page(uintptr_t at) { return (at + kLargePage - 1) / kLargePage * kLargePage; }
 
-// malloc's memory, which starts wherever the system put it, from the next large page on. Nothing there may be touched before the system
-// knows: a small page once given stays.
+// malloc's memory, which starts wherever the system put it, from the next large page on. Nothing there may be touched before
+// the system knows: a small page once given stays.
 void start_malloc_on_large_page() {
 #ifdef __GLIBC__
   constexpr int kStep = 16 << 20, kOwnMapping = 64 << 20;
@@ -87,7 +87,8 @@ void start_malloc_on_large_page() {
   mallopt(M_MMAP_THRESHOLD, kOwnMapping);  // what is less and freed is used again, not mapped anew
   mallopt(M_TRIM_THRESHOLD, kOwnMapping);
   const uintptr_t top = reinterpret_cast<uintptr_t>(std::malloc(kMore)) + kMore, begin = next_large_page(top + kGrain);
-  void* volatile kept = std::malloc(begin - top - 2 * kGrain);  // never used, so only addresses; what follows has its size before `begin`
+  void* volatile kept =
+      std::malloc(begin - top - 2 * kGrain);  // never used, so only addresses; what follows has its size before `begin`
   static_cast<void>(kept);
   const uintptr_t end = reinterpret_cast<uintptr_t>(sbrk(0)) / kLargePage * kLargePage;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
@@ -98,7 +99,8 @@ void start_malloc_on_large_page() {
 
 void prepare_heap() {
   start_malloc_on_large_page();
-  void* reserved = mmap(nullptr, kReserved + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* reserved =
+      mmap(nullptr, kReserved + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return;
   const uintptr_t begin = next_large_page(reinterpret_cast<uintptr_t>(reserved));
   madvise(reinterpret_cast<void*>(begin), kReserved, MADV_HUGEPAGE);

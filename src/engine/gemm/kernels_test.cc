@@ -38,6 +38,7 @@ TEST(GemmKernels, WinogradConv) {
   conv({1, 32, 16, 16}, {32, 32, 3, 3}, {.texts = {{"pad_type", "same"}}});
   conv({2, 35, 13, 9}, {40, 35, 3, 3}, {.constant = {{"bias", {40}}}, .ints = {{"pad", {1, 0, 2, 3}}}, .texts = {{"pad_type", "custom"}}});
   conv({1, 64, 40, 37}, {96, 64, 3, 3}, {.constant = {{"bias", {96}}}});
+  conv({1, 70, 7, 7}, {40, 70, 3, 3}, {.texts = {{"pad_type", "same"}}});
   conv({1, 200, 14, 14}, {160, 200, 3, 3}, {.ints = {{"pad", {1, 1, 1, 1}}}, .texts = {{"pad_type", "custom"}}});
 }
 

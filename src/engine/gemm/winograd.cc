@@ -1,7 +1,8 @@
-// conv with windows of 3 x 3 pixels, step 1, by Winograd's F(2x2, 3x3) (Lavin and Gray, 2015): tiles of 4 x 4 pixels become 16 sums for
-// each channel, 16 products with packed matrices take them to the channels of the result, and 16 of those sums give 2 x 2 pixels: 16
-// multiplications where 36 would be. Only additions come in, and halves in the weights, so float32 loses a digit at most.
-// Channels last. Threads share the tiles, a part of them at a time, whose sums stay in the L2 cache.
+// conv with windows of 3 x 3 pixels, step 1, by Winograd's F(2x2, 3x3) (Lavin and Gray, 2015): tiles of 4 x 4 pixels become
+// 16 sums for each channel, 16 products with packed matrices take them to the channels of the result, and 16 of those sums
+// give 2 x 2 pixels: 16 multiplications where 36 would be. Only additions come in, and halves in the weights, so float32
+// loses a digit at most. Channels last. Threads share the tiles, a part of them at a time, whose sums stay in the L2 cache;
+// or, of few tiles, the matrices.
 #include <algorithm>
 #include <array>
 
@@ -16,10 +17,12 @@ namespace {
 
 using mil::Tensor;
 
-constexpr int64_t kSums = 16;                // of a tile, for each channel
-constexpr int64_t kLeastTiles = 32;          // below, reading the larger weights takes the time that is saved
-constexpr int64_t kLeastChannels = 32;       // below, making sums does
-constexpr int64_t kCache = int64_t{3} << 16;  // elements of sums, before and after the products: 768 KiB
+constexpr int64_t kSums = 16;                 // of a tile, for each channel
+constexpr int64_t kLeastTiles = 12;           // below, reading the larger weights takes the time that is saved
+constexpr int64_t kLeastChannels = 32;        // below, making sums does
+constexpr int64_t kCache = int64_t{1} << 17;  // elements of sums, before and after the products, that stay in the L2 cache
+constexpr int64_t kRows = 24;                 // of a product, at which reading the matrix does not count
+constexpr int64_t kGap = 16;  // elements between the matrices of sums, whose rows would share lines of the L1 cache
 
 int64_t tiles_along(int64_t pixels) { return (pixels + 1) / 2; }
 
@@ -84,21 +87,20 @@ class WinogradKernel final : public Kernel {
         out_(matrices_[0].n()),
         bias_(site.has("bias") ? site.tensor("bias").floats() : std::vector<float>(static_cast<size_t>(out_))),
         outside_(static_cast<size_t>(in_)),
-        manner_(site.manner) {}
+        post_(site.manner.post) {}
 
   Status run(KernelContext& c) override {
     const Tensor x = c.tensor("x").cast(DType::F32);
     const auto g = geometry(c, x);
-    if (!g) return run_reference(c, manner_);
+    if (!g) return c.error("x has other sizes than the program says");
     Tensor out = Tensor::make(DType::F32, {g->images, g->rows, g->columns, out_});
     for (const mil::RuntimeValue& addend : c.addends)
-      if (addend.tensor.dtype != DType::F32 || addend.tensor.shape != out.shape) return run_reference(c, manner_);
-    const int64_t threads = thread_count(), tiles = g->tiles();
-    parallel_on_openmp(threads, [&](int64_t t) {
-      const int64_t first = tiles * t / threads, count = tiles * (t + 1) / threads - first;
-      const int64_t most = std::max<int64_t>(1, kCache / (kSums * (in_ + out_))), parts = (count + most - 1) / most;
-      for (int64_t i = 0; i < parts; ++i) run_tiles(c, x, *g, out, first + count * i / parts, first + count * (i + 1) / parts);
-    });
+      if (addend.tensor.dtype != DType::F32 || addend.tensor.shape != out.shape)
+        return c.error("what is added to the result has another shape");
+    if (g->tiles() >= thread_count() * kRows)
+      run_tiles(c, x, *g, out);
+    else
+      run_matrices(c, x, *g, out);
     c.set_output(0, out.cast(c.result_types[0].dtype()));
     return {};
   }
@@ -112,27 +114,77 @@ class WinogradKernel final : public Kernel {
     DimTable dims;
     const Dim rows = windows->out_size(dims, 0, x.dim(1), 3), columns = windows->out_size(dims, 1, x.dim(2), 3);
     if (!rows.is_constant() || !columns.is_constant() || rows.constant() < 1 || columns.constant() < 1) return std::nullopt;
-    return Geometry{x.dim(0), x.dim(1), x.dim(2), rows.constant(), columns.constant(),
-                    windows->before(0, x.dim(1), 3, rows.constant()), windows->before(1, x.dim(2), 3, columns.constant())};
+    return Geometry{x.dim(0),
+                    x.dim(1),
+                    x.dim(2),
+                    rows.constant(),
+                    columns.constant(),
+                    windows->before(0, x.dim(1), 3, rows.constant()),
+                    windows->before(1, x.dim(2), 3, columns.constant())};
   }
 
-  void run_tiles(const KernelContext& c, const Tensor& x, const Geometry& g, Tensor& out, int64_t first, int64_t last) const {
-    const int64_t count = last - first;
-    thread_local std::vector<float> before, after;
-    before.resize(static_cast<size_t>(kSums * count * in_));
-    after.resize(static_cast<size_t>(kSums * count * out_));
-    float* sums = before.data();
-    for_each_stretch(g, first, last, [&](const Stretch& s) { sums = make_sums(x, g, s, sums, count * in_); });
-    for (int64_t i = 0; i < kSums; ++i)
-      matrices_[static_cast<size_t>(i)].multiply({before.data() + i * count * in_, in_, count}, {after.data() + i * count * out_, out_});
-    const float* products = after.data();
-    for_each_stretch(g, first, last, [&](const Stretch& s) {
-      products = make_pixels(products, count * out_, g, s, out);
-      follow(c, g, s, out);
+  // Matrices of sums, before and after the products, for tiles from `first` to `last`.
+  struct Sums {
+    int64_t first, last;
+    std::vector<float>&before, &after;
+    int64_t in_step, out_step;  // from matrix to matrix
+  };
+
+  Sums make_room(int64_t first, int64_t last, std::vector<float>& before, std::vector<float>& after) const {
+    const Sums s{first, last, before, after, (last - first) * in_ + kGap, (last - first) * out_ + kGap};
+    before.resize(static_cast<size_t>(kSums * s.in_step));
+    after.resize(static_cast<size_t>(kSums * s.out_step));
+    return s;
+  }
+
+  // Each thread has its tiles, a part of them at a time.
+  void run_tiles(const KernelContext& c, const Tensor& x, const Geometry& g, Tensor& out) const {
+    const int64_t threads = thread_count(), tiles = g.tiles();
+    parallel_on_openmp(threads, [&](int64_t t) {
+      thread_local std::vector<float> before, after;
+      const int64_t first = tiles * t / threads, count = tiles * (t + 1) / threads - first;
+      const int64_t most = std::max(kRows, kCache / (kSums * (in_ + out_))), parts = (count + most - 1) / most;
+      for (int64_t i = 0; i < parts; ++i) {
+        const Sums s = make_room(first + count * i / parts, first + count * (i + 1) / parts, before, after);
+        make_sums(x, g, s, s.first, s.last);
+        for (int64_t m = 0; m < kSums; ++m) multiply(s, m);
+        make_pixels(c, g, s, s.first, s.last, out);
+      }
     });
   }
 
-  float* make_sums(const Tensor& x, const Geometry& g, const Stretch& s, float* sums, int64_t step) const {
+  // Of few tiles each thread has its matrices, which are then read once.
+  void run_matrices(const KernelContext& c, const Tensor& x, const Geometry& g, Tensor& out) {
+    const int64_t threads = thread_count(), tiles = g.tiles();
+    const Sums s = make_room(0, tiles, before_, after_);
+    parallel_on_openmp(threads, [&](int64_t t) { make_sums(x, g, s, tiles * t / threads, tiles * (t + 1) / threads); });
+    parallel_on_openmp(threads, [&](int64_t t) {
+      for (int64_t m = kSums * t / threads; m < kSums * (t + 1) / threads; ++m) multiply(s, m);
+    });
+    parallel_on_openmp(threads,
+                       [&](int64_t t) { make_pixels(c, g, s, tiles * t / threads, tiles * (t + 1) / threads, out); });
+  }
+
+  void multiply(const Sums& s, int64_t m) const {
+    matrices_[static_cast<size_t>(m)].multiply({s.before.data() + m * s.in_step, in_, s.last - s.first},
+                                               {s.after.data() + m * s.out_step, out_});
+  }
+
+  void make_sums(const Tensor& x, const Geometry& g, const Sums& s, int64_t first, int64_t last) const {
+    float* sums = s.before.data() + (first - s.first) * in_;
+    for_each_stretch(g, first, last, [&](const Stretch& stretch) { sums = sums_of(x, g, stretch, sums, s.in_step); });
+  }
+
+  void make_pixels(const KernelContext& c, const Geometry& g, const Sums& s, int64_t first, int64_t last,
+                   Tensor& out) const {
+    const float* sums = s.after.data() + (first - s.first) * out_;
+    for_each_stretch(g, first, last, [&](const Stretch& stretch) {
+      sums = pixels_of(sums, s.out_step, g, stretch, out);
+      follow(c, g, stretch, out);
+    });
+  }
+
+  float* sums_of(const Tensor& x, const Geometry& g, const Stretch& s, float* sums, int64_t step) const {
     const float* image = x.data<float>() + s.image * g.in_rows * g.in_columns * in_;
     for (int64_t tile = s.first; tile < s.last; ++tile, sums += in_) {
       std::array<const float*, 16> pixels;
@@ -146,7 +198,7 @@ class WinogradKernel final : public Kernel {
     return sums;
   }
 
-  const float* make_pixels(const float* sums, int64_t step, const Geometry& g, const Stretch& s, Tensor& out) const {
+  const float* pixels_of(const float* sums, int64_t step, const Geometry& g, const Stretch& s, Tensor& out) const {
     thread_local std::vector<float> nowhere;
     nowhere.resize(static_cast<size_t>(out_));
     float* image = out.mutable_data<float>() + s.image * g.rows * g.columns * out_;
@@ -154,27 +206,29 @@ class WinogradKernel final : public Kernel {
       std::array<float*, 4> pixels;
       for (int64_t i = 0; i < 4; ++i) {
         const int64_t row = 2 * s.row + i / 2, column = 2 * tile + i % 2;
-        pixels[static_cast<size_t>(i)] = row < g.rows && column < g.columns ? image + (row * g.columns + column) * out_ : nowhere.data();
+        pixels[static_cast<size_t>(i)] =
+            row < g.rows && column < g.columns ? image + (row * g.columns + column) * out_ : nowhere.data();
       }
       simd::functions().winograd_out(sums, step, bias_.data(), pixels.data(), out_);
     }
     return sums;
   }
 
-  // The manner's post-ops, on the pixels of a stretch.
+  // The post-ops, on the pixels of a stretch.
   void follow(const KernelContext& c, const Geometry& g, const Stretch& s, Tensor& out) const {
-    if (manner_.post.empty()) return;
+    if (post_.empty()) return;
     const int64_t column = 2 * s.first, columns = std::min(2 * s.last, g.columns) - column;
     for (int64_t row = 2 * s.row; row < std::min(2 * s.row + 2, g.rows); ++row) {
       const int64_t at = ((s.image * g.rows + row) * g.columns + column) * out_;
-      apply_post_ops(manner_.post, c.addends, at, out.mutable_data<float>() + at, columns * out_);
+      apply_post_ops(post_, c.addends, at, out.mutable_data<float>() + at, columns * out_);
     }
   }
 
   std::vector<PackedMatrix> matrices_;
   int64_t in_, out_;  // channels
   std::vector<float> bias_, outside_;
-  Manner manner_;
+  std::vector<float> before_, after_;  // of run_matrices
+  std::vector<PostOp> post_;
 };
 
 bool is_one_each(const Site& site, std::string_view input) {

@@ -1,5 +1,5 @@
-// Winograd's F(2x2, 3x3): how tiles of an image become 16 numbers for each channel, and products of those four pixels of the result.
-// Channels lie side by side, so each is a lane.
+// Winograd's F(2x2, 3x3): how tiles of an image become 16 numbers for each channel, and products of those four pixels of the
+// result. Channels lie side by side, so each is a lane.
 #pragma once
 
 #include "engine/simd/lanes.h"
