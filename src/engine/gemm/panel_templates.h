@@ -37,15 +37,26 @@ template <class Lanes, int kRows>
   float* c = p.c + row * p.c_row + column;
   for (int64_t r = 0; r < kRows; ++r) std::memcpy(sum[r], c + r * p.c_row, sizeof sum[r]);
   const auto* line = static_cast<const std::byte*>(ahead.take(p.k, b));
+  // An address for four rows: one for each would not stay in registers, and fetching them costs more than the loads.
+  constexpr int kGroups = (kRows + 3) / 4;
+  const int64_t one = p.a_row * static_cast<int64_t>(sizeof(float)), three = 3 * one;
+  const char* groups[kGroups];
+  for (int g = 0; g < kGroups; ++g) groups[g] = reinterpret_cast<const char*>(a) + 4 * g * one;
   for (int64_t k = 0; k < p.k; ++k, b += p.b_row, line += kLine) {
     __builtin_prefetch(line, 0, 2);
     Lanes left, right;
     std::memcpy(&left, b, sizeof left);
     std::memcpy(&right, b + kLanes, sizeof right);
-    for (int64_t r = 0; r < kRows; ++r) {
-      const float x = a[r * p.a_row + k];
+    for (int r = 0; r < kRows; ++r) {
+      const char* group = groups[r / 4];
+      float x;
+      std::memcpy(&x, r % 4 == 0 ? group : r % 4 == 1 ? group + one : r % 4 == 2 ? group + 2 * one : group + three, sizeof x);
       sum[r][0] += x * left;
       sum[r][1] += x * right;
+    }
+    for (const char*& group : groups) {
+      group += sizeof(float);
+      asm("" : "+r"(group));  // or the compiler makes an address for each row after all
     }
   }
   for (int64_t r = 0; r < kRows; ++r) std::memcpy(c + r * p.c_row, sum[r], sizeof sum[r]);
