@@ -51,15 +51,25 @@ bool leaves_float16(const Weight& w) {
 Float16Range::~Float16Range() { over_ = true; }  // then `ahead_` waits for its thread
 
 bool Float16Range::find_out(Known& known) {
-  Answer answer = Answer::Unknown;
-  if (known.answer.compare_exchange_strong(answer, Answer::Sought)) {
-    answer = leaves_float16(known.weight) ? Answer::Leaves : Answer::Stays;
-    if ((read_ += known.weight.byte_size()) > kKept) known.weight.forget(0, known.weight.elements());
-    known.answer = answer;
-    known.answer.notify_all();
+  for (;;) {
+    Answer answer = Answer::Unknown;
+    if (known.answer.compare_exchange_strong(answer, Answer::Sought)) {
+      const auto settle = [&](Answer found) {
+        known.answer = found;
+        known.answer.notify_all();
+      };
+      try {
+        answer = leaves_float16(known.weight) ? Answer::Leaves : Answer::Stays;
+      } catch (...) {
+        settle(Answer::Unknown);  // whoever waits will meet it too
+        throw;
+      }
+      if ((read_ += known.weight.byte_size()) > kKept) known.weight.forget(0, known.weight.elements());
+      settle(answer);
+    }
+    if (answer != Answer::Sought) return answer == Answer::Leaves;
+    known.answer.wait(Answer::Sought);
   }
-  known.answer.wait(Answer::Sought);
-  return known.answer == Answer::Leaves;
 }
 
 bool Float16Range::left_by(const Weight& w) { return w.byte_size() <= kSmall ? leaves_float16(w) : find_out(known(w)); }
