@@ -1,5 +1,6 @@
 // The physical limit of lowering: maps a file, converts its bytes from float32 (or bfloat16) to float16 and writes them, in
 // parallel tiles, as fast as this machine can. No program is read, nothing is compared, hashed or laid out.
+// Tiles of half a megabyte stay in the second cache, as those of `cortland` do; with twice as much small files took a tenth longer.
 //
 //   limit m.pt2 out.bin [f32 | bf16]
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -24,8 +26,9 @@
 
 namespace {
 
-constexpr size_t kTile = size_t{1} << 19;  // elements
-constexpr unsigned kMaxThreads = 4;        // as many as lowering takes
+constexpr size_t kTile = size_t{1} << 18;    // elements, of 2 bytes
+constexpr unsigned kMaxThreads = 4;          // as many as lowering takes
+constexpr size_t kStays = size_t{64} << 20;  // bytes of a file that may stay in memory whole, as lowering has it
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,f16c"))) void convert(const float* in, uint16_t* out, size_t count) {
@@ -78,15 +81,15 @@ int main(int argc, char** argv) {
 #endif
   std::atomic<size_t> next{0};
   auto run = [&] {
-    std::vector<uint16_t> converted(kTile);
-    std::vector<float> wide(half_width ? kTile : 0);
+    const auto converted = std::make_unique_for_overwrite<uint16_t[]>(kTile);
+    const auto wide = std::make_unique_for_overwrite<float[]>(half_width ? kTile : 0);
     for (size_t first; (first = kTile * next++) < elements;) {
       const size_t count = std::min(kTile, elements - first);
       const char* tile = data + first * width;
-      if (half_width) widen(reinterpret_cast<const uint16_t*>(tile), wide.data(), count);
-      convert(half_width ? wide.data() : reinterpret_cast<const float*>(tile), converted.data(), count);
-      write_all(out, converted.data(), count * 2, first * 2);
-      madvise(const_cast<char*>(tile), count * width, MADV_DONTNEED);
+      if (half_width) widen(reinterpret_cast<const uint16_t*>(tile), wide.get(), count);
+      convert(half_width ? wide.get() : reinterpret_cast<const float*>(tile), converted.get(), count);
+      write_all(out, converted.get(), count * 2, first * 2);
+      if (bytes > kStays) madvise(const_cast<char*>(tile), count * width, MADV_DONTNEED);
     }
   };
   std::vector<std::thread> others;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Reads every #include "folder/file" in src/ against the table in cmake/Layers.cmake: a folder may include itself, what its line
-names, and what those name in turn. `layers_test.py [root]`."""
+names, and what those name in turn; its tests what is named for them too. `layers_test.py [root]`."""
 
 import re
 import sys
@@ -12,16 +12,16 @@ FORBIDDEN = {"utils", "util", "common", "misc", "helpers"}
 GENERATED = (".pb.h", "_generated.h")
 
 
-def read_table(cmake):
+def read_table(cmake, keyword="DEPS"):
     """folder -> the folders its line (add_layer and its like) names, in the order of the file."""
     text = re.sub(r"#.*", "", cmake)
     table = {}
     for name, arguments in re.findall(r"\badd_(?!dependencies)\w+\(\s*(\w+)([^)]*)\)", text):
         words = arguments.split()
         table[name] = []
-        if "DEPS" in words:
-            for word in words[words.index("DEPS") + 1:]:
-                if word in ("LIBS", "SOURCES"):
+        if keyword in words:
+            for word in words[words.index(keyword) + 1:]:
+                if word.isupper():
                     break
                 table[name].append(word)
     return table
@@ -68,8 +68,10 @@ def include_errors(path, folder, text, allowed, folders):
 class Layers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.table = read_table((ROOT / "cmake" / "Layers.cmake").read_text())
+        cmake = (ROOT / "cmake" / "Layers.cmake").read_text()
+        cls.table, for_tests = read_table(cmake), read_table(cmake, "TEST_DEPS")
         cls.allowed = closure(cls.table)
+        cls.allowed_in_tests = {f: a.union(*(cls.allowed[d] for d in for_tests[f])) for f, a in cls.allowed.items()}
         cls.folders = {p.name for p in (ROOT / "src").iterdir() if p.is_dir()}
 
     def test_table_names_only_earlier_folders(self):
@@ -87,7 +89,8 @@ class Layers(unittest.TestCase):
                 continue
             folder = path.relative_to(ROOT / "src").parts[0]
             if folder in self.allowed:
-                errors += include_errors(path.relative_to(ROOT), folder, path.read_text(), self.allowed, self.folders)
+                allowed = self.allowed_in_tests if path.name.endswith("_test.cc") else self.allowed
+                errors += include_errors(path.relative_to(ROOT), folder, path.read_text(), allowed, self.folders)
         self.assertEqual(errors, [], "\n" + "\n".join(errors))
 
     def test_folder_names_say_what_is_inside(self):
@@ -106,6 +109,11 @@ class Rules(unittest.TestCase):
 
     def test_reads_the_table(self):
         self.assertEqual(read_table(self.TABLE), {"base": [], "tensor": ["base"], "mil": ["tensor"]})
+
+    def test_reads_what_tests_may_use(self):
+        text = "add_layer(base)\nadd_layer(tensor DEPS base)\nadd_layer(mil DEPS base TEST_DEPS tensor LIBS fmt::fmt)"
+        self.assertEqual(read_table(text), {"base": [], "tensor": ["base"], "mil": ["base"]})
+        self.assertEqual(read_table(text, "TEST_DEPS")["mil"], ["tensor"])
 
     def test_allows_what_a_line_names_and_what_that_names(self):
         self.assertEqual(self.errors("mil", '#include "base/a.h"\n#include "tensor/b.h"\n#include "mil/c.h"\n#include "d.h"'), [])

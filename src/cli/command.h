@@ -1,5 +1,5 @@
-// A subcommand of the program: one file each, listed in main.cc. Adding one declares its options and gives what to run once
-// they are parsed. Commands report by returning a Diagnostic; only main prints it.
+// A subcommand of the command line: one file each, listed in the main.cc of the program that has it. Adding one declares its options and
+// gives what to run once they are parsed. Commands report by returning a Diagnostic; only run_program() prints it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,12 +10,22 @@
 
 namespace cortland::cli {
 
-struct Command {
+struct CommandName {
   const char* name;
   const char* summary;
-  std::function<Status()> (*add)(CLI::App& app);
 };
 
-extern const Command kLower, kConvert, kRun, kBench, kInspect, kExtract, kOps, kRules, kCheckPasses;
+struct Command {
+  CommandName name;
+  std::function<Status()> (*add)(CLI::App& app);  // null: another program has it
+};
+
+extern const Command kLower, kConvert, kInspect, kExtract, kOps, kRules;
+
+// Those that run models are in a program of their own, cortland-engine, which `cortland` becomes for them: the engine's libraries take
+// longer to load than a small model to be read.
+inline constexpr CommandName kRunName = {"run", "run a .pte in the ExecuTorch runtime, or an .mlpackage in the engine"};
+inline constexpr CommandName kBenchName = {"bench", "measure the time and memory of a .pte or .mlpackage"};
+inline constexpr CommandName kCheckPassesName = {"check-passes", "run a program in the engine after each pass and compare the numbers"};
 
 }  // namespace cortland::cli

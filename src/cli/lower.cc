@@ -18,6 +18,7 @@ struct Arguments {
   LoweringArguments lowering;
   std::vector<std::string> constant_methods;
   std::string output, report;
+  std::optional<EdgeProgram> program;  // lives as long as the process: taking it apart would be work for nothing
 };
 
 void add_options(CLI::App& app, Arguments& a) {
@@ -77,9 +78,9 @@ std::function<Status()> add_lower(CLI::App& app) {
     }
     ReportFile file;
     TRY_DO(file.open(*a));
-    TRY(const auto program, lower_methods(methods, std::move(constants)));
-    TRY_DO(program.to_executorch().write_to_file(a->output));
-    const LowerReport& report = program.report();
+    TRY(a->program, lower_methods(methods, std::move(constants)));
+    TRY_DO(a->program->to_executorch().write_to_file(a->output));
+    const LowerReport& report = a->program->report();
     TRY_DO(file.finish(report));
     print_compression(report);
     for (const auto& method : report.methods) print_summary(method, a->output, report.methods.size() > 1);

@@ -1,72 +1,48 @@
-// The program `cortland`. Exit code 0, or 1 with one error on standard error, or 2 when the command line is wrong.
+// The program `cortland`: makes models, and becomes cortland-engine to run them.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <new>
-#include <span>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <string_view>
 
-#include "cli/command.h"
 #include "cli/heap.h"
-#include "engine/threads.h"
+#include "cli/program.h"
 
 namespace cortland::cli {
 namespace {
 
-constexpr const Command* kCommands[] = {&kLower, &kConvert, &kRun, &kBench, &kInspect, &kExtract, &kOps, &kRules, &kCheckPasses};
+constexpr const char* kEngineProgram = "cortland-engine";
+constexpr Command kRun{kRunName}, kBench{kBenchName}, kCheckPasses{kCheckPassesName};
+constexpr const Command* kCommands[] = {&kLower,   &kConvert, &kRun,   &kBench,      &kInspect,
+                                        &kExtract, &kOps,     &kRules, &kCheckPasses};
 
-int fail(const Diagnostic& error, int code) {
-  fmt::print(stderr, "{}", render(error));
-  return code;
-}
-
-int run_command(const std::function<Status()>& command) {
-  const Status status = command();
-  return status.ok() ? 0 : fail(status.error(), 1);
-}
-
-// Options cost time to declare: only those of the command that is named, where one is.
-std::span<const Command* const> named(const char* word) {
-  const auto it = std::ranges::find(kCommands, std::string_view(word), &Command::name);
-  return it == std::end(kCommands) ? std::span(kCommands) : std::span(it, 1);
-}
-
-int parse_and_run(int argc, char** argv) {
-  CLI::App app("Lowers PyTorch programs to Core ML delegates for ExecuTorch, and runs them on this machine", "cortland");
-  app.require_subcommand(1);
-  std::vector<std::pair<CLI::App*, std::function<Status()>>> added;
-  for (const Command* command : named(argc > 1 ? argv[1] : "")) {
-    CLI::App* sub = app.add_subcommand(command->name, command->summary);
-    added.emplace_back(sub, command->add(*sub));
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    return fail(diag(DiagKind::BadOption, e.what()), 2);
-  }
-  for (const auto& [sub, command] : added)
-    if (sub->parsed()) return run_command(command);
-  return 2;
+// Returns only when it cannot. How long OpenMP's threads wait for the next section before they sleep is read once, when a
+// program starts: unless the environment says something about that, a tenth of a millisecond, which suits kernels that
+// follow each other closely. The default is none here (wait_politely in engine/threads.cc) and milliseconds elsewhere.
+int become_engine(char** argv) {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / kEngineProgram;
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) ::setenv("GOMP_SPINCOUNT", "10000", 1);
+  ::execv(program.c_str(), argv);
+  fmt::print(
+      stderr, "{}",
+      render(diag(DiagKind::RuntimeMissing, fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)),
+                  "keep it beside this program: `make build` makes both")));
+  return 1;
 }
 
 }  // namespace
 }  // namespace cortland::cli
 
 int main(int argc, char** argv) {
-  using cortland::DiagKind;
-  using cortland::diag;
-  const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "bench" || command == "run") cortland::engine::restart_with_patience(argv);
-  if (command == "lower" || command == "convert") cortland::cli::prepare_heap();
-  try {
-    return cortland::cli::parse_and_run(argc, argv);
-  } catch (const cortland::InternalError& e) {
-    return cortland::cli::fail(diag(DiagKind::InternalFault, fmt::format("this is a mistake of ours, not yours: {}", e.what())), 1);
-  } catch (const std::bad_alloc&) {
-    return cortland::cli::fail(diag(DiagKind::OutOfMemory, "there is not enough memory"), 1);
-  } catch (const std::exception& e) {
-    return cortland::cli::fail(diag(DiagKind::InternalFault, e.what()), 1);
-  }
+  using namespace cortland::cli;
+  const std::string_view word = argc > 1 ? argv[1] : "";
+  for (const Command* command : kCommands)
+    if (!command->add && word == command->name.name) return become_engine(argv);
+  if (word == kLower.name.name || word == kConvert.name.name) prepare_heap();
+  return run_program(kCommands, argc, argv);
 }

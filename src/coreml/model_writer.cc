@@ -305,7 +305,11 @@ Result<std::string> write_model(std::span<const PackageFunction> functions, cons
                                 std::vector<FunctionInterface>& interfaces) {
   if (functions.empty()) return diag(DiagKind::BadMil, "the program has no function");
   const mil::Target target = functions[0].program->target;
-  spec::Model model;
+  // Thousands of small messages, gone at once.
+  google::protobuf::ArenaOptions blocks;
+  blocks.start_block_size = blocks.max_block_size = size_t{1} << 16;
+  google::protobuf::Arena arena(blocks);
+  spec::Model& model = *google::protobuf::Arena::CreateMessage<spec::Model>(&arena);
   model.set_specificationversion(mil::specification_version(target));
   describe_model(functions, options, model.mutable_description());
   milspec::Program* out = model.mutable_mlprogram();

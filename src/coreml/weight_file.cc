@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 
 #include "base/parallel.h"
 #include "coreml/data_type.h"
@@ -29,6 +30,19 @@ struct Record {
   uint64_t reserved[4] = {};
 };
 static_assert(sizeof(Record) == kAlignment);
+
+// Memory that is neither cleared nor kept when it grows.
+class Scratch {
+ public:
+  std::byte* of_at_least(uint64_t bytes) {
+    if (bytes > size_) memory_ = std::make_unique_for_overwrite<std::byte[]>(size_ = bytes);
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  uint64_t size_ = 0;
+};
 
 uint64_t aligned(uint64_t at) { return (at + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -92,11 +106,12 @@ Status WeightPlan::for_each_run(ContentHash* hash, const RunWork& work) const {
   std::vector<uint64_t> words(hash ? all.size() : 0);
   std::vector<std::atomic<int64_t>> left(weights_.size());  // elements of each weight
   for (size_t i = 0; i < left.size(); ++i) left[i] = weights_[i].elements();
+  uint64_t longest = 0;
+  for (const Run& run : parts) longest = std::max(longest, run.end - run.begin);
   TRY_DO(for_each_parallel(parts.size(), [&](size_t part) -> Status {
-    thread_local std::string buffer;  // a new one for each run would have to be cleared
+    thread_local Scratch scratch;
     const Run& run = parts[part];
-    buffer.resize(std::max<size_t>(buffer.size(), run.end - run.begin));
-    auto* const bytes = reinterpret_cast<std::byte*>(buffer.data());
+    std::byte* const bytes = scratch.of_at_least(longest);
     for (size_t i = run.first; i < run.last; ++i) {
       const Tile& tile = all[i];
       std::byte* const elements = bytes + (place_of(tile) - run.begin);

@@ -101,8 +101,9 @@ void report_missing_passes(const LowerOptions& options, MethodReport& report) {
                                           fmt::join(missing, ", ")));
 }
 
-Result<torch::Graph> read_functional(const Method& method) {
-  TRY(auto graph, torch::read_pt2(method.pt2, method.program));
+Result<torch::Graph> read_functional(const Method& method, torch_ops::Float16Range& range) {
+  TRY(auto graph, torch::read_pt2(method.pt2, method.program,
+                                  [&](const torch::Graph& inputs) { partition::look_ahead(inputs, method.options.partition, range); }));
   TRY(auto functional, torch_passes::functionalize(std::move(graph)));
   torch_passes::reduce_high_ranks(functional);
   return functional;
@@ -127,17 +128,24 @@ Diagnostic in_method(Diagnostic error, const std::string& name, size_t methods) 
   return error;
 }
 
-using Graphs = std::vector<std::unique_ptr<torch::Graph>>;
+// What was read of a method, and what another thread finds out about its weights.
+struct ReadGraph {
+  std::shared_ptr<torch_ops::Float16Range> range = std::make_shared<torch_ops::Float16Range>();
+  std::unique_ptr<torch::Graph> graph;
+};
+using Graphs = std::vector<ReadGraph>;
 
 // With `shared`, equal weights become one, whichever method has them.
 Result<Graphs> read_graphs(std::span<const Method> methods, bool shared) {
   Graphs graphs;
   WeightSet weights;
   for (const auto& method : methods) {
-    auto graph = read_functional(method);
+    ReadGraph read;
+    auto graph = read_functional(method, *read.range);
     if (!graph.ok()) return in_method(std::move(graph).error(), method.name, methods.size());
     if (shared && methods.size() > 1) torch_passes::share_weights(*graph, weights);
-    graphs.push_back(std::make_unique<torch::Graph>(std::move(*graph)));
+    read.graph = std::make_unique<torch::Graph>(std::move(*graph));
+    graphs.push_back(std::move(read));
   }
   return graphs;
 }
@@ -159,7 +167,7 @@ Result<Targets> choose_targets(std::vector<Method>& methods, const Graphs& graph
       options.partition.target = *options.target;
       continue;
     }
-    TRY(auto found, partition::lowest_target(*graphs[i], options.partition));
+    TRY(auto found, partition::lowest_target(*graphs[i].graph, options.partition, graphs[i].range));
     mil::Target lowest = found.target;
     decided[i] = std::make_unique<partition::LowestTarget>(std::move(found));
     if (options.compression) lowest = std::max(lowest, mil::Target::iOS16);  // iOS15 has no compressed weights
@@ -171,11 +179,11 @@ Result<Targets> choose_targets(std::vector<Method>& methods, const Graphs& graph
 }
 
 // What is decided about a method's graph for its target.
-Result<partition::Decided> decide(const Method& method, torch::Graph graph, partition::LowestTarget* known) {
+Result<partition::Decided> decide(const Method& method, const ReadGraph& read, partition::LowestTarget* known) {
   const auto& options = method.options.partition;
   if (known && known->target == options.target) return std::move(known->decided);
-  TRY(auto decision, partition::decide(graph, options));
-  return partition::Decided{std::move(graph), std::move(decision)};
+  TRY(auto decision, partition::decide(*read.graph, options, read.range));
+  return partition::Decided{std::move(*read.graph), std::move(decision)};
 }
 
 void report_target(std::optional<mil::Target> chosen, LowerReport& report) {
@@ -194,11 +202,11 @@ struct Lowering {
   MethodReport report;
 };
 
-Result<Lowering> partition_method(const Method& method, torch::Graph graph, partition::LowestTarget* known, Names& names) {
+Result<Lowering> partition_method(const Method& method, const ReadGraph& read, partition::LowestTarget* known, Names& names) {
   Lowering lowering;
-  names.add(graph);
-  lowering.buffers = buffer_use(method.name, graph);
-  TRY(auto decided, decide(method, std::move(graph), known));
+  names.add(*read.graph);
+  lowering.buffers = buffer_use(method.name, *read.graph);
+  TRY(auto decided, decide(method, read, known));
   TRY(auto partitioned, partition::partition_graph(std::move(decided), method.options.partition));
   lowering.report = describe_method(method.name, partitioned, method.options.partition);
   std::vector<mil::Program*> programs;
@@ -214,17 +222,17 @@ Result<Lowering> partition_method(const Method& method, torch::Graph graph, part
 Result<std::vector<Lowering>> partition_methods(std::span<const Method> methods, const Graphs& graphs, Targets& targets, Names& names) {
   std::vector<Lowering> lowerings;
   for (size_t i = 0; i < methods.size(); ++i) {
-    auto lowering = partition_method(methods[i], std::move(*graphs[i]), targets.decided[i].get(), names);
+    auto lowering = partition_method(methods[i], graphs[i], targets.decided[i].get(), names);
     if (!lowering.ok()) return in_method(std::move(lowering).error(), methods[i].name, methods.size());
     lowerings.push_back(std::move(lowering.value()));
   }
   return lowerings;
 }
 
-Result<mil::Program> convert_method(const Method& method, torch::Graph graph, partition::LowestTarget* known,
+Result<mil::Program> convert_method(const Method& method, const ReadGraph& read, partition::LowestTarget* known,
                                     MethodReport& report) {
   std::vector<Diagnostic> warnings;
-  TRY(auto decided, decide(method, std::move(graph), known));
+  TRY(auto decided, decide(method, read, known));
   TRY(auto program, partition::convert_graph(std::move(decided), method.options.partition, &warnings));
   for (const auto& w : warnings) report.warnings.push_back(w.what);
   mil::Program* const programs[] = {&program};
@@ -330,9 +338,11 @@ Status write(const LoweredProgram& lowered, const std::filesystem::path& pte) {
 }
 
 Result<mil::Program> convert_program(const Method& method) {
-  TRY(auto graph, read_functional(method));
+  const auto range = std::make_shared<torch_ops::Float16Range>();
+  TRY(auto graph, read_functional(method, *range));
+  TRY(auto decision, partition::decide(graph, method.options.partition, range));
   std::vector<Diagnostic> warnings;
-  return partition::convert_graph(std::move(graph), method.options.partition, &warnings);
+  return partition::convert_graph(partition::Decided{std::move(graph), std::move(decision)}, method.options.partition, &warnings);
 }
 
 Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::path& destination) {
@@ -344,9 +354,9 @@ Result<LowerReport> convert(std::vector<Method> methods, const std::filesystem::
   std::vector<mil::Program> programs;
   for (size_t i = 0; i < methods.size(); ++i) {
     const Method& method = methods[i];
-    known.add(*graphs[i]);
+    known.add(*graphs[i].graph);
     MethodReport& described = report.methods.emplace_back(empty_report(method.name, method.options.partition));
-    auto program = convert_method(method, std::move(*graphs[i]), targets.decided[i].get(), described);
+    auto program = convert_method(method, graphs[i], targets.decided[i].get(), described);
     if (!program.ok()) return in_method(std::move(program).error(), method.name, methods.size());
     programs.push_back(std::move(program.value()));
   }

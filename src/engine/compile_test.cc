@@ -126,6 +126,21 @@ TEST_F(CompileConvolutions, RunsConvolutionsChannelsLastWithTheirFollowers) {
                                  "to_channels_first"));
 }
 
+// With what follows and is added inside, as in a residual net: large enough for Winograd's way.
+TEST_F(CompileConvolutions, RunsLargeWindowsWithTheirFollowers) {
+  for (const std::string type : {"fp32", "fp16"}) {
+    const std::string value = "tensor<" + type + ", [1, 32, 15, 14]> ";
+    const std::string text = "program(1.0) { func main<ios17>(" + value + "x) {" + value + "a = conv(x = x, weight = " +
+                             weights(type, {32, 32, 3, 3}, 1) + ", pad_type = string(\"same\"));" + value + "b = relu(x = a);" + value +
+                             "c = conv(x = b, weight = " + weights(type, {32, 32, 3, 3}, 2) + ", bias = " + weights(type, {32}, 3) +
+                             ", pad_type = string(\"same\"));" + value + "d = add(x = c, y = x);" + value + "y = relu(x = d);} -> (y); }";
+    const auto steps = expect_agreement(text, type == "fp32" ? 2e-6 : 2e-3);
+    if (type == "fp32") {
+      EXPECT_THAT(steps, ElementsAre("to_channels_last", "conv", "conv", "to_channels_first"));
+    }
+  }
+}
+
 TEST_F(CompileConvolutions, ExactRoundsBetweenFusedOps) {
   const auto steps = expect_agreement(residual_block("fp16"), 1e-3);
   EXPECT_THAT(steps, ElementsAre("to_channels_last", "conv", "conv", "add", "relu6", "reduce_mean", "mul", "add", "concat", "transpose",

@@ -183,15 +183,6 @@ ThreadLimit::~ThreadLimit() {
 #endif
 }
 
-void restart_with_patience([[maybe_unused]] char** argv) {
-#if defined(_OPENMP) && defined(__linux__)
-  if (waiting_is_configured()) return;
-  ::setenv("GOMP_SPINCOUNT", "10000", 1);
-  ::execv("/proc/self/exe", argv);  // where it fails, waiting stays as it is
-  ::unsetenv("GOMP_SPINCOUNT");
-#endif
-}
-
 int thread_count() { return limit > 0 ? limit : default_threads(); }
 
 void openmp_was_used() {

@@ -19,12 +19,6 @@ class ThreadLimit {
   int before_ = 0, openmp_before_ = 0;
 };
 
-// How long OpenMP's threads wait for the next section before they sleep is read once, from the environment, when the program
-// starts. Unless it says something about that, starts the program again with a time that suits kernels which follow each other
-// closely: a tenth of a millisecond, where the default is none here (wait_politely in threads.cc) and milliseconds elsewhere.
-// First thing in main(); returns when there is nothing to do.
-void restart_with_patience(char** argv);
-
 // body(first, last) over [0, count) in chunks of at least `grain`, or a quarter of it on threads that are awake anyway. The caller works too and takes what no other thread has begun, so
 // a busy machine costs little more than one thread would. Loops inside a body, and loops while another thread has one, are serial.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);

@@ -34,6 +34,7 @@ class Decider {
     state_.float16_range = std::move(range);
     for (const torch::NodeId id : scales_of_integer_products(graph)) state_.float32_nodes.insert(id);
     add_inputs();
+    look_ahead(graph, options, *state_.float16_range);
   }
 
   // Decides for the nodes in turn, and gives those that stand in their place.
@@ -360,6 +361,14 @@ bool is_constant_input(const torch::Graph& graph, const torch::GraphInput& input
         output.target == input.target)
       return false;
   return true;
+}
+
+void look_ahead(const torch::Graph& graph, const PartitionOptions& options, torch_ops::Float16Range& range) {
+  if (options.float_type != DType::F16) return;
+  std::vector<Weight> weights;
+  for (const auto& input : graph.inputs)
+    if (is_constant_input(graph, input, options)) weights.push_back(input.data);
+  range.look_ahead(weights);
 }
 
 Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options, std::shared_ptr<torch_ops::Float16Range> range) {

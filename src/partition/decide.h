@@ -32,6 +32,10 @@ struct Decided {
 // Decides for every node of `graph`, in order. Refused nodes that have a decomposition are replaced by its parts, which are
 // decided in turn. Nodes whose results are known now become constant inputs of the graph.
 // `range` may know of some weights already.
+// Begins to find out on a thread of its own which constants of the graph float16 cannot hold, as far as decide() with this range will ask.
+// The graph may have its inputs only.
+void look_ahead(const torch::Graph& graph, const PartitionOptions& options, torch_ops::Float16Range& range);
+
 Result<Decision> decide(torch::Graph& graph, const PartitionOptions& options,
                         std::shared_ptr<torch_ops::Float16Range> range = std::make_shared<torch_ops::Float16Range>());
 

@@ -43,8 +43,8 @@ std::optional<uint64_t> plain_weight_bytes(const torch::Graph& graph, const Part
 
 }  // namespace
 
-Result<LowestTarget> lowest_target(const torch::Graph& graph, const PartitionOptions& options) {
-  const auto range = std::make_shared<torch_ops::Float16Range>();
+Result<LowestTarget> lowest_target(const torch::Graph& graph, const PartitionOptions& options,
+                                   const std::shared_ptr<torch_ops::Float16Range>& range) {
   const auto plain_bytes = plain_weight_bytes(graph, options);
   std::optional<Decided> newest;
   for (const mil::Target target : kTargets) {

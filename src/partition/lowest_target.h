@@ -12,6 +12,7 @@ struct LowestTarget {
   mil::Target target;
   Decided decided;  // the graph for that target
 };
-Result<LowestTarget> lowest_target(const torch::Graph& graph, const PartitionOptions& options);
+Result<LowestTarget> lowest_target(const torch::Graph& graph, const PartitionOptions& options,
+                                   const std::shared_ptr<torch_ops::Float16Range>& range = std::make_shared<torch_ops::Float16Range>());
 
 }  // namespace cortland::partition

@@ -106,7 +106,7 @@ Dim DimTable::intern(std::vector<Term> raw) {
   return d;
 }
 
-Dim DimTable::constant(int64_t value) { return intern({Term{value, {}}}); }
+Dim DimTable::constant(int64_t value) { return value >= 0 ? Dim(value) : intern({Term{value, {}}}); }
 
 Dim DimTable::atom_dim(Atom atom, const std::string& key) {
   const auto [it, inserted] = atom_index_.try_emplace(key, static_cast<int>(atoms_.size()));
@@ -131,6 +131,7 @@ Dim DimTable::add(Dim a, Dim b) {
 }
 
 Dim DimTable::mul(Dim a, Dim b) {
+  if (a.is_constant() && b.is_constant()) return constant(clamp_bound(wide(a.code) * b.code));
   std::vector<Term> product;
   for (const auto& x : terms(a)) {
     for (const auto& y : terms(b)) {

@@ -97,19 +97,22 @@ Status read_pytrees(const Json& module, Graph& graph) {
   return {};
 }
 
-Status read_graph(const Json& module, MetaReader& metas, Pt2Weights& weights, Graph& graph) {
+using InputsKnown = std::function<void(const Graph&)>;
+
+Status read_graph(const Json& module, MetaReader& metas, Pt2Weights& weights, Graph& graph, const InputsKnown& inputs_known) {
   TRY(const Json json, module.field("graph"));
   TRY(const Json signature, module.field("signature"));
   GraphReader reader(graph, metas);
   Subclasses subclasses;
   TRY_DO(reader.index_values(json));
   TRY_DO(read_inputs(json, signature, reader, weights, graph, subclasses));
+  if (inputs_known) inputs_known(graph);
   TRY_DO(reader.read_nodes(json));
   TRY_DO(read_outputs(json, signature, reader, graph));
   return resolve_subclass_inputs(graph, std::move(subclasses), weights);
 }
 
-Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string, Weight>& tensors) {
+Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string, Weight>& tensors, const InputsKnown& inputs_known) {
   TRY(const auto document, archive.program());
   const Json program = document.root();
   TRY(const auto version, read_schema_version(program));
@@ -120,7 +123,7 @@ Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string
   TRY_DO(read_range_constraints(program, metas.sizes()));
   TRY(auto weights, Pt2Weights::open(archive, tensors));
   TRY(const Json module, program.field("graph_module"));
-  TRY_DO(read_graph(module, metas, weights, graph));
+  TRY_DO(read_graph(module, metas, weights, graph, inputs_known));
   TRY_DO(read_pytrees(module, graph));
   graph.hints = metas.hints();
   return graph;
@@ -128,9 +131,9 @@ Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string
 
 }  // namespace
 
-Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name) {
+Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name, const std::function<void(const Graph&)>& inputs_known) {
   TRY(const auto archive, Pt2Archive::open(source.archive, model_name));
-  auto graph = read_program(archive, source.tensors);
+  auto graph = read_program(archive, source.tensors, inputs_known);
   if (!graph) return std::move(graph).error();
   TRY_DO(verify(*graph));
   bound_asserted_sizes(*graph);

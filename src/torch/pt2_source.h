@@ -2,6 +2,8 @@
 // is for as long as anything made of the program lives.
 #pragma once
 
+#include <functional>
+
 #include "torch/graph.h"
 
 namespace cortland::torch {
@@ -16,6 +18,8 @@ struct Pt2Source {
   Pt2Source(std::shared_ptr<const MappedFile> file) : archive(std::move(file)) {}  // NOLINT
 };
 
-Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name = {});
+// `inputs_known` is called when the graph has its inputs with their data, and no nodes yet: a thread of its own could begin with them.
+Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name = {},
+                       const std::function<void(const Graph&)>& inputs_known = {});
 
 }  // namespace cortland::torch

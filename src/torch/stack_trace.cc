@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <vector>
 
 #include "archive/printable.h"
 
@@ -56,9 +57,10 @@ SourceLoc parse_frame(std::string_view path, std::string_view frame) {
 }  // namespace
 
 SourceLoc source_of(std::string_view trace) {
-  for (size_t end = trace.size(), start; (start = trace.substr(0, end).rfind(kFrame)) != std::string_view::npos;
-       end = start) {
-    const auto frame = trace.substr(start + kFrame.size());
+  std::vector<size_t> frames;  // forwards, as searching backwards goes letter by letter
+  for (size_t at = 0; (at = trace.find(kFrame, at)) != std::string_view::npos; at += kFrame.size()) frames.push_back(at);
+  for (; !frames.empty(); frames.pop_back()) {
+    const auto frame = trace.substr(frames.back() + kFrame.size());
     const auto path = frame.substr(0, std::min(frame.find('"'), frame.find('\n')));
     if (!path.empty() && !is_torch(path)) return parse_frame(path, frame);
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "mil_ops/ops.h"
 
@@ -47,14 +48,42 @@ bool leaves_float16(const Weight& w) {
 
 }  // namespace
 
-bool Float16Range::left_by(const Weight& w) {
-  if (w.byte_size() <= kSmall) return leaves_float16(w);
-  const auto [it, inserted] = known_.try_emplace(w.key(), Known{w});
-  if (!inserted) return it->second.left;
-  it->second.left = leaves_float16(w);
-  read_ += w.byte_size();
-  if (read_ > kKept) w.forget(0, w.elements());
-  return it->second.left;
+Float16Range::~Float16Range() { over_ = true; }  // then `ahead_` waits for its thread
+
+bool Float16Range::find_out(Known& known) {
+  for (;;) {
+    Answer answer = Answer::Unknown;
+    if (known.answer.compare_exchange_strong(answer, Answer::Sought)) {
+      const auto settle = [&](Answer found) {
+        known.answer = found;
+        known.answer.notify_all();
+      };
+      try {
+        answer = leaves_float16(known.weight) ? Answer::Leaves : Answer::Stays;
+      } catch (...) {
+        settle(Answer::Unknown);  // whoever waits will meet it too
+        throw;
+      }
+      if ((read_ += known.weight.byte_size()) > kKept) known.weight.forget(0, known.weight.elements());
+      settle(answer);
+    }
+    if (answer != Answer::Sought) return answer == Answer::Leaves;
+    known.answer.wait(Answer::Sought);
+  }
+}
+
+bool Float16Range::left_by(const Weight& w) { return w.byte_size() <= kSmall ? leaves_float16(w) : find_out(known(w)); }
+
+void Float16Range::look_ahead(const std::vector<Weight>& weights) {
+  if (ahead_.valid() || std::thread::hardware_concurrency() < 2) return;
+  std::vector<Known*> sought;
+  for (const Weight& w : weights)
+    if (is_float(w.dtype()) && w.dtype() != DType::F16 && w.byte_size() > kSmall && w.elements() <= kScanLimit) sought.push_back(&known(w));
+  if (sought.empty()) return;
+  ahead_ = std::async(std::launch::async, [this, sought = std::move(sought)] {
+    for (Known* each : sought)
+      if (!over_) find_out(*each);
+  });
 }
 
 std::optional<Weight> to_float16(const Weight& w, Float16Range& range) {

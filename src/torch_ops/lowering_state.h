@@ -2,6 +2,8 @@
 // casts and sizes made so far, so that each is made once. Owned by whoever lowers a graph; one thread.
 #pragma once
 
+#include <atomic>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,17 +19,29 @@ inline bool fits_int32(int64_t v) { return v >= INT32_MIN && v <= INT32_MAX; }
 
 // Which large constants have finite numbers beyond float16. Found out once, though a program reads a constant more than once and a
 // graph is lowered more than once. Keeps every weight it was asked about, since a weight's key names its file by address.
+// For one thread.
 class Float16Range {
  public:
+  Float16Range() = default;
+  ~Float16Range();
   bool left_by(const Weight& w);
+  // Finds out about these on a thread of its own, in this order, while the caller goes on. Once only.
+  void look_ahead(const std::vector<Weight>& weights);
 
  private:
+  enum class Answer { Unknown, Sought, Stays, Leaves };
   struct Known {
+    explicit Known(Weight w) : weight(std::move(w)) {}
     Weight weight;
-    bool left = false;
+    std::atomic<Answer> answer = Answer::Unknown;
   };
+  Known& known(const Weight& w) { return known_.try_emplace(w.key(), w).first->second; }
+  bool find_out(Known& known);  // from both threads
+
   std::unordered_map<std::string, Known> known_;  // by Weight::key()
-  uint64_t read_ = 0;                             // bytes
+  std::atomic<uint64_t> read_ = 0;                // bytes
+  std::atomic<bool> over_ = false;
+  std::future<void> ahead_;
 };
 
 class LoweringState {

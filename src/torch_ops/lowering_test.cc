@@ -78,6 +78,21 @@ TEST(ToFloat16, FindsOneNumberInALargeWeight) {
   EXPECT_EQ(half(w.slice(0, 0, 2))->bytes(), w.slice(0, 0, 2).cast(DType::F16).bytes());
 }
 
+// Whoever is asked first, the caller or the thread that looks ahead.
+TEST(ToFloat16, LooksAhead) {
+  std::vector<Weight> weights;
+  for (int i = 0; i < 40; ++i) {
+    std::vector<float> values(5000, 1.0f);
+    values[static_cast<size_t>(100 * i)] = i % 3 == 0 ? 1e5f : 65504.0f;
+    weights.push_back(Weight::floats(values));
+  }
+  Float16Range range;
+  range.look_ahead(weights);
+  for (int i = 39; i >= 0; --i) EXPECT_EQ(range.left_by(weights[static_cast<size_t>(i)]), i % 3 == 0) << i;
+  Float16Range unasked;  // ends before it is done
+  unasked.look_ahead(weights);
+}
+
 // One node of `target` on inputs of these types, lowered for `float_type`.
 class LowerNodeTest : public testing::Test {
  protected:

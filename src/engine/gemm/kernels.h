@@ -14,12 +14,14 @@ std::unique_ptr<Kernel> make_linear(const Site& site);
 std::unique_ptr<Kernel> make_lstm(const Site& site);
 std::unique_ptr<Kernel> make_matmul(const Site& site);
 std::unique_ptr<Kernel> make_scatter(const Site& site);
+std::unique_ptr<Kernel> make_winograd_conv(const Site& site);
 
 inline constexpr KernelRow kKernels[] = {
-    {"conv", make_conv, true},     {"gather", make_gather},
-    {"gru", make_gru},             {"linear", make_linear, true},
-    {"lstm", make_lstm},           {"matmul", make_matmul, true},
-    {"scatter", make_scatter},     {"scaled_dot_product_attention", make_attention},
+    {"conv", make_conv, true},     {"conv", make_winograd_conv, true},
+    {"gather", make_gather},       {"gru", make_gru},
+    {"linear", make_linear, true}, {"lstm", make_lstm},
+    {"matmul", make_matmul, true}, {"scatter", make_scatter},
+    {"scaled_dot_product_attention", make_attention},
 };
 
 }  // namespace cortland::engine::gemm

@@ -27,6 +27,21 @@ TEST(GemmKernels, Matmul) {
              .flags = {{"transpose_y", transposed}}});
 }
 
+// Tiles at every edge, images that follow each other, and channels that fill no panel or register.
+TEST(GemmKernels, WinogradConv) {
+  const auto conv = [](Shape x, Shape weight, Case more) {
+    more.op = "conv";
+    more.computed = {{"x", std::move(x)}};
+    more.constant.emplace_back("weight", std::move(weight));
+    check(more);
+  };
+  conv({1, 32, 16, 16}, {32, 32, 3, 3}, {.texts = {{"pad_type", "same"}}});
+  conv({2, 35, 13, 9}, {40, 35, 3, 3}, {.constant = {{"bias", {40}}}, .ints = {{"pad", {1, 0, 2, 3}}}, .texts = {{"pad_type", "custom"}}});
+  conv({1, 64, 40, 37}, {96, 64, 3, 3}, {.constant = {{"bias", {96}}}});
+  conv({1, 70, 7, 7}, {40, 70, 3, 3}, {.texts = {{"pad_type", "same"}}});
+  conv({1, 200, 14, 14}, {160, 200, 3, 3}, {.ints = {{"pad", {1, 1, 1, 1}}}, .texts = {{"pad_type", "custom"}}});
+}
+
 Case attention(Shape query, Shape key, Shape value, Shape mask = {}) {
   Case c{.op = "scaled_dot_product_attention",
          .computed = {{"query", std::move(query)}, {"key", std::move(key)}, {"value", std::move(value)}}};

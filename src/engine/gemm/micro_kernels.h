@@ -2,6 +2,7 @@
 // no checks; multiply.h is what kernels call.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -19,6 +20,9 @@ struct PanelProduct {
   float* c;
   int64_t c_row;
   int64_t rows, k;
+  // What is read after this product, or nothing: brought into the L2 cache meanwhile.
+  const std::byte* ahead = nullptr;
+  int64_t ahead_bytes = 0;
 };
 
 // The same with a panel of float16.

@@ -14,6 +14,7 @@ constexpr int64_t kRowsAtATime = 192;  // of x, so that they stay in the L2 cach
 constexpr int64_t kShallow = 128;      // elements of a column decoded at a time for few rows: they stay in the L1 cache
 constexpr int64_t kDeep = 1024;        // for many rows, in the L2 cache
 constexpr int64_t kPage = 1024;        // elements
+constexpr int64_t kAhead = 256 << 10;  // bytes of a panel that are brought in during the one before
 constexpr int64_t kGrain = 1 << 18;    // products below which a thread costs more than it saves
 
 }  // namespace
@@ -119,7 +120,11 @@ void PackedMatrix::run_panel(const Call& call, int64_t index, int64_t first_row,
     for (int64_t k = 0; k < k_; k += step) {
       const int64_t depth = std::min(step, k_ - k);
       const float* b = decode(call, index, k, depth, scratch.data());
-      call.kernels.multiply({x + k, call.x.step, b, kPanel, y, y_row, rows, depth});
+      // The same thread goes on with what lies behind: without it the first rows wait for the memory.
+      const auto row_bytes = static_cast<int64_t>(panel_bytes()) / k_;
+      const std::byte *ahead = panel(index) + (k + depth) * row_bytes, *end = codes_.data() + codes_.bytes();
+      const int64_t ahead_bytes = call.few ? 0 : std::min<int64_t>({end - ahead, depth * row_bytes, kAhead});
+      call.kernels.multiply({x + k, call.x.step, b, kPanel, y, y_row, rows, depth, ahead, ahead_bytes});
     }
   }
   if (!call.epilogue && columns == kPanel) return;

@@ -9,23 +9,54 @@
 
 namespace cortland::engine::gemm {
 
+constexpr int64_t kLine = 64;  // bytes of the cache
+
+// What is still to be brought in, a line for each step of k: slowly enough for the memory.
+class Ahead {
+ public:
+  explicit Ahead(const PanelProduct& p) : next_(p.ahead), end_(p.ahead + p.ahead_bytes) {}
+  // Where to begin for `steps` lines; `otherwise` when nothing is left.
+  const void* take(int64_t steps, const void* otherwise) {
+    if (next_ >= end_) return otherwise;
+    const std::byte* first = next_;
+    next_ += steps * kLine;
+    return first;
+  }
+
+ private:
+  const std::byte *next_, *end_;
+};
+
 // Two vectors of columns times kRows rows stay in registers.
 template <class Lanes, int kRows>
-[[gnu::always_inline]] inline void multiply_rows(const PanelProduct& p, int64_t row, int64_t column) {
+[[gnu::always_inline]] inline void multiply_rows(const PanelProduct& p, int64_t row, int64_t column, Ahead& ahead) {
   constexpr int64_t kLanes = sizeof(Lanes) / sizeof(float);
   Lanes sum[kRows][2];
   const float* a = p.a + row * p.a_row;
   const float* b = p.b + column;
   float* c = p.c + row * p.c_row + column;
   for (int64_t r = 0; r < kRows; ++r) std::memcpy(sum[r], c + r * p.c_row, sizeof sum[r]);
-  for (int64_t k = 0; k < p.k; ++k, b += p.b_row) {
+  const auto* line = static_cast<const std::byte*>(ahead.take(p.k, b));
+  // An address for four rows: one for each would not stay in registers, and fetching them costs more than the loads.
+  constexpr int kGroups = (kRows + 3) / 4;
+  const int64_t one = p.a_row * static_cast<int64_t>(sizeof(float)), three = 3 * one;
+  const char* groups[kGroups];
+  for (int g = 0; g < kGroups; ++g) groups[g] = reinterpret_cast<const char*>(a) + 4 * g * one;
+  for (int64_t k = 0; k < p.k; ++k, b += p.b_row, line += kLine) {
+    __builtin_prefetch(line, 0, 2);
     Lanes left, right;
     std::memcpy(&left, b, sizeof left);
     std::memcpy(&right, b + kLanes, sizeof right);
-    for (int64_t r = 0; r < kRows; ++r) {
-      const float x = a[r * p.a_row + k];
+    for (int r = 0; r < kRows; ++r) {
+      const char* group = groups[r / 4];
+      float x;
+      std::memcpy(&x, r % 4 == 0 ? group : r % 4 == 1 ? group + one : r % 4 == 2 ? group + 2 * one : group + three, sizeof x);
       sum[r][0] += x * left;
       sum[r][1] += x * right;
+    }
+    for (const char*& group : groups) {
+      group += sizeof(float);
+      asm("" : "+r"(group));  // or the compiler makes an address for each row after all
     }
   }
   for (int64_t r = 0; r < kRows; ++r) std::memcpy(c + r * p.c_row, sum[r], sizeof sum[r]);
@@ -34,14 +65,15 @@ template <class Lanes, int kRows>
 template <class Lanes, int kMost>
 [[gnu::always_inline]] inline void multiply_panel(const PanelProduct& p) {
   constexpr int64_t kColumns = 2 * sizeof(Lanes) / sizeof(float);
+  Ahead ahead(p);
   for (int64_t column = 0; column < kPanel; column += kColumns) {
     int64_t row = 0;
-    for (; p.rows - row >= kMost; row += kMost) multiply_rows<Lanes, kMost>(p, row, column);
+    for (; p.rows - row >= kMost; row += kMost) multiply_rows<Lanes, kMost>(p, row, column, ahead);
     if constexpr (kMost > 8)
-      for (; p.rows - row >= 8; row += 8) multiply_rows<Lanes, 8>(p, row, column);
-    for (; p.rows - row >= 4; row += 4) multiply_rows<Lanes, 4>(p, row, column);
-    for (; p.rows - row >= 2; row += 2) multiply_rows<Lanes, 2>(p, row, column);
-    if (row < p.rows) multiply_rows<Lanes, 1>(p, row, column);
+      for (; p.rows - row >= 8; row += 8) multiply_rows<Lanes, 8>(p, row, column, ahead);
+    for (; p.rows - row >= 4; row += 4) multiply_rows<Lanes, 4>(p, row, column, ahead);
+    for (; p.rows - row >= 2; row += 2) multiply_rows<Lanes, 2>(p, row, column, ahead);
+    if (row < p.rows) multiply_rows<Lanes, 1>(p, row, column, ahead);
   }
 }
 

@@ -82,6 +82,10 @@ struct Functions {
   void (*round_to_f16)(float* x, int64_t n);
   // to[c * to_row + r] = from[r * from_row + c] for elements of four bytes.
   void (*transpose)(const uint32_t* from, int64_t from_row, uint32_t* to, int64_t to_row, int64_t rows, int64_t columns);
+  // Winograd's F(2x2, 3x3) on a tile of 4 x 4 pixels with `channels` each: pixels[16] to 16 sums for each channel, sums[i * step + channel].
+  // Those multiplied, summed over channels, become pixels[4] of the result, with a bias.
+  void (*winograd_in)(const float* const* pixels, float* sums, int64_t step, int64_t channels);
+  void (*winograd_out)(const float* sums, int64_t step, const float* bias, float* const* pixels, int64_t channels);
 };
 
 const Functions& functions();

@@ -301,5 +301,37 @@ TEST_P(SimdSet, Transpose) {
       }
 }
 
+// One filter, the same for all channels, on one tile: 2 x 2 windows of 3 x 3 pixels.
+TEST_P(SimdSet, WinogradIsAConvolution) {
+  const float filter[3][3] = {{1, -2, 3}, {0.5f, 4, -1}, {2, 0.25f, -3}};
+  const float g[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
+  float factors[16] = {};
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 4; ++x)
+      for (int i = 0; i < 3; ++i)
+        for (int j = 0; j < 3; ++j) factors[4 * y + x] += g[y][i] * filter[i][j] * g[x][j];
+  for (int64_t channels : {1, 7, 16, 37}) {
+    const auto n = static_cast<size_t>(channels);
+    const auto tile = random(16 * n, 3), bias = random(n, 4);
+    std::vector<float> sums(16 * (n + 1)), result(4 * n);
+    const float* pixels[16];
+    float* results[4];
+    for (size_t i = 0; i < 16; ++i) pixels[i] = tile.data() + i * n;
+    for (size_t i = 0; i < 4; ++i) results[i] = result.data() + i * n;
+    set.winograd_in(pixels, sums.data(), channels + 1, channels);
+    for (size_t i = 0; i < 16; ++i)
+      for (size_t c = 0; c < n; ++c) sums[i * (n + 1) + c] *= factors[i];
+    set.winograd_out(sums.data(), channels + 1, bias.data(), results, channels);
+    for (size_t y = 0; y < 2; ++y)
+      for (size_t x = 0; x < 2; ++x)
+        for (size_t c = 0; c < n; ++c) {
+          float want = bias[c];
+          for (size_t i = 0; i < 3; ++i)
+            for (size_t j = 0; j < 3; ++j) want += filter[i][j] * pixels[4 * (y + i) + x + j][c];
+          EXPECT_NEAR(results[2 * y + x][c], want, 2e-5 * std::max(1.0f, std::fabs(want)) + 1e-5) << channels << " " << c;
+        }
+  }
+}
+
 }  // namespace
 }  // namespace cortland::engine::simd

@@ -5,6 +5,7 @@
 
 #include "engine/simd/rows.h"
 #include "engine/simd/transpose.h"
+#include "engine/simd/winograd.h"
 
 namespace cortland::engine::simd::CORTLAND_SIMD_SET {
 
@@ -23,7 +24,9 @@ constexpr Functions make_functions(const char* name, std::index_sequence<U...>, 
           .centre_scale = centre_scale,
           .scale_shift = scale_shift,
           .round_to_f16 = round_to_f16,
-          .transpose = transpose};
+          .transpose = transpose,
+          .winograd_in = winograd_in,
+          .winograd_out = winograd_out};
 }
 
 #define CORTLAND_SIMD_NAME(set) #set

@@ -1,14 +1,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cli/arrays.h"
-#include "cli/loaded_model.h"
+#include "engine_cli/arrays.h"
+#include "engine_cli/loaded_model.h"
 #include "cli/pte_names.h"
-#include "cli/pte_runner.h"
+#include "engine_cli/pte_runner.h"
 #include "engine/inputs.h"
 #include "executorch/pte_reader.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 using executorch::Plan;
@@ -64,7 +64,7 @@ Status add_number(const executorch::EValue& expected, const Tensor& given, const
 
 Result<Inputs> gather_inputs(const executorch::PteProgram& program, const Plan& plan, const archive::NamedArrays& arrays,
                              const std::string& file) {
-  const auto names = method_features(program, plan).inputs;
+  const auto names = cli::method_features(program, plan).inputs;
   DimTable dims;
   Inputs inputs;
   std::vector<engine::Feature> features;
@@ -152,4 +152,4 @@ Result<std::unique_ptr<LoadedModel>> load_pte(const std::string& path, const Loa
   return std::unique_ptr<LoadedModel>(std::make_unique<LoadedPte>(std::move(program), plan, std::move(runner)));
 }
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -1,18 +1,18 @@
 // Hand-written .pte files go through the real ExecuTorch runtime: its loader, a CPU kernel, our backend and engine.
-#include "cli/pte_runner.h"
+#include "engine_cli/pte_runner.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "cli/loaded_model.h"
+#include "engine_cli/loaded_model.h"
 #include "coreml/package_writer.h"
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_writer.h"
 #include "mil_ops/ops.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 using namespace executorch;
@@ -290,4 +290,4 @@ TEST_F(PteRunnerTest, ReportsWhatTheRuntimeLogs) {
 }
 
 }  // namespace
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -10,7 +10,7 @@
 #include "archive/npy.h"
 #include "engine/engine.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 
 struct LoadOptions {
   std::string method;  // of a .pte, function of an .mlpackage; empty: the usual one
@@ -37,4 +37,4 @@ class LoadedModel {
 Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options);
 Result<std::unique_ptr<LoadedModel>> load_pte(const std::string& path, const LoadOptions& options);
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -1,11 +1,11 @@
-#include "cli/pte_runner.h"
+#include "engine_cli/pte_runner.h"
 
 #include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <filesystem>
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 constexpr const char* kModule = "libcortland_runner.so";
@@ -76,4 +76,4 @@ Result<CortlandValue> PteRunner::output(size_t index) {
   return value;
 }
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -1,13 +1,13 @@
 // `cortland check-passes`: what each pass does to a model, in ops and in numbers.
-#include "driver/check_passes.h"
+#include "engine_cli/pass_checks.h"
 
 #include <fmt/format.h>
 
-#include "cli/arrays.h"
-#include "cli/command.h"
+#include "engine_cli/arrays.h"
+#include "engine_cli/commands.h"
 #include "mil/target.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 struct CheckOptions {
@@ -29,7 +29,7 @@ Status check(const CheckOptions& options) {
   lower.partition.float_type = options.precision == "float32" ? DType::F32 : DType::F16;
   TRY(const auto arrays, archive::read_npz(options.inputs));
   TRY(const auto checks,
-      driver::check_passes(options.program, lower,
+      check_passes(options.program, lower,
                            [&](const std::vector<engine::Feature>& features) -> Result<std::vector<mil::Tensor>> {
                              std::vector<mil::Tensor> inputs;
                              for (size_t i = 0; i < features.size(); ++i) {
@@ -62,7 +62,6 @@ std::function<Status()> add_check(CLI::App& app) {
 
 }  // namespace
 
-const Command kCheckPasses = {"check-passes", "run a program in the engine after each pass and compare the numbers",
-                              add_check};
+const cli::Command kCheckPasses{cli::kCheckPassesName, add_check};
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

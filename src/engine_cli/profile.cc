@@ -1,11 +1,11 @@
-#include "cli/profile.h"
+#include "engine_cli/profile.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 constexpr size_t kMostSteps = 20;
@@ -53,4 +53,4 @@ void Profile::print(int runs) const {
   }
 }
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

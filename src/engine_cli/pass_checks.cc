@@ -1,4 +1,4 @@
-#include "driver/check_passes.h"
+#include "engine_cli/pass_checks.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "mil/text.h"
 
-namespace cortland::driver {
+namespace cortland::engine_cli {
 namespace {
 
 size_t count_ops(const mil::Program& program) {
@@ -38,12 +38,12 @@ Result<double> largest_difference(const std::vector<mil::Tensor>& have, const st
 
 }  // namespace
 
-Result<std::vector<PassCheck>> check_passes(const std::filesystem::path& pt2, const LowerOptions& options,
+Result<std::vector<PassCheck>> check_passes(const std::filesystem::path& pt2, const driver::LowerOptions& options,
                                             const MakeInputs& make_inputs) {
   std::vector<PassCheck> checks;
   std::vector<mil::Tensor> inputs, want;
   std::string before;
-  LowerOptions watched = options;
+  driver::LowerOptions watched = options;
   watched.partition.after_pass = [&](std::string_view pass, const mil::Program& program) -> Status {
     std::string text = mil::print(program);
     if (text == before) return {};
@@ -62,10 +62,10 @@ Result<std::vector<PassCheck>> check_passes(const std::filesystem::path& pt2, co
     return {};
   };
   TRY(auto file, MappedFile::open(pt2));
-  TRY(const auto methods, methods_of(std::move(file), watched));
+  TRY(const auto methods, driver::methods_of(std::move(file), watched));
   if (methods.empty()) return diag(DiagKind::BadProgram, "the file holds no program");
-  TRY_DO(convert_program(methods[0]));
+  TRY_DO(driver::convert_program(methods[0]));
   return checks;
 }
 
-}  // namespace cortland::driver
+}  // namespace cortland::engine_cli

@@ -4,7 +4,7 @@
 #include "archive/npy.h"
 #include "mil/runtime.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 
 // The array "in<index>", or else the one called `name`. The error lists what `file` holds.
 Result<const archive::Array*> find_array(const archive::NamedArrays& arrays, size_t index, const std::string& name, const std::string& file);
@@ -12,4 +12,4 @@ Result<const archive::Array*> find_array(const archive::NamedArrays& arrays, siz
 mil::Tensor to_tensor(const archive::Array& array);
 archive::Array to_array(const mil::Tensor& tensor);
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

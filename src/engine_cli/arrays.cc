@@ -1,9 +1,9 @@
-#include "cli/arrays.h"
+#include "engine_cli/arrays.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 
 Result<const archive::Array*> find_array(const archive::NamedArrays& arrays, size_t index, const std::string& name, const std::string& file) {
   const std::string position = fmt::format("in{}", index);
@@ -28,4 +28,4 @@ archive::Array to_array(const mil::Tensor& tensor) {
   return {tensor.dtype, tensor.shape, std::string(tensor.data<char>(), tensor.bytes())};
 }
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -1,9 +1,9 @@
-#include "cli/command.h"
-#include "cli/loaded_model.h"
-#include "cli/profile.h"
+#include "engine_cli/commands.h"
+#include "engine_cli/loaded_model.h"
+#include "engine_cli/profile.h"
 #include "engine/threads.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 struct RunOptions {
@@ -41,6 +41,6 @@ std::function<Status()> add_run(CLI::App& app) {
 
 }  // namespace
 
-const Command kRun{"run", "Run a .pte in the ExecuTorch runtime, or an .mlpackage in the engine", add_run};
+const cli::Command kRun{cli::kRunName, add_run};
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

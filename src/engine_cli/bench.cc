@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "cli/command.h"
-#include "cli/loaded_model.h"
-#include "cli/profile.h"
+#include "engine_cli/commands.h"
+#include "engine_cli/loaded_model.h"
+#include "engine_cli/profile.h"
 #include "engine/threads.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 struct BenchOptions {
@@ -112,6 +112,6 @@ std::function<Status()> add_bench(CLI::App& app) {
 
 }  // namespace
 
-const Command kBench{"bench", "Measure the time and memory of a .pte or .mlpackage", add_bench};
+const cli::Command kBench{cli::kBenchName, add_bench};
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -7,7 +7,7 @@
 #include "driver/driver.h"
 #include "engine/engine.h"
 
-namespace cortland::driver {
+namespace cortland::engine_cli {
 
 struct PassCheck {
   std::string pass;       // empty: the program as it was lowered
@@ -19,7 +19,7 @@ struct PassCheck {
 using MakeInputs = std::function<Result<std::vector<mil::Tensor>>(const std::vector<engine::Feature>&)>;
 
 // Converts the whole program as convert() does. Every program is verified. Passes that change nothing are left out.
-Result<std::vector<PassCheck>> check_passes(const std::filesystem::path& pt2, const LowerOptions& options,
+Result<std::vector<PassCheck>> check_passes(const std::filesystem::path& pt2, const driver::LowerOptions& options,
                                             const MakeInputs& inputs);
 
-}  // namespace cortland::driver
+}  // namespace cortland::engine_cli

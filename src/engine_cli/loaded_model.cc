@@ -1,12 +1,12 @@
-#include "cli/loaded_model.h"
+#include "engine_cli/loaded_model.h"
 
 #include <fmt/format.h>
 
-#include "cli/arrays.h"
+#include "engine_cli/arrays.h"
 #include "cli/model_file.h"
 #include "coreml/package_reader.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 namespace {
 
 class LoadedPackage final : public LoadedModel {
@@ -61,9 +61,9 @@ void add_load_options(CLI::App& app, LoadOptions& options) {
 }
 
 Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options) {
-  TRY(const ModelKind kind, model_kind(path));
-  if (kind == ModelKind::Pt2) return diag(DiagKind::BadOption, fmt::format("{} is not lowered yet", path), "first run `cortland lower`");
-  return kind == ModelKind::Pte ? load_pte(path, options) : load_package(path, options);
+  TRY(const cli::ModelKind kind, cli::model_kind(path));
+  if (kind == cli::ModelKind::Pt2) return diag(DiagKind::BadOption, fmt::format("{} is not lowered yet", path), "first run `cortland lower`");
+  return kind == cli::ModelKind::Pte ? load_pte(path, options) : load_package(path, options);
 }
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/loaded_model.h"
+#include "engine_cli/loaded_model.h"
 #include "executorch/runner_abi.h"
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 
 class PteRunner {
  public:
@@ -39,4 +39,4 @@ class PteRunner {
   std::unique_ptr<CortlandRunner, Close> runner_;
 };
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli

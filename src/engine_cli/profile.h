@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cortland::cli {
+namespace cortland::engine_cli {
 
 class Profile {
  public:
@@ -24,4 +24,4 @@ class Profile {
   std::map<std::pair<std::string, std::string>, Line> steps_;  // by name and kind
 };
 
-}  // namespace cortland::cli
+}  // namespace cortland::engine_cli
