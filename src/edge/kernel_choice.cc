@@ -90,6 +90,12 @@ Status check_limits(const Kernel& kernel, const Graph& graph, const Node& node) 
   const int rank = input ? graph.type(input).rank() : 0;
   if (kernel.name == "aten::convolution" && rank > 4)
     return no_kernel("ExecuTorch's convolution kernel knows one and two spatial dimensions only");
+  constexpr std::string_view kOfAxes[] = {"aten::cumsum", "aten::sum", "aten::unfold_copy"};
+  if (input && rank == 0 && std::find(std::begin(kOfAxes), std::end(kOfAxes), kernel.name) != std::end(kOfAxes))
+    return no_kernel("ExecuTorch's kernel takes no tensor of rank 0");
+  const auto is_dynamic = [](Dim d) { return !d.is_constant(); };
+  if (kernel.name == "aten::unbind_copy" && input && std::any_of(graph.type(input).shape.begin(), graph.type(input).shape.end(), is_dynamic))
+    return no_kernel("ExecuTorch's unbind kernel knows fixed sizes only");
   for (const ValueId v : node.results)
     if (v && is_complex(graph.type(v).dtype)) return no_kernel("ExecuTorch has no complex tensors");
   return {};

@@ -24,6 +24,18 @@ static std::vector<int64_t> in_order(int rank) {
   return order;
 }
 
+Status unbind(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!dim || s.rank(x) == 0) return d.reject("a dimension is out of range");
+  const std::vector<V> parts = s.unbind(x, *dim);
+  if (parts.size() != d.node().results.size()) return d.reject("the number of parts must be known");
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (d.result_used(i)) TRY_DO(s.give(i, parts[i]));
+  return {};
+}
+
 // ---- order of dimensions
 
 static Status permuted(Steps& s, V x, const std::vector<int64_t>& order) { return s.give(s.permute(x, order)); }

@@ -221,6 +221,58 @@ FOUND = {
         w1: float32[2, 1, 3, 1] -4..4 by 1
         x2 = F.conv_transpose2d(x0, w1, None, 1, 1, 0, 1, 1)
         return x2""",
+    "masks that keep nothing": """
+        x0: float32[2, 3] -4..4 by 1
+        x1: int64[4] -5..9
+        x2 = x0.clone()
+        x2[x0 > 5] *= 2
+        x3 = (x0[x0 > 5] + 1).sum()
+        x4 = x1[x1 > 0] * 2
+        x5 = torch.where(x0 > 5)[1] + 1
+        return x2, x3, x4, x5""",
+    "diagonals of dynamic sizes": """
+        x0: float32[3*, 4*] -4..4 by 1
+        x1: float32[2, 3*, 3*] -4..4 by 1
+        x2 = x0.clone()
+        x2.diagonal().add_(1)
+        x3 = x1.clone()
+        x3.diagonal(0, 2, 1).copy_(x1[:, 0])
+        return x2, x3""",
+    "an axis that grows by less than one element": """
+        x0: float32[1, 1, 1, 2] -4..4 by 1
+        x1: float32[1, 2, 3*, 4*] -4..4 by 1
+        x2 = F.interpolate(x0, scale_factor=(3, 1.3), mode='bilinear')
+        x3 = F.interpolate(x0, scale_factor=(2, 1.3), mode='nearest')
+        x4 = F.interpolate(x1, scale_factor=1.25, mode='bilinear')
+        x5 = F.interpolate(x1, scale_factor=1.25, mode='nearest')
+        return x2, x3, x4, x5""",
+    "a branch that is known": """
+        w0: float32[2] -4..4 by 1
+        x1: float32[1] -4..4 by 1
+        x2 = cond(w0.amax() < 9, lambda a, b: a + b, lambda a, b: a.sin() + 1, (w0, x1))
+        x3 = cond(w0.amax() > 9, lambda a, b: a + b, lambda a, b: b.expand(2) * 2, (w0, x1))
+        return x2, x3""",
+    "places of running extremes": """
+        x0: float32[3, 5] -2..2 by 1
+        x1: int64[4*, 2] -1..1
+        x2: float32[] -4..4
+        x3, x4 = torch.cummax(x0, 1)[1], torch.cummin(x0, 0)[1]
+        x5, x6 = torch.cummax(x1, 0)[1], torch.cummin(x2, 0)[1]
+        return x3, x4, x5, x6""",
+    "a layer of an LSTM near 0": """
+        w10: float32[8, 2] -1..1 by 0.25
+        w11: float32[8, 2] -1..1 by 0.25
+        w12: float32[8] -1..1 by 0.25
+        w13: float32[8] -1..1 by 0.25
+        w14: float32[8, 2] -1..1 by 0.25
+        w15: float32[8, 2] -1..1 by 0.25
+        w16: float32[8] -1..1 by 0.25
+        w17: float32[8] -1..1 by 0.25
+        x18: float32[1, 1, 2] -4..4 by 0.25
+        x19: float32[2, 1, 2] -4..4 by 0.25
+        x20: float32[2, 1, 2] -4..4 by 0.25
+        x21 = torch.lstm(x18, [x19, x20], [w10, w11, w12, w13, w14, w15, w16, w17], True, 2, 0.0, False, False, False)[0]
+        return x21""",
 }
 
 
@@ -257,6 +309,19 @@ ON_CPU = {
         x0: int64[1, 3, 2] -5..9
         x1 = x0.narrow(-2, 1, 2)
         return x1""",
+    "along the axis of one number": """
+        x0: int8[] -5..9
+        x1: float32[] -4..4
+        x2 = x0.cumsum(0)
+        x3 = x1.cumsum(-1)
+        x4 = x1.sum(-1, keepdim=True)
+        x5 = x1.unfold(0, 1, 1)
+        return x2, x3, x4, x5""",
+    "parts of dynamic sizes": """
+        x0: float32[2, 3*, 2] -4..4
+        x1 = torch.stack(x0.unbind(0)[::-1])
+        x2 = x0.unbind(-1)[1] * 2
+        return x1, x2""",
     "erfc": """
         x0: float32[40] -4..4
         x1 = torch.erfc(x0)
