@@ -12,6 +12,7 @@ import cells  # noqa: F401
 import families
 import layers  # noqa: F401
 import rare_calls  # noqa: F401
+import special_calls  # noqa: F401
 from program import NAMES, Input, Program
 
 SIZES = (1, 1, 2, 2, 2, 3, 3, 4, 5, 7)
@@ -45,6 +46,14 @@ class Unsuitable(Exception):
 
 def storage(t):
     return t.untyped_storage().data_ptr()
+
+
+def shares_elements(t):
+    """Whether elements lie in one place, as the windows of unfold do: what is written to one of them is written to the others."""
+    places = torch.zeros(t.shape, dtype=torch.int64)
+    for d, (size, stride) in enumerate(zip(t.shape, t.stride())):
+        places += (torch.arange(size) * stride).reshape([-1] + [1] * (t.dim() - d - 1))
+    return places.unique().numel() < t.numel()
 
 
 def fits(t):
@@ -209,6 +218,9 @@ class Writer:
         return True
 
     def expression(self, text):
+        # The copy that these write to keeps the strides of what it is a copy of.
+        if "_scatter(" in text and any(shares_elements(t) for n, t in self.values.items() if uses(text, n)):
+            raise Unsuitable
         name = f"x{self.count()}"
         return self.add(f"{name} = {text}", name)
 
@@ -217,7 +229,7 @@ class Writer:
         kept = dict(self.values), list(self.steps)
         if any(line.startswith(f"{x} = ") and (".unfold(" in line or "expand" in line or "broadcast" in line) for line in self.steps):
             raise Unsuitable  # elements that share memory, if not at these sizes
-        if torch._debug_has_internal_overlap(x.t) == 1:
+        if shares_elements(x.t):
             raise Unsuitable
         if storage(x.t) in self.given and self.chance(0.92):
             name = f"x{self.count()}"
