@@ -153,6 +153,7 @@ Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name) {
   if (!graph) return std::move(graph).error();
   TRY_DO(verify(*graph));
   bound_asserted_sizes(*graph);
+  bound_counted_sizes(*graph);
   return graph;
 }
 

@@ -272,6 +272,7 @@ Status meshgrid(Decomposition& d);
 Status cut(Decomposition& d);
 Status diff(Decomposition& d);
 Status trace(Decomposition& d);
+Status product_of_nothing(Decomposition& d);
 Status linalg_diagonal(Decomposition& d);
 Status tile(Decomposition& d);
 Status repeat_interleave(Decomposition& d);

@@ -230,6 +230,13 @@ FOUND = {
         x4 = x1[x1 > 0] * 2
         x5 = torch.where(x0 > 5)[1] + 1
         return x2, x3, x4, x5""",
+    "masks of bounded sizes": """
+        x0: bool[7*, 4]
+        x1: float32[7*, 4, 2] -4..4 by 1
+        x2 = x1.clone()
+        x2[x0] *= 2
+        x3 = x0.nonzero().sum()
+        return x2, x3""",
     "diagonals of dynamic sizes": """
         x0: float32[3*, 4*] -4..4 by 1
         x1: float32[2, 3*, 3*] -4..4 by 1
@@ -259,6 +266,15 @@ FOUND = {
         x3, x4 = torch.cummax(x0, 1)[1], torch.cummin(x0, 0)[1]
         x5, x6 = torch.cummax(x1, 0)[1], torch.cummin(x2, 0)[1]
         return x3, x4, x5, x6""",
+    "short transforms of float16 under a window of float32": """
+        x0: float16[1, 16] -4..4 by 1
+        x1 = torch.view_as_real(torch.stft(x0, 8, 4, window=torch.hann_window(8), return_complex=True))
+        x2 = torch.view_as_real(torch.complex(x0.float(), x0.float()).mT)
+        return x1, x2""",
+    "cubes of a large position": """
+        x0: float32[1, 1, 2, 5] -4..4 by 1
+        x1 = F.interpolate(x0, scale_factor=2, mode='bicubic', align_corners=True)
+        return x1""",
     "a layer of an LSTM near 0": """
         w10: float32[8, 2] -1..1 by 0.25
         w11: float32[8, 2] -1..1 by 0.25
@@ -322,6 +338,22 @@ ON_CPU = {
         x1 = torch.stack(x0.unbind(0)[::-1])
         x2 = x0.unbind(-1)[1] * 2
         return x1, x2""",
+    "products over no elements": """
+        x0: float32[3, 0] -4..4
+        x1: float32[0, 2] -4..4
+        x2, x3, x4 = x0 @ x1, x0[None] @ x1, F.linear(x0, x1.T)
+        x5 = x0 @ x1[:, 0]
+        x6 = F.linear(x0, x1.T, torch.tensor([1.0, 2.0]))
+        return x2, x3, x4, x5, x6""",
+    "padding that leaves nothing": """
+        x0: float32[2*, 1, 1] -4..4 by 1
+        x1 = F.pad(x0, [0, 2, -1, 0, 0, 1], value=2)
+        x2 = x0 + 1
+        return x1, x2""",
+    "the trace of a dynamic size": """
+        x0: float32[2*, 3*] -4..4 by 1
+        x1 = torch.trace(x0)
+        return x1""",
     "erfc": """
         x0: float32[40] -4..4
         x1 = torch.erfc(x0)

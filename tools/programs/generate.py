@@ -77,6 +77,7 @@ class Writer:
         self.most_rank = 6 if self.chance(0.05) else 5  # Core ML's limit, and beyond
         self.sizes = SIZES + ((0,) if self.chance(0.03) else ())
         self.inputs, self.steps, self.values, self.given, self.named = [], [], {}, set(), 0
+        self.open = set()  # values whose size the data gives: few calls take any size
 
     def count(self):
         self.named += 1
@@ -127,7 +128,7 @@ class Writer:
         def kind(t):
             return "b" if t.dtype == torch.bool else "f" if t.is_floating_point() else "i"
 
-        fitting = [(n, t) for n, t in self.values.items() if kind(t) in kinds and t.dim() in ranks and where(t)]
+        fitting = [(n, t) for n, t in self.values.items() if n not in self.open and kind(t) in kinds and t.dim() in ranks and where(t)]
         if fitting and self.chance(0.9):
             given = {i.name for i in self.inputs}
             computed = [(n, t) for n, t in fitting if n not in given]
@@ -196,6 +197,12 @@ class Writer:
 
     def flag(self):
         return self.choose(("True", "False"))
+
+    def last(self, done):
+        """The value just made is for the caller alone."""
+        if done:
+            self.open.add(f"x{self.named - 1}")
+        return done
 
     def static(self, text):
         """A call whose sizes have to be numbers: none in a program of dynamic sizes."""

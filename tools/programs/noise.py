@@ -75,6 +75,7 @@ class Noise(TorchDispatchMode):
             return torch.view_as_complex(self.move(torch.view_as_real(t.resolve_conj()), approximate, of_all))
         if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.dtype == torch.float64:
             return t
+        approximate = approximate or t.dtype == torch.bfloat16  # of so few digits none says that it is exact
         unit = 2.0 ** -self.digits(t.dtype)
         noise = (torch.rand(t.shape, generator=self.random) * 2 - 1) * UNITS
         moved = t.float() + (t.float().abs() + of_all) * noise * unit
@@ -103,7 +104,11 @@ class Noise(TorchDispatchMode):
             return result
         approximate = base in APPROXIMATE
 
-        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in COARSE else 1.0 if base in NEAR_ONE else 0.0
+        of_all = 1.0 if base in NEAR_ONE else 0.0
+        if base in COARSE:
+            of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0)
+        if base.startswith("upsample_"):  # the weights come from positions, which are rounded like the largest of them
+            of_all *= max(1.0, max(args[0].shape[2:], default=1) / 2)
 
         def noisy(t):
             if not isinstance(t, torch.Tensor) or not (t.is_floating_point() or t.is_complex()) or t.numel() == 0:

@@ -106,7 +106,7 @@ def factorizations(g):
         torch.linalg.slogdet({regular})[{bit}]
         torch.logdet({positive})
         torch.det({regular})
-        torch.linalg.vander({row})
+        torch.linalg.vander({square})
         torch.vander({line}, {n})
         torch.linalg.matrix_power({regular}, -1)
         {row}.adjoint()
@@ -114,21 +114,22 @@ def factorizations(g):
         torch._weight_norm({row}, {column}, 0)
         torch.cartesian_prod({line}, {line})
         torch.outer({line}, {line}).trace()
-    """, positive=positive, regular=regular, b=lambda: new(2, 3, n), v=lambda: new(2, 3), row=lambda: new(3, 3), column=lambda: new(3, 1),
+    """, positive=positive, regular=regular, b=lambda: new(2, 3, n), v=lambda: new(2, 3), square=lambda: g.new(g.float, [3, 3], low=-1, high=1, fixed=True), row=lambda: new(3, 3), column=lambda: new(3, 1),
         line=lambda: new(m), bit=lambda: g.int_in(0, 1), n=n)
 
 
 @family(1.5)
 def statistics(g):
     x = g.f(range(1, 4))
+    fixed = x if not g.dynamic else g.new(g.float, g.shape((1, 2, 3)), fixed=True)
     return one_of(g, """
-        torch.quantile({x}, {q}, {d}, {flag})
-        torch.quantile({x}, torch.tensor([0.25, 0.75]), {d})
-        torch.quantile({x}, {q}, {d}, interpolation='{between}')
+        torch.quantile({fixed}, {q}, {d}, {flag})
+        torch.quantile({fixed}, torch.tensor([0.25, 0.75]), {d})
+        torch.quantile({fixed}, {q}, {d}, interpolation='{between}')
         torch.histc({x}, 4, -4, 4)
-        torch.trapezoid({x}, dim={d})
-        torch.trapezoid({x}, {x}, dim={d})
-        torch.cumulative_trapezoid({x}, dim={d})
+        torch.trapezoid({fixed}, dim={d})
+        torch.trapezoid({fixed}, {fixed}, dim={d})
+        torch.cumulative_trapezoid({fixed}, dim={d})
         torch.cov({matrix})
         torch.corrcoef({matrix})
         torch.hamming_window({n})
@@ -154,7 +155,7 @@ def statistics(g):
         torch.divide({x}, 3, rounding_mode='floor')
         {x}.less({x} + 0.5)
         torch.diagflat({line}, {bit})
-    """, x=x, q=lambda: g.choose((0.0, 0.25, 0.5, 0.9, 1.0)), d=lambda: g.dim(x), flag=g.flag, between=lambda: g.choose("lower higher nearest midpoint"),
+    """, x=x, fixed=fixed, q=lambda: g.choose((0.0, 0.25, 0.5, 0.9, 1.0)), d=lambda: g.choose((0, -1)), flag=g.flag, between=lambda: g.choose("lower higher nearest midpoint"),
         matrix=lambda: g.new(g.float, [3, 5]), places=lambda: g.indices(max(min(x.t.numel(), 5), 1), [3], negative=False), n=lambda: g.int_in(1, 9),
         lines=lambda: g.new(g.float, [2, 3, g.int_in(2, 7)]), volume=lambda: g.new(g.float, [1, 2, 2, 3, 4], fixed=True),
         rows=lambda: g.new(g.float, [3, 4]), i=lambda: g.i(range(0, 4)), line=lambda: g.new(g.float, [g.int_in(1, 4)]),
@@ -163,26 +164,30 @@ def statistics(g):
 
 @family(0.25)
 def sizes_of_the_data(g):
-    """How much is left the data says; what is made of it has a fixed size, but for the last ones."""
+    """How much is left the data says."""
     if g.dynamic:
         return False  # torch gives no bound of what is left of a dynamic size, and memory is planned
     x = g.any("ffi", range(1, 4), where=lambda t: t.numel() > 0)
     test = f"({x} {g.choose(('> 0', '> 100', '< 2', '!= 0', '== 1'))})"
+    if g.chance(0.4):
+        return g.last(one_of(g, """
+            {x}[{test}]
+            {x}[{test}] * 2 - 1
+            {x}[{test}].float().relu() + 0.5
+            {test}.nonzero() * 2
+            torch.argwhere({test}).flip(1)
+            torch.where({test})[0] + 1
+            {x}.flatten()[{test}.flatten().nonzero()[:, 0]]
+            torch.masked_select({x}, {test})
+        """, x=x, test=test))
     return one_of(g, """
         torch.masked_select({x}, {test}).sum()
         ({x}[{test}] * 2 + 1).sum()
         {x}[{test}].float().exp().clamp(max=50).sum()
         {test}.nonzero().sum(0)
-        torch.argwhere({test}).amax() if {test}.any() else None
         torch.zeros_like({x}).masked_scatter({test}, {x}[{test}] + 1)
         torch.where({test})[0].sum()
         torch.cat([{x}[{test}], {x}.flatten()[:1]]).max()
-        {x}[{test}]
-        {x}[{test}] * 2 - 1
-        {x}[{test}].float().relu() + 0.5
-        {test}.nonzero() * 2
-        torch.where({test})[0] + 1
-        {x}.flatten()[{test}.flatten().nonzero()[:, 0]]
     """, x=x, test=test)
 
 
