@@ -31,10 +31,12 @@ import shrink
 TARGETS = ("iOS15", "iOS16", "iOS17", "iOS18")
 FLOAT16_SHARE = 0.3
 LOADED_SHARE = 0.1
-# What batches are lowered with, and how often of 100. Where an operator has to stay on the CPU one without a kernel is no finding.
+# What batches are lowered with, and how often of 100. Where an operator has to stay on the CPU, because of these or since Core ML holds
+# nothing of that kind, one without a kernel is no finding.
 PLAIN, ON_CPU = (), ("--skip-ops", "*")
 SOME_ON_CPU = ("--skip-ops", "aten.add.Tensor,aten.mul.Tensor,aten.view.default,aten.reshape.default,aten.slice.Tensor,aten.sum.dim_IntList,aten.copy.default")
 OPTIONS = {PLAIN: 60, ON_CPU: 12, SOME_ON_CPU: 10, ("--no-take-over-mutable-buffer",): 9, ("--no-take-over-constant-data",): 9}
+NOT_HELD = re.compile("the data may leave|which Core ML cannot (be passed|hold)")
 NO_FINDINGS = ("agrees", "not exported", "without a CPU kernel")
 # Programs of one export: the fixed cost of each is shared.
 TOGETHER = 24
@@ -81,7 +83,7 @@ class Search:
             self.counts["only together"] += 1
             print(f"\nonly together: --seed {batch.seed} --only {batch.numbers[0]}-{batch.numbers[-1]}: {self.failed_together.detail}")
         for number, program, finding in results:
-            if finding and finding.kind == "refused" and batch.on_cpu:
+            if finding and finding.kind == "refused" and (batch.on_cpu or NOT_HELD.search(finding.detail)):
                 finding.kind = "without a CPU kernel"
             self.counts[finding.kind if finding else "agrees"] += 1
             if finding and finding.kind not in NO_FINDINGS:

@@ -90,6 +90,18 @@ Status check_limits(const Kernel& kernel, const Graph& graph, const Node& node) 
   const int rank = input ? graph.type(input).rank() : 0;
   if (kernel.name == "aten::convolution" && rank > 4)
     return no_kernel("ExecuTorch's convolution kernel knows one and two spatial dimensions only");
+  constexpr std::string_view kOfAxes[] = {"aten::cumsum", "aten::sum", "aten::unfold_copy"};
+  if (input && rank == 0 && std::find(std::begin(kOfAxes), std::end(kOfAxes), kernel.name) != std::end(kOfAxes))
+    return no_kernel("ExecuTorch's kernel takes no tensor of rank 0");
+  const auto is_dynamic = [](Dim d) { return !d.is_constant(); };
+  if (kernel.name == "aten::unbind_copy" && input && std::any_of(graph.type(input).shape.begin(), graph.type(input).shape.end(), is_dynamic))
+    return no_kernel("ExecuTorch's unbind kernel knows fixed sizes only");
+  const auto is_empty = [&](ValueId v) { return v && std::count(graph.type(v).shape.begin(), graph.type(v).shape.end(), Dim(0)) > 0; };
+  constexpr std::string_view kProducts[] = {"aten::bmm", "aten::linear", "aten::mm"};
+  if (rank > 0 && graph.type(input).shape.back() == Dim(0) && std::find(std::begin(kProducts), std::end(kProducts), kernel.name) != std::end(kProducts))
+    return no_kernel("ExecuTorch's kernel writes nothing where there is nothing to add up");
+  if (kernel.name == "aten::constant_pad_nd" && !node.results.empty() && is_empty(node.results[0]))
+    return no_kernel("ExecuTorch's kernel takes no result without elements");
   for (const ValueId v : node.results)
     if (v && is_complex(graph.type(v).dtype)) return no_kernel("ExecuTorch has no complex tensors");
   return {};

@@ -199,6 +199,7 @@ class MethodPlanner {
       if (refused == g_.cpu_ops.end()) continue;
       if (!refused->kept_whole.empty()) what += fmt::format(", and it cannot be taken apart: {}", refused->kept_whole);
       what += fmt::format("\n    Core ML: {}", refused->reason.what);
+      if (!refused->reason.help.empty()) what += fmt::format("; {}", refused->reason.help);
     }
     return diag(DiagKind::NoCpuKernel, std::move(what));
   }

@@ -268,6 +268,23 @@ DimRange DimTable::symbol_range(const std::string& name) const {
   return it == atom_index_.end() ? DimRange{} : atom(it->second).range;
 }
 
+void DimTable::set_by_data(const std::string& symbol) {
+  const auto it = atom_index_.find("s:" + symbol);
+  if (it != atom_index_.end()) atoms_[static_cast<size_t>(it->second)].by_data = true;
+}
+
+bool DimTable::is_by_data(Dim d) const {
+  for (const auto& t : terms(d)) {
+    for (int index : t.atoms) {
+      const Atom& a = atom(index);
+      if (a.kind == AtomKind::Symbol ? a.by_data : is_by_data(a.a) || is_by_data(a.b)) return true;
+    }
+  }
+  return false;
+}
+
+bool DimTable::data_may_make_zero(Dim d) const { return !d.is_constant() && is_by_data(d) && range(d).low <= 0; }
+
 Result<int64_t> DimTable::eval_atom(const Atom& a, const std::map<std::string, int64_t>& values) const {
   if (a.kind == AtomKind::Symbol) {
     const auto it = values.find(a.name);

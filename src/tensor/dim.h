@@ -56,6 +56,10 @@ class DimTable {
   std::vector<std::string> symbols(Dim d) const;  // names, sorted
   std::vector<std::string> symbols() const;
   DimRange symbol_range(const std::string& name) const;
+  // A symbol is a size that the caller gives with the inputs, or one that the data decides: how many elements a mask keeps.
+  void set_by_data(const std::string& symbol);
+  // Whether the data may make a size 0, as far as ranges tell: 16 - u0 with u0 up to 16.
+  bool data_may_make_zero(Dim d) const;
   // The value under an assignment of the symbols; an error names the symbol without a value.
   Result<int64_t> eval(Dim d, const std::map<std::string, int64_t>& values) const;
 
@@ -66,6 +70,7 @@ class DimTable {
     std::string name;  // Symbol
     Dim a, b;          // the others
     DimRange range;    // Symbol
+    bool by_data = false;
   };
   struct Term {
     int64_t coefficient = 0;
@@ -81,6 +86,7 @@ class DimTable {
   Dim quotient_atom(Dim a, Dim b);
   Result<int64_t> eval_atom(const Atom& atom, const std::map<std::string, int64_t>& values) const;
   DimRange atom_range(const Atom& atom) const;
+  bool is_by_data(Dim d) const;
 
   std::vector<Atom> atoms_;
   std::unordered_map<std::string, int> atom_index_;

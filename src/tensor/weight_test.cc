@@ -166,5 +166,21 @@ TEST(DimTable, RangesAndValues) {
   EXPECT_EQ(t.range(t.symbol("n")).high, DimRange::kUnbounded);
 }
 
+TEST(DimTable, WhatTheDataMayMakeZero) {
+  DimTable t;
+  const Dim given = t.symbol("u0", {0, 9}), kept = t.symbol("s0", {0, 16}), some = t.symbol("u1", {1, 16});
+  t.set_by_data("s0");
+  t.set_by_data("u1");
+  EXPECT_FALSE(t.data_may_make_zero(given)) << "whoever calls gives it, whatever its name";
+  EXPECT_FALSE(t.data_may_make_zero(Dim(0)));
+  EXPECT_TRUE(t.data_may_make_zero(kept));
+  EXPECT_TRUE(t.data_may_make_zero(t.mul(given, kept)));
+  EXPECT_FALSE(t.data_may_make_zero(t.add(kept, Dim(1))));
+  EXPECT_FALSE(t.data_may_make_zero(some));
+  EXPECT_TRUE(t.data_may_make_zero(t.sub(Dim(16), some)));
+  EXPECT_TRUE(t.data_may_make_zero(t.floordiv(some, Dim(2))));
+  EXPECT_FALSE(t.data_may_make_zero(t.max(some, kept)));
+}
+
 }  // namespace
 }  // namespace cortland

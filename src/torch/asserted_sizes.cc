@@ -93,7 +93,64 @@ void narrow(Graph& graph, const Inequality& claim) {
   }
 }
 
+// The tensor whose elements a node counts, and how many axes of the first argument lie before those it chooses from.
+struct Counted {
+  ValueId mask;
+  size_t before = 0;
+};
+
+std::optional<Counted> counted(const Graph& graph, const Node& node) {
+  const auto tensor = [&](std::string_view name, size_t position) -> std::optional<Counted> {
+    const Arg* arg = side(node, name, position);
+    const auto* v = arg ? arg->as<ValueId>() : nullptr;
+    return v && *v && graph.values[*v].kind == Value::Kind::Tensor ? std::optional(Counted{*v}) : std::nullopt;
+  };
+  if (node.target == "aten.nonzero.default" || node.target == "aten.nonzero_numpy.default" || node.target == "aten.argwhere.default")
+    return tensor("self", 0);
+  if (node.target == "aten.where.default") return tensor("condition", 0);
+  if (node.target != "aten.index.Tensor") return std::nullopt;
+  const Arg* indices = side(node, "indices", 1);
+  const auto* list = indices ? indices->as<Arg::List>() : nullptr;
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    const auto* v = (*list)[i].as<ValueId>();
+    if (v && *v && graph.type(*v).dtype == DType::Bool) return Counted{*v, i};
+  }
+  return std::nullopt;
+}
+
+// How many elements a mask has at most, which lies on the axes of `x` from `before` on; an unbounded number when nothing bounds them.
+int64_t most_elements(const Graph& graph, const Shape& mask, const Shape& x, size_t before) {
+  int64_t most = 1;
+  for (size_t i = 0; i < mask.size(); ++i) {
+    int64_t size = graph.dims->range(mask[i]).high;
+    if (before + i < x.size()) size = std::min(size, graph.dims->range(x[before + i]).high);
+    if (!exact(size) || !exact(most * size)) return DimRange::kUnbounded;
+    most *= size;
+  }
+  return most;
+}
+
 }  // namespace
+
+void bound_counted_sizes(Graph& graph) {
+  for (const NodeId n : graph.order) {
+    const Node& node = graph.nodes[n];
+    const auto what = counted(graph, node);
+    const Arg* self = what ? side(node, "self", 0) : nullptr;
+    const auto* x = self ? self->as<ValueId>() : nullptr;
+    if (!what) continue;
+    const Shape& mask = graph.type(what->mask).shape;
+    const Shape& from = x && *x ? graph.type(*x).shape : mask;
+    const int64_t most = most_elements(graph, mask, from, what->before);
+    if (most == DimRange::kUnbounded) continue;
+    for (const ValueId v : node.results) {
+      if (!v || graph.values[v].kind != Value::Kind::Tensor) continue;
+      for (const Dim d : graph.type(v).shape)
+        if (graph.dims->is_symbol(d) && std::find(from.begin(), from.end(), d) == from.end() && graph.dims->range(d).low <= most)
+          graph.dims->symbol(graph.dims->str(d), {0, most});
+    }
+  }
+}
 
 void bound_asserted_sizes(Graph& graph) {
   for (const NodeId n : graph.order) {

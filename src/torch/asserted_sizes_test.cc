@@ -69,5 +69,21 @@ TEST_F(AssertedSizesTest, ALowerBoundIsNone) {
   EXPECT_EQ(high("u1"), DimRange::kUnbounded);
 }
 
+TEST_F(AssertedSizesTest, AMaskKeepsNoMoreThanThereIs) {
+  const auto tensor = [&](DType dtype, Shape shape) {
+    Value value;
+    value.type = {dtype, std::move(shape)};
+    return graph.add_value(std::move(value));
+  };
+  const Dim n = graph.dims->symbol("s0", {2, 10}), any = graph.dims->symbol("s1", {1, DimRange::kUnbounded});
+  const ValueId x = tensor(DType::F32, {Dim(3), n, any});
+  node("aten.index.Tensor", {{"self", x}, {"indices", Arg::List{tensor(DType::Bool, {Dim(3), any})}}}, {tensor(DType::F32, {h, any})});
+  node("aten.nonzero.default", {{"self", x}}, {tensor(DType::I64, {w, Dim(3)})});
+  bound_counted_sizes(graph);
+  EXPECT_EQ(high("u0"), 30) << "the second axis of the mask is that of x";
+  EXPECT_EQ(high("u1"), DimRange::kUnbounded);
+  EXPECT_EQ(high("s1"), DimRange::kUnbounded);
+}
+
 }  // namespace
 }  // namespace cortland::torch

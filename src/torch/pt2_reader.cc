@@ -1,6 +1,8 @@
 // read_pt2: from a file to a Graph.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "archive/printable.h"
 #include "torch/asserted_sizes.h"
 #include "torch/graph.h"
@@ -81,6 +83,22 @@ Status read_range_constraints(const Json& program, SymbolicSizes& sizes) {
   return {};
 }
 
+// What is in the size of no input, and is no input, an operator reads from data: how many elements a mask keeps, the number of an item.
+void tell_sizes_of_data(Graph& graph, const SymbolicSizes& sizes) {
+  std::set<std::string> given;
+  const auto give = [&](Dim d) {
+    for (const std::string& name : graph.dims->symbols(d)) given.insert(name);
+  };
+  for (const GraphInput& input : graph.inputs) {
+    if (!input.value) continue;
+    const Value& value = graph.values[input.value];
+    for (const Dim d : value.type.shape) give(d);
+    if (value.has_sym) give(value.sym);
+  }
+  for (const std::string& name : sizes.symbols())
+    if (!given.count(name)) graph.dims->set_by_data(name);
+}
+
 // The pytree texts of the whole program are those of the module with the empty name.
 Status read_pytrees(const Json& module, Graph& graph) {
   TRY(const auto calls, module.optional_field("module_call_graph"));
@@ -124,6 +142,7 @@ Result<Graph> read_program(const Pt2Archive& archive, const std::map<std::string
   TRY(auto weights, Pt2Weights::open(archive, tensors));
   TRY(const Json module, program.field("graph_module"));
   TRY_DO(read_graph(module, metas, weights, graph, inputs_known));
+  tell_sizes_of_data(graph, metas.sizes());
   TRY_DO(read_pytrees(module, graph));
   graph.hints = metas.hints();
   return graph;
@@ -137,6 +156,7 @@ Result<Graph> read_pt2(const Pt2Source& source, const std::string& model_name, c
   if (!graph) return std::move(graph).error();
   TRY_DO(verify(*graph));
   bound_asserted_sizes(*graph);
+  bound_counted_sizes(*graph);
   return graph;
 }
 

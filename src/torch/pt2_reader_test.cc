@@ -75,6 +75,19 @@ TEST(ReadPt2, SmallestProgram) {
   EXPECT_EQ(graph->out_spec, "out");
 }
 
+TEST(ReadPt2, TellsSizesOfTheCallerFromThoseOfTheData) {
+  const auto symbol = [](std::string_view name) {
+    return meta(R"({"as_expr": {"expr_str": ")" + std::string(name) + R"(", "hint": null}})");
+  };
+  // Whatever their names: the first is a size of the input, the second one of the result only.
+  const auto given = replaced(kProgram, "\"x\": " + meta(), "\"x\": " + symbol("u0"));
+  const auto graph = read_program(replaced(given, "\"add\": " + meta(), "\"add\": " + symbol("s1")));
+  ASSERT_TRUE(graph.ok()) << what(graph);
+  const auto size = [&](std::string_view value) { return graph->type(value_named(*graph, value)).shape[0]; };
+  EXPECT_FALSE(graph->dims->data_may_make_zero(size("x")));
+  EXPECT_TRUE(graph->dims->data_may_make_zero(size("add")));
+}
+
 TEST(ReadPt2, StoredWeightsAreNotCopied) {
   const auto file = MappedFile::from_bytes(archive::test::make_zip(test::parts({})), "test.pt2");
   const auto graph = read_pt2(file);

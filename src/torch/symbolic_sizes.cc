@@ -465,4 +465,10 @@ Status SymbolicSizes::constrain(std::string_view text, DimRange range) {
   return {};
 }
 
+std::vector<std::string> SymbolicSizes::symbols() const {
+  std::vector<std::string> names;
+  for (const auto& [name, dim] : symbols_) names.push_back(name);
+  return names;
+}
+
 }  // namespace cortland::torch

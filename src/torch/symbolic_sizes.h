@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "tensor/dim.h"
 
@@ -22,6 +23,8 @@ class SymbolicSizes {
   Result<Dim> parse_size(std::string_view text);
   // A range constraint; ignored unless `text` is one symbol. Comes before the first parse().
   Status constrain(std::string_view text, DimRange range);
+  // The symbols read so far, without those that stand for what is not a Dim.
+  std::vector<std::string> symbols() const;
 
  private:
   friend class ExpressionParser;

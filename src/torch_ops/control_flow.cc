@@ -44,15 +44,11 @@ bool makes_tensors(const torch::Graph& graph, const torch::Node& node) {
 
 }  // namespace
 
-Result<mil::BlockId> Lowering::block(std::string_view name, const std::vector<Operand>& inputs,
-                                     const std::vector<mil::ValueId>& taken) {
+Result<std::vector<Operand>> Lowering::inlined(std::string_view name, const std::vector<Operand>& inputs) {
   const torch::Region& region = this->region(name);
   if (region.inputs.size() != inputs.size())
     return reject(DiagKind::BadProgram,
                   fmt::format("passes {} values to a subgraph with {} inputs", inputs.size(), region.inputs.size()));
-  const LoweringState::Nested nested(state_);
-  const mil::BlockId id = state_.block;
-  state_.program.blocks[id].inputs = taken;
   for (size_t i = 0; i < inputs.size(); ++i) state_.operands[region.inputs[i]] = inputs[i];
   for (const torch::NodeId n : region.order)
     if (makes_tensors(graph_, graph_.nodes[n])) TRY_DO(lower_node(state_, graph_, n));
@@ -61,7 +57,19 @@ Result<mil::BlockId> Lowering::block(std::string_view name, const std::vector<Op
     const auto it = state_.operands.find(v);
     if (it == state_.operands.end() || !it->second)
       return reject(DiagKind::UnsupportedOp, fmt::format("'{}' has no Core ML value", graph_.values[v].name));
-    TRY(Operand output, cast(it->second, mil_dtype(graph_.type(v).dtype)));
+    TRY(outputs.emplace_back(), cast(it->second, mil_dtype(graph_.type(v).dtype)));
+  }
+  return outputs;
+}
+
+Result<mil::BlockId> Lowering::block(std::string_view name, const std::vector<Operand>& inputs,
+                                     const std::vector<mil::ValueId>& taken) {
+  const LoweringState::Nested nested(state_);
+  const mil::BlockId id = state_.block;
+  state_.program.blocks[id].inputs = taken;
+  TRY(const auto results, inlined(name, inputs));
+  std::vector<Operand> outputs;
+  for (Operand output : results) {
     const mil::OpId producer = output.is_value() ? state_.program.values[output.value()].producer : mil::OpId{};
     const bool own = producer && state_.program.ops[producer].parent == id;
     if (!own || std::find(outputs.begin(), outputs.end(), output) != outputs.end()) {
@@ -94,6 +102,10 @@ Lowered lower_cond(Lowering& in) {
   }
   if (yes.empty()) return in.reject(DiagKind::UnsupportedOp, "the branches return nothing");
   TRY(const auto inputs, in.stored_tensors("operands"));
+  if (const auto known = in.const_ints(condition); known && known->size() == 1) {  // coremltools reads no constant condition
+    TRY(auto results, in.inlined(known->front() ? "true_fn" : "false_fn", inputs));
+    return Results{std::move(results)};
+  }
   TRY(const mil::BlockId first, in.block("true_fn", inputs));
   TRY(const mil::BlockId second, in.block("false_fn", inputs));
   return in.multi(mil_ops::cond, {{"pred", condition}}, {first, second});

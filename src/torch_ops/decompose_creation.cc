@@ -119,6 +119,32 @@ Status triu(Decomposition& d) {
   return s.give(s.where(upper_triangle(s, x, *diagonal), x, 0.0, s.dtype(x)));
 }
 
+// Writes `src` along a diagonal of two dimensions: each row takes the element that lies in it.
+Status diagonal_scatter(Decomposition& d) {
+  Steps s(d);
+  V x = d.tensor("self");
+  const V line = s.cast(d.tensor("src"), s.dtype(x));
+  const int rank = s.rank(x);
+  const auto first = s.axis(d.integer("dim1").value_or(INT64_MAX), rank), second = s.axis(d.integer("dim2").value_or(INT64_MAX), rank);
+  const auto offset = d.integer("offset");
+  if (rank < 2 || !first || !second || first == second || !offset || !line || s.rank(line) != rank - 1)
+    return d.reject("a diagonal, an offset and two dimensions are expected");
+  std::vector<int64_t> order, back(static_cast<size_t>(rank));
+  for (int i = 0; i < rank; ++i)
+    if (i != *first && i != *second) order.push_back(i);
+  order.insert(order.end(), {*first, *second});
+  for (int i = 0; i < rank; ++i) back[static_cast<size_t>(order[static_cast<size_t>(i)])] = i;
+  x = s.permute(x, order);
+  const V rows = s.range(s.size_of(x, -2)), columns = s.range(s.size_of(x, -1));
+  const V mask = s.compare("eq", s.sub(s.unsqueeze(columns, 0), s.unsqueeze(rows, 1)), *offset);
+  const V last = s.extreme("amax", s.range(s.size_of(line, -1)), {0}, false);
+  const V places = s.minimum(s.clamp(s.add(rows, std::min<int64_t>(*offset, 0)), int64_t{0}, Arg()), last);
+  TensorType type = s.type(line);
+  type.shape.back() = s.size_of(x, -2);
+  const V each = d.op("aten.index_select.default", {{"self", line}, {"dim", int64_t{rank - 2}}, {"index", places}}, type);
+  return s.give(s.permute(s.where(mask, s.unsqueeze(each, rank - 1), x, s.dtype(x)), back));
+}
+
 // The last axis of x, along the diagonal of two new last axes.
 static V on_diagonal(Steps& s, V x, int64_t offset) {
   if (!s.expect(s.rank(x) > 0 && std::abs(offset) <= kMaxTable)) return x;
@@ -194,6 +220,22 @@ Status take(Decomposition& d) {
   const V x = d.tensor("self");
   const V flat = s.view(x, {s.product(s.shape(x))});
   return s.give(d.op("aten.index.Tensor", {{"self", flat}, {"indices", Steps::list(std::vector<V>{d.tensor("index")})}}, d.result_type()));
+}
+
+// Where an input is not 0: a row of each place, or the places along each axis.
+Status places(Decomposition& d) {
+  Steps s(d);
+  return s.give(d.op("aten.nonzero.default", {{"self", d.tensor("self")}}, d.result_type()));
+}
+
+Status places_by_axis(Decomposition& d) {
+  Steps s(d);
+  const V x = s.tensor(d.node().target == "aten.where.default" ? "condition" : "self");
+  const auto rank = static_cast<size_t>(s.rank(x));
+  if (rank == 0 || d.node().results.size() != rank || d.result_type().rank() != 1) return d.reject("places along each axis are expected");
+  const V rows = d.op("aten.nonzero.default", {{"self", x}}, {DType::I64, {d.result_type().shape[0], s.rank(x)}});
+  for (size_t i = 0; i < rank; ++i) TRY_DO(s.give(i, s.select(rows, 1, static_cast<int64_t>(i))));
+  return {};
 }
 
 // Writes `values` to the slices that `index` names.

@@ -48,6 +48,14 @@ Status matmul(Decomposition& d) {
   return s.give(s.view(multiply(s, a, b), d.result_type().shape));
 }
 
+// Sums of no products.
+Status product_of_nothing(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  if (s.rank(x) == 0 || s.shape(x).back() != Dim(0)) return d.reject("there is something to add up");
+  return s.give(s.full(d.result_type().shape, 0.0, d.result_type().dtype));
+}
+
 Status matrix_vector(Decomposition& d) {
   Steps s(d);
   return s.give(s.squeeze(s.mm(d.tensor("self"), s.unsqueeze(d.tensor("vec"), 1)), 1));

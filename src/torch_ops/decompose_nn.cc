@@ -183,10 +183,14 @@ Status convolution(Decomposition& d) {
   return give_convolution(s, c, 3);
 }
 
-// The kernel takes matrices; a vector is a matrix of one row.
+// The kernel takes matrices; a vector is a matrix of one row. Of no inputs the bias is left.
 Status linear(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("input");
+  if (s.rank(x) > 0 && s.shape(x).back() == Dim(0)) {
+    const TensorType to = d.result_type();
+    return s.give(d.has("bias") ? s.expand(d.tensor("bias"), to.shape) : s.full(to.shape, 0.0, to.dtype));
+  }
   if (s.rank(x) != 1) return d.reject("");
   return s.give(s.squeeze(s.linear(s.unsqueeze(x, 0), d.tensor("weight"), d.tensor("bias")), 0));
 }

@@ -227,6 +227,15 @@ Status logsumexp(Decomposition& d) {
   return s.give(keeps(d) ? result : s.view(result, s.reduced(x, *dims, false)));
 }
 
+// A number is its own sum and its only window. The kernels take no tensors of rank 0.
+Status of_one_number(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const Shape to = d.result_type().shape;
+  if (s.rank(x) != 0 || s.product(to) != Dim(1)) return d.reject("more than one number is expected");
+  return s.give(s.view(s.cast(x, d.result_type().dtype), to));
+}
+
 // Products of everything so far, one step an element.
 Status cumprod(Decomposition& d) {
   Steps s(d);

@@ -24,6 +24,18 @@ static std::vector<int64_t> in_order(int rank) {
   return order;
 }
 
+Status unbind(Decomposition& d) {
+  Steps s(d);
+  const V x = d.tensor("self");
+  const auto dim = s.axis(d.integer("dim").value_or(INT64_MAX), s.rank(x));
+  if (!dim || s.rank(x) == 0) return d.reject("a dimension is out of range");
+  const std::vector<V> parts = s.unbind(x, *dim);
+  if (parts.size() != d.node().results.size()) return d.reject("the number of parts must be known");
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (d.result_used(i)) TRY_DO(s.give(i, parts[i]));
+  return {};
+}
+
 // ---- order of dimensions
 
 static Status permuted(Steps& s, V x, const std::vector<int64_t>& order) { return s.give(s.permute(x, order)); }
@@ -218,8 +230,12 @@ Status linalg_diagonal(Decomposition& d) {
 Status trace(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor("self");
-  const auto& shape = s.shape(x);
-  if (shape.size() != 2 || !shape[0].is_constant() || !shape[1].is_constant()) return d.reject("a matrix of known size is expected");
+  const Shape shape = s.shape(x);
+  if (shape.size() != 2) return d.reject("a matrix is expected");
+  if (!shape[0].is_constant() || !shape[1].is_constant()) {
+    const V on = s.compare("eq", s.unsqueeze(s.range(shape[0]), 1), s.unsqueeze(s.range(shape[1]), 0));
+    return s.give(s.reduce("sum", s.where(on, x, 0.0, s.dtype(x)), {0, 1}, false));
+  }
   const TensorType line{s.dtype(x), {std::min(shape[0].constant(), shape[1].constant())}};
   return s.give(s.reduce("sum", d.op("aten.diagonal.default", {{"self", x}}, line), {0}, false));
 }
@@ -309,6 +325,8 @@ Status pad_or_crop(Decomposition& d) {
   Steps s(d);
   V x = d.tensor("self");
   auto amounts = d.ints("pad");
+  const Shape to = d.result_type().shape;
+  if (std::find(to.begin(), to.end(), Dim(0)) != to.end()) return s.give(s.full(to, 0.0, s.dtype(x)));
   if (!amounts || std::all_of(amounts->begin(), amounts->end(), [](int64_t n) { return n >= 0; })) return d.reject("");
   if (std::any_of(amounts->begin(), amounts->end(), [](int64_t n) { return n < INT32_MIN; })) return d.reject("more is cropped than can be there");
   for (size_t i = 0; 2 * i + 1 < amounts->size(); ++i) {

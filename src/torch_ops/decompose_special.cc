@@ -4,6 +4,7 @@
 #include <numbers>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "torch_ops/decompositions.h"
 #include "torch_ops/erfc.h"
@@ -98,6 +99,20 @@ V hurwitz_zeta(Steps& s, double order, V x) {
   return s.add(sum, s.mul(s.pow(y, -order), tail));
 }
 
+// The sum of 1 / (x + k)^order over all whole k: a derivative of pi cot(pi x), which is a polynomial of the cotangent.
+V sum_over_whole_numbers(Steps& s, int order, V x) {
+  std::vector<double> p = {0, kPi};
+  for (int n = 1; n < order; ++n) {  // p(c) -> -pi (1 + c^2) p'(c), and the sign and factor that the power takes
+    std::vector<double> next(p.size() + 1);
+    for (size_t k = 1; k < p.size(); ++k)
+      for (const size_t to : {k - 1, k + 1}) next[to] += static_cast<double>(k) * p[k] * kPi / n;
+    p = std::move(next);
+  }
+  const auto [sine, cosine] = sin_cos_pi(s, x);
+  const V whole = s.compare("eq", s.unary("floor", x), x);
+  return choose(s, whole, kInfinity, s.polynomial(s.div(cosine, sine), p), x);
+}
+
 // ---- errors
 
 // exp(x^2) erfc(x) for x >= 0.
@@ -152,13 +167,13 @@ Status polygamma(Decomposition& d) {
   if (!n || *n < 0 || *n > kMost) return d.reject("n must be a number from 0 to 20");
   const V x = argument(s);
   if (*n == 0) return s.give(digamma_of(s, x));
-  const double order = static_cast<double>(*n) + 1, factor = std::tgamma(order) * (*n % 2 == 0 ? -1 : 1);
-  if (*n > 1) return s.give(choose(s, s.compare("lt", x, 0.0), kNan, s.mul(hurwitz_zeta(s, order, x), factor), x));
-  // pi^2 / sin^2(pi x) is the sum of the values at x and 1 - x.
-  const V left = s.compare("lt", x, 0.5);
+  const int order = static_cast<int>(*n) + 1;
+  const double sign = order % 2 == 0 ? 1 : -1;
+  // 1 / (x + k)^order for k from 0 on is what is left of all whole k without those below.
+  const V left = s.compare("lt", x, 0.0);
   const V right = hurwitz_zeta(s, order, choose(s, left, s.sub(s.mul(x, -1.0), -1.0), x, x));
-  const V reflected = s.sub(square(s, s.mul(inverse(s, sin_cos_pi(s, x).first), kPi)), right);
-  return s.give(choose(s, left, reflected, right, x));
+  const V reflected = s.sub(sum_over_whole_numbers(s, order, x), s.mul(right, sign));
+  return s.give(s.mul(choose(s, left, reflected, right, x), std::tgamma(order) * sign));
 }
 
 Status erfcx(Decomposition& d) {

@@ -21,13 +21,14 @@ T cubic(T x, T a) {
 }  // namespace
 
 float AxisMap::scale() const {
+  if (keeps && in == out) return 1;
   const auto n = static_cast<float>(in.constant()), m = static_cast<float>(out.constant());
   if (align_corners) return out.constant() > 1 ? (n - 1) / (m - 1) : 0;
   return factor && *factor > 0 ? static_cast<float>(1 / *factor) : n / m;
 }
 
 bool AxisMap::factor_agrees() const {
-  if (!factor || align_corners) return true;
+  if (!factor || align_corners || (keeps && in == out)) return true;
   if (!is_static()) return *factor == std::floor(*factor);
   const double by_size = static_cast<double>(in.constant()) / static_cast<double>(out.constant());
   return std::abs(by_size - 1 / *factor) < 1e-6 * by_size;
@@ -136,7 +137,7 @@ class Positions {
 
   // Input positions for one output position; rank 0.
   Result<Operand> scale() {
-    if (map_.factor && !map_.align_corners) return in_.constant(1 / *map_.factor, DType::F32);
+    if (map_.factor && !map_.align_corners) return by_factor(in_.constant(1 / *map_.factor, DType::F32));
     TRY(Operand n, float_size(map_.in));
     TRY(Operand m, float_size(map_.out));
     if (map_.align_corners) {
@@ -148,6 +149,16 @@ class Positions {
   }
 
  private:
+  // 1 where a small size stays as it is: 3 times 1.3, rounded down.
+  Result<Operand> by_factor(Operand factor) {
+    const DimRange growth = in_.dim_table().range(in_.dim_table().sub(map_.out, map_.in));
+    if (!map_.keeps || growth.low > 0 || growth.high < 0) return factor;
+    TRY(Operand n, in_.size(map_.in));
+    TRY(Operand m, in_.size(map_.out));
+    TRY(Operand stays, in_.op(mil_ops::equal, {{"x", n}, {"y", m}}));
+    return in_.op(mil_ops::select, {{"cond", stays}, {"a", in_.constant(1.0, DType::F32)}, {"b", factor}});
+  }
+
   Result<Operand> float_size(Dim d) {
     TRY(Operand size, in_.size(d));
     return in_.cast(size, DType::F32);

@@ -14,6 +14,7 @@ struct AxisMap {
   Dim in, out;
   std::optional<double> factor;
   bool align_corners = false;
+  bool keeps = false;  // an axis whose size stays is copied, whatever the factor
 
   bool is_static() const { return in.is_constant() && out.is_constant(); }
   // Input positions for one output position, in torch's float32 arithmetic; for static sizes.

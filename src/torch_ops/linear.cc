@@ -315,6 +315,7 @@ constexpr TorchOp kTable[] = {
      .samples = "F[4,2] F[4,3] const F[5,2,3] const F[5] -> F[4,5]; "
                 "F[n4,2] F[n4,3] const F[5,2,3] const F[5] -> F[n4,5]"},
     {.schema = "aten::bmm(Tensor self, Tensor mat2) -> Tensor", .lower = lower_matmul,
+     .decompose = decompositions::product_of_nothing,
      .samples = "F[2,3,4] F[2,4,5] -> F[2,3,5]; F[b2,n3,4] F[b2,4,5] -> F[b2,n3,5]"},
     {.schema = "aten::chain_matmul(Tensor[] matrices) -> Tensor", .lower = lower_chain,
      .samples = "[F[2,3], F[3,4], F[4,5]] -> F[2,5]"},
@@ -344,6 +345,7 @@ constexpr TorchOp kTable[] = {
      .samples = "F[*,3,4] F[4,5] -> F[*,3,5]; F[2,3,4] F[2,4,5] -> F[2,3,5]; F[4] F[4] -> F[]; F[3,4] F[4] -> F[3]; "
                 "F[b2,n3,4] F[4,5] -> F[b2,n3,5]; I[3,4] I[4,5] -> I[3,5]"},
     {.schema = "aten::mm(Tensor self, Tensor mat2) -> Tensor", .lower = lower_matmul,
+     .decompose = decompositions::product_of_nothing,
      .samples = "F[3,4] F[4,5] -> F[3,5]; F[n3,4] const F[4,5] -> F[n3,5]; I[3,4] I[4,5] -> I[3,5]"},
     {.schema = "aten::mv(Tensor self, Tensor vec) -> Tensor", .lower = lower_mv,
      .decompose = decompositions::matrix_vector, .samples = "F[3,4] F[4] -> F[3]; F[n3,m4] F[m4] -> F[n3]"},

@@ -19,13 +19,12 @@ Diagnostic at_node(Diagnostic d, const torch::Node& node) {
 
 bool is_empty(const TensorType& t) { return std::find(t.shape.begin(), t.shape.end(), Dim(0)) != t.shape.end(); }
 
-// Whether the data may leave nothing of it: [16 - u0 * u1], sizes that torch.export calls u0 and u1 being read from tensors.
-bool may_be_empty(const torch::Graph& graph, const TensorType& t) {
-  return std::any_of(t.shape.begin(), t.shape.end(), [&](Dim d) {
-    if (d.is_constant() || graph.dims->is_symbol(d) || graph.dims->range(d).low > 0) return false;
-    const auto symbols = graph.dims->symbols(d);
-    return std::any_of(symbols.begin(), symbols.end(), [](const std::string& name) { return name.starts_with("u"); });
-  });
+// A size that the data decides may be 0 in one run and not in the next. Of one that the caller gives, a model takes 1 and more.
+Status check_never_empty(const torch::Graph& graph, const TensorType& t, std::string_view what) {
+  const auto size = std::find_if(t.shape.begin(), t.shape.end(), [&](Dim d) { return graph.dims->data_may_make_zero(d); });
+  if (size == t.shape.end()) return {};
+  return diag(DiagKind::UnsupportedShape, fmt::format("the data may leave {} empty, which Core ML cannot hold: {}", what, str(t, *graph.dims)),
+              "where it never is, say so in the model: torch._check(n >= 1) of the size or the number n");
 }
 
 // Joining with nothing is common: caches start as tensors without elements.
@@ -53,8 +52,7 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
     TRY_DO(check(v));
     if (v && !constant && is_empty(graph.values[v].type) && !takes_empty_tensors(node.target))
       return diag(DiagKind::UnsupportedShape, "an argument is empty, which Core ML cannot hold");
-    if (v && graph.values[v].kind == torch::Value::Kind::Tensor && may_be_empty(graph, graph.values[v].type))
-      return diag(DiagKind::UnsupportedShape, "the data may leave an argument empty, which Core ML cannot hold");
+    if (v && graph.values[v].kind == torch::Value::Kind::Tensor) return check_never_empty(graph, graph.values[v].type, "an argument");
     return {};
   };
   Status status;
@@ -70,7 +68,7 @@ Status check_types(LoweringState& state, const torch::Graph& graph, const torch:
     if (!state.is_used(graph, v)) continue;  // batch norm in evaluation has empty ones
     const TensorType& t = graph.values[v].type;
     if (t.rank() > 5) return diag(DiagKind::UnsupportedRank, fmt::format("the result has rank {}, Core ML allows 5", t.rank()));
-    if (may_be_empty(graph, t)) return diag(DiagKind::UnsupportedShape, "the data may leave the result empty, which Core ML cannot hold");
+    TRY_DO(check_never_empty(graph, t, "the result"));
     if (is_empty(t) && (!constant || is_output(graph, v))) return diag(DiagKind::UnsupportedShape, "the result is empty, which Core ML cannot hold");
   }
   return {};

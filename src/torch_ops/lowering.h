@@ -112,6 +112,8 @@ class Lowering {
   bool is_weight(Operand o) const;
 
   Result<Operand> op(const mil::MilOp& def, std::vector<MilArg> args);
+  // Lowers a region where the op stands; its outputs.
+  Result<std::vector<Operand>> inlined(std::string_view region, const std::vector<Operand>& inputs);
   Result<std::vector<Operand>> multi(const mil::MilOp& def, std::vector<MilArg> args);  // several results
   Operand constant(Weight w);
   Operand constant(double v, DType dtype);                // rank 0

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "torch_ops/data_movement.h"
 #include "torch_ops/decompositions.h"
 #include "torch_ops/elementwise.h"
 
@@ -297,20 +298,36 @@ Lowered lower_cumprod(Lowering& in) {
   return scan<mil_ops::mul>(in, x, axis, 1);
 }
 
-// cummax and cummin: the values; their positions have no MIL form that keeps torch's choice among equals.
+// Where the extremes so far are: of equal ones the last. An element is the extreme so far when it is what there is in its place.
+Result<Operand> places_of_extremes(Lowering& in, Operand x, Operand extremes, int64_t axis) {
+  TRY(Operand place, counting(in, in.shape_of(x)[static_cast<size_t>(axis)]));
+  Shape line(static_cast<size_t>(in.rank_of(x)), Dim(1));
+  line[static_cast<size_t>(axis)] = in.shape_of(x)[static_cast<size_t>(axis)];
+  TRY(place, in.reshape(place, line));
+  TRY(Operand extreme, in.op(mil_ops::equal, {{"x", x}, {"y", extremes}}));
+  TRY(place, select(in, extreme, place, in.constant(0, DType::I32), in.shape_of(x)));
+  return scan<mil_ops::maximum>(in, place, axis, 0);
+}
+
 template <const mil::MilOp& op>
 Lowered lower_cumulative_extreme(Lowering& in) {
-  if (in.result_used(1))
-    return in.reject(DiagKind::UnsupportedArgument, "the positions of cumulative extremes are used", "use only the values");
   TRY(Operand x, in.precise_tensor("self"));
   TRY(x, in.cast(x, is_float(in.dtype_of(x)) ? common_float(in, {x}) : DType::I32));
-  if (in.rank_of(x) == 0) return in.cast(x, in.mil_dtype(in.result_type().dtype));
+  if (in.rank_of(x) == 0) {
+    TRY(x, in.cast(x, in.mil_dtype(in.result_type().dtype)));
+    return Results{std::vector<Operand>{x, in.constant(0, DType::I32)}};
+  }
   TRY(const int64_t axis, in.axis("dim", in.rank_of(x)));
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool floats = is_float(in.dtype_of(x));
   const double least = floats ? -kInfinity : INT32_MIN, most = floats ? kInfinity : INT32_MAX;
-  TRY(x, scan<op>(in, x, axis, op.name == mil_ops::maximum.name ? least : most));
-  return in.cast(x, in.mil_dtype(in.result_type().dtype));
+  TRY(Operand y, scan<op>(in, x, axis, op.name == mil_ops::maximum.name ? least : most));
+  Operand places;
+  if (in.result_used(1)) {
+    TRY(places, places_of_extremes(in, x, y, axis));
+  }
+  TRY(y, in.cast(y, in.mil_dtype(in.result_type().dtype)));
+  return Results{std::vector<Operand>{y, places}};
 }
 
 constexpr TorchOp kTable[] = {
@@ -318,8 +335,8 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::sum_all, .edge = "aten.sum.dim_IntList",
      .samples = "F[*] -> F[]; I[2,3] -> i64[]; bool[2,3] -> i64[]; i64[2,3] dtype=f32 -> f32[]"},
     {.schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-     .lower = lower_reduce<mil_ops::reduce_sum>,
-     .samples = "F[*,3] [-1] -> F[*]; F[2,3,4] [0,2] True -> F[1,3,1]; F[n4,3] [0] -> F[3]; I[2,3] [1] -> i64[2]; "
+     .lower = lower_reduce<mil_ops::reduce_sum>, .decompose = decompositions::of_one_number,
+     .samples = "F[*,3] [-1] -> F[*]; I[] [0] True -> i64[]; F[2,3,4] [0,2] True -> F[1,3,1]; F[n4,3] [0] -> F[3]; I[2,3] [1] -> i64[2]; "
                 "bool[2,3] [1] -> i64[2]; F[2,3] None -> F[]"},
     {.schema = "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", .lower = lower_nansum,
      .decompose = decompositions::nansum, .samples = "F[2,3] -> F[]; F[2,3] [1] True -> F[2,1]; F[n2,m3] -> F[]"},
@@ -401,17 +418,18 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::logsumexp,
      .samples = "F[2,3] [1] -> F[2]; F[2,3,4] [0,2] True -> F[1,3,1]; F[n4,3] [1] -> F[n4]"},
     {.schema = "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumsum,
-     .samples = "F[*,4] -1; F[4,3] 0; I[4] 0 -> i64[4]; bool[4] 0 -> i64[4]"},
-    {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp,
-     .samples = "F[2,4] 1; f32[3]{-200,0,5} 0; F[n2,4] 1"},
+     .decompose = decompositions::of_one_number, .samples = "F[*,4] -1; T[] 0; F[4,3] 0; I[4] 0 -> i64[4]; bool[4] 0 -> i64[4]"},
+    {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp, .samples = "F[2,4] 1; f32[3]{-200,0,5} 0; F[n2,4] 1"},
     {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod,
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]; F[n2,4] 1"},
     {.schema = "aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::maximum>,
      .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
-                "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument; F[n2,4] 1 -> F[n2,4], _; i32[2]{-2147483648,-5} 0 -> i32[2], _"},
+                "f32[2,4] 1 -> f32[2,4], i64[2,4]; i64[2,9]{0..3} -1 -> i64[2,9], i64[2,9]; f32[] 0 -> f32[], i64[]; "
+                "F[n2,4] 1 -> F[n2,4], _; i32[2]{-2147483648,-5} 0 -> i32[2], _"},
     {.schema = "aten::cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", .lower = lower_cumulative_extreme<mil_ops::minimum>,
      .samples = "F[2,4] 1 -> F[2,4], _; I[4]{-99..99} 0 -> I[4], _; bool[4] 0 -> bool[4], _; "
-                "F[2,4] 1 -> F[2,4], i64[2,4] !unsupported-argument; F[n2,4] 1 -> F[n2,4], _"},
+                "f32[2,4] 1 -> f32[2,4], i64[2,4]; i64[2,9]{0..3} -1 -> i64[2,9], i64[2,9]; f32[] 0 -> f32[], i64[]; "
+                "F[n2,4] 1 -> F[n2,4], _; i32[2]{-2147483648,-5} 0 -> i32[2], _"},
     {.schema = "aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
      .decompose = decompositions::nanmean, .samples = "F[2,3] -> F[]; F[2,3] [1] True -> F[2,1]; F[n2,m3] -> F[]"},
     {.schema = "aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)",

@@ -18,8 +18,8 @@ constexpr TorchOp kTable[] = {
     {.schema = "aten::polygamma(int n, Tensor self) -> Tensor",
      .decompose = decompositions::polygamma,
      .float32 = true,
-     .samples = "1 F[*]{0.3..9}; 1 f32[2,8]{-4.7..2.9}; 0 f32[4]{0.3..9}; 2 f32[4]{0.3..9}; 3 f32[n4,2]{0.3..9}; 21 f32[4] "
-                "!unsupported-op"},
+     .samples = "1 F[*]{0.3..9}; 1 f32[2,8]{-4.7..2.9}; 0 f32[4]{0.3..9}; 2 f32[2,8]{-4.7..2.9}; 3 f32[2,8]{-4.7..2.9}; "
+                "8 f32[2,8]{-4.7..2.9}; 3 f32[n4,2]{0.3..9}; 21 f32[4] !unsupported-op"},
     {.schema = "aten::mvlgamma(Tensor self, int p) -> Tensor",
      .decompose = decompositions::mvlgamma,
      .float32 = true,

@@ -39,12 +39,12 @@ Result<std::optional<double>> factor_of(Lowering& in, size_t i, size_t axes) {
   return std::optional(factor);
 }
 
-Result<Resize> read(Lowering& in, size_t axes) {
+Result<Resize> read(Lowering& in, size_t axes, bool keeps) {
   Resize r;
   TRY(r.x, in.tensor(in.has("input") ? "input" : "self"));
   const Shape from = in.shape_of(r.x), to = in.result_type().shape;
   for (size_t i = 0; i < axes; ++i) {
-    AxisMap map{from[i + 2], to[i + 2], {}, in.boolean("align_corners")};
+    AxisMap map{from[i + 2], to[i + 2], {}, in.boolean("align_corners"), keeps};
     TRY(map.factor, factor_of(in, i, axes));
     r.axes.push_back(map);
   }
@@ -59,7 +59,7 @@ int64_t whole_factor(const Lowering& in, const AxisMap& map) {
       if (in.dim_table().mul(map.in, k) == map.out) return k;
     return 0;
   }();
-  return ratio > 0 && (!map.factor || *map.factor == static_cast<double>(ratio)) ? ratio : 0;
+  return ratio > 0 && (!map.factor || (map.keeps && ratio == 1) || *map.factor == static_cast<double>(ratio)) ? ratio : 0;
 }
 
 // Image ops work on the last two axes of [N, C, H, W]: axes i and i + 1 of one, two or three spatial ones. `width` false: axis i
@@ -100,7 +100,7 @@ Result<Operand> nearest_by_op(Lowering& in, const Resize& r, const Ints& factors
 }
 
 Result<Operand> nearest(Lowering& in, size_t axes, bool centred) {
-  TRY(Resize r, read(in, axes));
+  TRY(Resize r, read(in, axes, !centred));
   Ints factors;
   for (const AxisMap& map : r.axes) factors.push_back(whole_factor(in, map));
   if (is_float(in.dtype_of(r.x)) && std::find(factors.begin(), factors.end(), 0) == factors.end()) return nearest_by_op(in, r, factors);
@@ -152,7 +152,7 @@ Result<Operand> resize_axis(Lowering& in, Operand x, size_t axis, const AxisMap&
 }
 
 Result<Operand> linear(Lowering& in, size_t axes) {
-  TRY(Resize r, read(in, axes));
+  TRY(Resize r, read(in, axes, true));
   if (!is_float(in.dtype_of(r.x))) return in.reject(DiagKind::UnsupportedDtype, "Core ML interpolates floats only", "convert the input to float");
   Operand y = r.x;
   size_t left = axes;  // axes still to be resized
@@ -188,7 +188,7 @@ Lowered lower_linear_resize(Lowering& in) {
 // --- filters as matrices
 
 Lowered lower_bicubic(Lowering& in) {
-  TRY(Resize r, read(in, 2));
+  TRY(Resize r, read(in, 2, false));
   if (!is_float(in.dtype_of(r.x))) return in.reject(DiagKind::UnsupportedDtype, "Core ML interpolates floats only", "convert the input to float");
   Operand y = r.x;
   for (size_t i = 2; i-- > 0;) {
@@ -199,7 +199,7 @@ Lowered lower_bicubic(Lowering& in) {
 
 template <Filter filter>
 Lowered lower_antialiased(Lowering& in) {
-  TRY(Resize r, read(in, 2));
+  TRY(Resize r, read(in, 2, false));
   if (!is_float(in.dtype_of(r.x))) return in.reject(DiagKind::UnsupportedDtype, "Core ML interpolates floats only", "convert the input to float");
   Operand y = r.x;
   for (size_t i = 2; i-- > 0;) {

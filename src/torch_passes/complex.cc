@@ -46,6 +46,7 @@ const std::unordered_set<std::string_view>& part_by_part() {
                                                                "aten.transpose.int",
                                                                "aten.transpose_copy.int",
                                                                "aten.t.default",
+                                                               "aten.mT.default",
                                                                "aten.numpy_T.default",
                                                                "aten.movedim.int",
                                                                "aten.movedim.intlist",

@@ -398,8 +398,12 @@ Parts by_frames(Steps& s, Parts x, const Frames& f, Dim count) {
 
 // [batch, time] -> [batch, frequency, frame]
 Result<Parts> short_time(Steps& s, Parts x) {
+  if (const int rank = s.rank(any_of(x)); rank != 2 && rank != 1) return refused(s, "the signal must have one or two dimensions");
+  // A window of float32 makes a signal of float16 one of float32.
+  if (const V window = s.d.tensor("window"); window && s.dtype(window) == DType::F32) {
+    x = each(x, [&](V v) { return s.cast(v, DType::F32); });
+  }
   const V shaped = any_of(x);
-  if (s.rank(shaped) != 2 && s.rank(shaped) != 1) return refused(s, "the signal must have one or two dimensions");
   TRY(const Frames f, frames_of(s, s.dtype(shaped), !x.im.is_none()));
   if (s.d.has("align_to_window") && s.d.boolean("align_to_window")) return refused(s, "align_to_window is not supported");
   const Dim time = s.size_of(shaped, -1);

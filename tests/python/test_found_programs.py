@@ -221,6 +221,74 @@ FOUND = {
         w1: float32[2, 1, 3, 1] -4..4 by 1
         x2 = F.conv_transpose2d(x0, w1, None, 1, 1, 0, 1, 1)
         return x2""",
+    "masks that keep nothing": """
+        x0: float32[2, 3] -4..4 by 1
+        x1: int64[4] -5..9
+        x2 = x0.clone()
+        x2[x0 > 5] *= 2
+        x3 = (x0[x0 > 5] + 1).sum()
+        x4 = x1[x1 > 0] * 2
+        x5 = torch.where(x0 > 5)[1] + 1
+        return x2, x3, x4, x5""",
+    "masks of bounded sizes": """
+        x0: bool[7*, 4]
+        x1: float32[7*, 4, 2] -4..4 by 1
+        x2 = x1.clone()
+        x2[x0] *= 2
+        x3 = x0.nonzero().sum()
+        return x2, x3""",
+    "diagonals of dynamic sizes": """
+        x0: float32[3*, 4*] -4..4 by 1
+        x1: float32[2, 3*, 3*] -4..4 by 1
+        x2 = x0.clone()
+        x2.diagonal().add_(1)
+        x3 = x1.clone()
+        x3.diagonal(0, 2, 1).copy_(x1[:, 0])
+        return x2, x3""",
+    "an axis that grows by less than one element": """
+        x0: float32[1, 1, 1, 2] -4..4 by 1
+        x1: float32[1, 2, 3*, 4*] -4..4 by 1
+        x2 = F.interpolate(x0, scale_factor=(3, 1.3), mode='bilinear')
+        x3 = F.interpolate(x0, scale_factor=(2, 1.3), mode='nearest')
+        x4 = F.interpolate(x1, scale_factor=1.25, mode='bilinear')
+        x5 = F.interpolate(x1, scale_factor=1.25, mode='nearest')
+        return x2, x3, x4, x5""",
+    "a branch that is known": """
+        w0: float32[2] -4..4 by 1
+        x1: float32[1] -4..4 by 1
+        x2 = cond(w0.amax() < 9, lambda a, b: a + b, lambda a, b: a.sin() + 1, (w0, x1))
+        x3 = cond(w0.amax() > 9, lambda a, b: a + b, lambda a, b: b.expand(2) * 2, (w0, x1))
+        return x2, x3""",
+    "places of running extremes": """
+        x0: float32[3, 5] -2..2 by 1
+        x1: int64[4*, 2] -1..1
+        x2: float32[] -4..4
+        x3, x4 = torch.cummax(x0, 1)[1], torch.cummin(x0, 0)[1]
+        x5, x6 = torch.cummax(x1, 0)[1], torch.cummin(x2, 0)[1]
+        return x3, x4, x5, x6""",
+    "short transforms of float16 under a window of float32": """
+        x0: float16[1, 16] -4..4 by 1
+        x1 = torch.view_as_real(torch.stft(x0, 8, 4, window=torch.hann_window(8), return_complex=True))
+        x2 = torch.view_as_real(torch.complex(x0.float(), x0.float()).mT)
+        return x1, x2""",
+    "cubes of a large position": """
+        x0: float32[1, 1, 2, 5] -4..4 by 1
+        x1 = F.interpolate(x0, scale_factor=2, mode='bicubic', align_corners=True)
+        return x1""",
+    "a layer of an LSTM near 0": """
+        w10: float32[8, 2] -1..1 by 0.25
+        w11: float32[8, 2] -1..1 by 0.25
+        w12: float32[8] -1..1 by 0.25
+        w13: float32[8] -1..1 by 0.25
+        w14: float32[8, 2] -1..1 by 0.25
+        w15: float32[8, 2] -1..1 by 0.25
+        w16: float32[8] -1..1 by 0.25
+        w17: float32[8] -1..1 by 0.25
+        x18: float32[1, 1, 2] -4..4 by 0.25
+        x19: float32[2, 1, 2] -4..4 by 0.25
+        x20: float32[2, 1, 2] -4..4 by 0.25
+        x21 = torch.lstm(x18, [x19, x20], [w10, w11, w12, w13, w14, w15, w16, w17], True, 2, 0.0, False, False, False)[0]
+        return x21""",
 }
 
 
@@ -256,6 +324,35 @@ ON_CPU = {
     "a part along an axis that is counted from the end": """
         x0: int64[1, 3, 2] -5..9
         x1 = x0.narrow(-2, 1, 2)
+        return x1""",
+    "along the axis of one number": """
+        x0: int8[] -5..9
+        x1: float32[] -4..4
+        x2 = x0.cumsum(0)
+        x3 = x1.cumsum(-1)
+        x4 = x1.sum(-1, keepdim=True)
+        x5 = x1.unfold(0, 1, 1)
+        return x2, x3, x4, x5""",
+    "parts of dynamic sizes": """
+        x0: float32[2, 3*, 2] -4..4
+        x1 = torch.stack(x0.unbind(0)[::-1])
+        x2 = x0.unbind(-1)[1] * 2
+        return x1, x2""",
+    "products over no elements": """
+        x0: float32[3, 0] -4..4
+        x1: float32[0, 2] -4..4
+        x2, x3, x4 = x0 @ x1, x0[None] @ x1, F.linear(x0, x1.T)
+        x5 = x0 @ x1[:, 0]
+        x6 = F.linear(x0, x1.T, torch.tensor([1.0, 2.0]))
+        return x2, x3, x4, x5, x6""",
+    "padding that leaves nothing": """
+        x0: float32[2*, 1, 1] -4..4 by 1
+        x1 = F.pad(x0, [0, 2, -1, 0, 0, 1], value=2)
+        x2 = x0 + 1
+        return x1, x2""",
+    "the trace of a dynamic size": """
+        x0: float32[2*, 3*] -4..4 by 1
+        x1 = torch.trace(x0)
         return x1""",
     "erfc": """
         x0: float32[40] -4..4

@@ -98,3 +98,32 @@ def test_a_number_that_the_caller_gets_is_taken_out_on_the_cpu(folder):
     part, number = run(pte, (x, torch.tensor(4)), folder)
     check_outputs([part], [x[4:6]], "float32")
     assert number == 5
+
+
+def cut(table, position):
+    return table[: place(position[0], 16)] * 2, table + 1
+
+
+def masked(table, position):
+    kept = table[table[:, 0] > position[0]]
+    return kept * 2, table + 1
+
+
+def never_empty(table, position):
+    kept = table[table[:, 0] >= position[0]]
+    torch._check(kept.shape[0] >= 1)
+    return kept * 2, table + 1
+
+
+@pytest.mark.parametrize("program", [cut, masked, never_empty], ids=lambda f: f.__name__)
+def test_what_the_data_may_leave_empty_is_on_the_cpu(program, folder):
+    table = torch.arange(12.0).reshape(6, 2) - 4
+    torch.export.save(torch.export.export(of(program), (table, torch.tensor([3]))), folder / "m.pt2")
+    pte, report = lower(folder / "m.pt2", folder, "float32")
+    empty = [op for op in report["cpu_ops"] if "may leave" in op["reason"]]
+    assert bool(empty) == (program is not never_empty), report["cpu_ops"]
+    assert all("torch._check(n >= 1)" in op["remedy"] for op in empty)
+    assert len(report["delegates"]) >= 1
+    for n in (3, 0, 6):
+        position = torch.tensor([n])
+        check_outputs(run(pte, (table, position), folder), program(table, position), "float32")

@@ -12,6 +12,7 @@ import cells  # noqa: F401
 import families
 import layers  # noqa: F401
 import rare_calls  # noqa: F401
+import special_calls  # noqa: F401
 from program import NAMES, Input, Program
 
 SIZES = (1, 1, 2, 2, 2, 3, 3, 4, 5, 7)
@@ -47,6 +48,14 @@ def storage(t):
     return t.untyped_storage().data_ptr()
 
 
+def shares_elements(t):
+    """Whether elements lie in one place, as the windows of unfold do: what is written to one of them is written to the others."""
+    places = torch.zeros(t.shape, dtype=torch.int64)
+    for d, (size, stride) in enumerate(zip(t.shape, t.stride())):
+        places += (torch.arange(size) * stride).reshape([-1] + [1] * (t.dim() - d - 1))
+    return places.unique().numel() < t.numel()
+
+
 def fits(t):
     """Numbers that Core ML has types for, of a size that overflows nothing on the way."""
     if t.is_complex() or t.dtype == torch.float64 or t.numel() > MOST_ELEMENTS or t.layout != torch.strided:
@@ -68,6 +77,7 @@ class Writer:
         self.most_rank = 6 if self.chance(0.05) else 5  # Core ML's limit, and beyond
         self.sizes = SIZES + ((0,) if self.chance(0.03) else ())
         self.inputs, self.steps, self.values, self.given, self.named = [], [], {}, set(), 0
+        self.open = set()  # values whose size the data gives: few calls take any size
 
     def count(self):
         self.named += 1
@@ -118,7 +128,7 @@ class Writer:
         def kind(t):
             return "b" if t.dtype == torch.bool else "f" if t.is_floating_point() else "i"
 
-        fitting = [(n, t) for n, t in self.values.items() if kind(t) in kinds and t.dim() in ranks and where(t)]
+        fitting = [(n, t) for n, t in self.values.items() if n not in self.open and kind(t) in kinds and t.dim() in ranks and where(t)]
         if fitting and self.chance(0.9):
             given = {i.name for i in self.inputs}
             computed = [(n, t) for n, t in fitting if n not in given]
@@ -188,6 +198,12 @@ class Writer:
     def flag(self):
         return self.choose(("True", "False"))
 
+    def last(self, done):
+        """The value just made is for the caller alone."""
+        if done:
+            self.open.add(f"x{self.named - 1}")
+        return done
+
     def static(self, text):
         """A call whose sizes have to be numbers: none in a program of dynamic sizes."""
         return "None" if self.dynamic else text
@@ -209,6 +225,9 @@ class Writer:
         return True
 
     def expression(self, text):
+        # The copy that these write to keeps the strides of what it is a copy of.
+        if "_scatter(" in text and any(shares_elements(t) for n, t in self.values.items() if uses(text, n)):
+            raise Unsuitable
         name = f"x{self.count()}"
         return self.add(f"{name} = {text}", name)
 
@@ -217,7 +236,7 @@ class Writer:
         kept = dict(self.values), list(self.steps)
         if any(line.startswith(f"{x} = ") and (".unfold(" in line or "expand" in line or "broadcast" in line) for line in self.steps):
             raise Unsuitable  # elements that share memory, if not at these sizes
-        if torch._debug_has_internal_overlap(x.t) == 1:
+        if shares_elements(x.t):
             raise Unsuitable
         if storage(x.t) in self.given and self.chance(0.92):
             name = f"x{self.count()}"

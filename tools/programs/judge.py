@@ -45,7 +45,9 @@ def said(kind, code, text):
 
 
 def evaluate(shape, sizes):
-    return [s if isinstance(s, int) else int(s.node.expr.subs(sizes)) for s in shape]
+    """None for a size that the data gives."""
+    values = [s if isinstance(s, int) else s.node.expr.subs(sizes) for s in shape]
+    return [int(v) if not getattr(v, "free_symbols", None) else None for v in values]
 
 
 @contextlib.contextmanager
@@ -82,12 +84,16 @@ class Exported:
         return [values[s.arg.name].shape for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"]
 
     def writes_buffers(self):
-        return bool(self.program.graph_signature.buffers_to_mutate)
+        """Whether a program writes to a weight. The signature says so only once writes are taken out of the graph."""
+        return any(p.writes_weights() for p in self.programs)
 
     def other_sizes(self, random):
         """A number for each symbol, within what the export allows."""
         sizes = {}
+        given = {s for shape in self.symbolic_shapes() for size in shape if not isinstance(size, int) for s in size.node.expr.free_symbols}
         for symbol, allowed in self.program.range_constraints.items():
+            if symbol not in given:
+                continue
             low = int(max(1, float(allowed.lower)))  # -inf for what is no size
             sizes[symbol] = random.randint(low, int(max(low, min(9, float(allowed.upper)))))
         return sizes
@@ -106,6 +112,8 @@ def comparable(x):
 
 def close(have, want, runs, half):
     """None when a result is within what rounding may do, else what differs."""
+    if any(r.shape != want.shape for r in runs):
+        return None  # noise decides how many are left
     if have.shape != tuple(want.shape):
         return f"shape {list(have.shape)}, torch {list(want.shape)}"
     if str(have.dtype) != str(want.dtype).removeprefix("torch."):
@@ -240,4 +248,4 @@ def torch_takes(exported, inputs, symbols):
         except (RuntimeError, IndexError, ValueError):
             return False
         at += count
-    return [list(t.shape) for t in have] == shapes
+    return all(t.dim() == len(shape) and all(s in (None, n) for s, n in zip(shape, t.shape)) for t, shape in zip(have, shapes))

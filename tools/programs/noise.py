@@ -35,12 +35,14 @@ APPROXIMATE = set("erfc exp exp2 log log2 log10 pow sqrt rsqrt tanh sigmoid erf 
 # the largest operand.
 COARSE = set("gelu upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d grid_sampler_2d grid_sampler_3d".split())
 # Calls that add or take logarithms of numbers near 1: torch's own error is a few units of 1, however small the result (of logaddexp in
-# float32 up to 3e-7, of logit in float16 up to 5e-4).
-NEAR_ONE = set("logaddexp logaddexp2 logit".split())
+# float32 up to 3e-7, of logit in float16 up to 5e-4). A layer of an LSTM is one call, whose states are sums of products of gates up to 1.
+NEAR_ONE = set("logaddexp logaddexp2 logit mkldnn_rnn_layer".split())
 # Calls that round on the way and then amplify it, exact as their operands may be: what is left once the mean is taken away, scores
 # before the exponential, what is cut off at 0.
 INSIDE = set("""native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit var std var_mean
-std_mean cosine_similarity _scaled_dot_product_flash_attention_for_cpu hardsigmoid hardswish hardsigmoid_ hardswish_""".split())
+std_mean cosine_similarity _scaled_dot_product_flash_attention_for_cpu hardsigmoid hardswish hardsigmoid_ hardswish_
+mkldnn_rnn_layer lgamma digamma polygamma mvlgamma i0 cholesky_solve cholesky_inverse triangular_solve _fft_r2c _fft_c2c _fft_c2r""".split())
+INSIDE_FAMILIES = ("special_", "linalg_", "_linalg_")
 # Calls that leave the order of equal numbers open: noise on all of them shows what that decides.
 ORDER = set("topk kthvalue median sort msort argsort".split())
 # Calls that see the sign of a zero, which no other call tells apart.
@@ -58,7 +60,7 @@ class Noise(TorchDispatchMode):
         self.largest = 0.0  # of all numbers on the way
 
     def digits(self, dtype):
-        return 11 if self.half or dtype == torch.float16 else 24
+        return 8 if dtype == torch.bfloat16 else 11 if self.half or dtype == torch.float16 else 24
 
     def rounds(self, t, approximate):
         """Which numbers have so many digits that rounding may have touched them."""
@@ -69,8 +71,11 @@ class Noise(TorchDispatchMode):
         return (t.float().contiguous().view(torch.int32) & ((1 << bits) - 1)) != 0
 
     def move(self, t, approximate=False, of_all=0.0):
+        if isinstance(t, torch.Tensor) and t.is_complex():
+            return torch.view_as_complex(self.move(torch.view_as_real(t.resolve_conj()), approximate, of_all))
         if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.dtype == torch.float64:
             return t
+        approximate = approximate or t.dtype == torch.bfloat16  # of so few digits none says that it is exact
         unit = 2.0 ** -self.digits(t.dtype)
         noise = (torch.rand(t.shape, generator=self.random) * 2 - 1) * UNITS
         moved = t.float() + (t.float().abs() + of_all) * noise * unit
@@ -87,8 +92,9 @@ class Noise(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.split("::")[1]
         base = name.rstrip("_") if name not in EXACT else name
-        if (base in SUMS or base in INSIDE) and not func._schema.is_mutable:
-            args, kwargs = tree_map(lambda t: self.move(t, base in INSIDE), (args, kwargs or {}))
+        inside = base in INSIDE or base.startswith(INSIDE_FAMILIES)
+        if (base in SUMS or inside) and not func._schema.is_mutable:
+            args, kwargs = tree_map(lambda t: self.move(t, inside), (args, kwargs or {}))
         if base in ORDER and not (kwargs or {}).get("stable"):
             args, kwargs = tree_map(lambda t: self.move(t, True), (args, kwargs or {}))
         if base in SIGN_OF_ZERO and not func._schema.is_mutable:
@@ -98,10 +104,14 @@ class Noise(TorchDispatchMode):
             return result
         approximate = base in APPROXIMATE
 
-        of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0) if base in COARSE else 1.0 if base in NEAR_ONE else 0.0
+        of_all = 1.0 if base in NEAR_ONE else 0.0
+        if base in COARSE:
+            of_all = max((float(a.abs().max()) for a in args if isinstance(a, torch.Tensor) and a.numel()), default=0.0)
+        if base.startswith("upsample_"):  # the weights come from positions, which are rounded like the largest of them
+            of_all *= max(1.0, max(args[0].shape[2:], default=1) / 2)
 
         def noisy(t):
-            if not isinstance(t, torch.Tensor) or not t.is_floating_point() or t.numel() == 0:
+            if not isinstance(t, torch.Tensor) or not (t.is_floating_point() or t.is_complex()) or t.numel() == 0:
                 return t
             finite = t[t.isfinite()]
             self.largest = max(self.largest, float(finite.abs().max()) if finite.numel() else 0.0)

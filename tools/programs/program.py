@@ -121,6 +121,13 @@ class Program:
         with torch.no_grad():
             return [t.clone() for t in self.function()(weights, *inputs)]
 
+    def writes_weights(self):
+        weights = {i.name: i.tensor() for i in self.weights()}
+        before = {n: w._version for n, w in weights.items()}
+        with torch.no_grad():
+            self.function()(weights, *(i.tensor() for i in self.arguments()))
+        return any(w._version != before[n] for n, w in weights.items())
+
 
 class Module(torch.nn.Module):
     """Several programs side by side."""
