@@ -2,11 +2,15 @@
 """Compresses models with the same configurations here and in coremltools, and prints what docs/compression.md shows: errors of
 the weights and the outputs against the uncompressed package, and sizes; with --time, seconds and peak memory for a large model.
 
-    build/venv/bin/python tools/compression_table.py [--time | --draws 6] [model...]
+Which of two roundings of a weight is nearer in the outputs is chance to a part, and all outputs of one model share it. So models with
+random weights are drawn several times, and one with trained weights is given several batches of inputs: --draws of either.
+
+    build/venv/bin/python tools/compression_table.py [--time] [--draws 5] [--config "int8 per_channel"] [model...]
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -23,6 +27,8 @@ import models
 from conftest import CORTLAND
 
 MODELS = ["resnet18", "mobilenet_v2", "sentence_encoder"]
+TRAINED = {"sentence_encoder"}
+IMAGES = 8  # a batch
 
 
 def one(kind, **options):
@@ -45,16 +51,24 @@ CONFIGS = {
 }
 
 
-def compared(name, folder, labels=CONFIGS):
-    """What each of the configurations gives here and there."""
+def batch_of(case, seed):
+    """Inputs of the kind that a case has: images of noise, or its sentences with their words mixed."""
+    torch.manual_seed(seed)
+    first = case.inputs[0]
+    if first[0].is_floating_point():
+        return (torch.randn(IMAGES, *first[0].shape[1:]),)
+    words, mask = first
+    return words.flatten()[torch.randperm(words.numel())].reshape(words.shape), mask
+
+
+def compared(name, seed, batches, labels, folder):
+    """What each of the configurations gives here and there for one draw of the weights."""
+    models.SEED = seed
     case = models.build(name)
+    inputs = [batch_of(case, seed + i) for i in range(batches)]
+    case.inputs = inputs
     pt2 = folder / "model.pt2"
     torch.export.save(models.export(case), pt2)
-    inputs = [case.inputs[0]]
-    for seed in range(3):  # more of the same kind
-        torch.manual_seed(seed)
-        inputs.append(tuple(torch.randn_like(t) if t.is_floating_point() else t.flatten()[torch.randperm(t.numel())].reshape(t.shape)
-                            for t in case.inputs[0]))
     plain = {}
     for label in labels:
         target, config = CONFIGS[label]
@@ -67,21 +81,43 @@ def compared(name, folder, labels=CONFIGS):
         yield label, compressed.compare(plain[target], ours, theirs, inputs, folder)
 
 
-def accuracy(name, folder):
-    for label, row in compared(name, folder):
-        (w, w_theirs), (o, o_theirs), (b, b_theirs) = row["weights"], row["outputs"], row["bytes"]
-        print(f"| {name} | {label} | {w:.3e} | {w_theirs:.3e} | {o:.2e} | {o_theirs:.2e} | {b / 1e6:.2f} | {b_theirs / 1e6:.2f} |", flush=True)
+class Row:
+    """One configuration of one model, over all draws."""
+
+    def __init__(self):
+        self.weights, self.outputs, self.bytes = ([], []), ([], []), None
+
+    def add(self, result):
+        self.bytes = result["bytes"]
+        for side in range(2):
+            self.weights[side].append(result["weights"][side])
+            self.outputs[side].extend(result["outputs of each"][side])
+
+    def ratios(self):
+        return [a / b for a, b in zip(*self.outputs)]
+
+    def ratio(self):
+        """The geometric mean of ours by theirs, and two standard errors below and above it."""
+        logs = [math.log(r) for r in self.ratios()]
+        spread = 2 * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else 0.0
+        mean = statistics.fmean(logs)
+        return math.exp(mean), math.exp(mean - spread), math.exp(mean + spread)
+
+    def cells(self):
+        weights, outputs = ([statistics.fmean(side) for side in pair] for pair in (self.weights, self.outputs))
+        ratio, low, high = self.ratio()
+        return [*(f"{w:.3e}" for w in weights), *(f"{o:.2e}" for o in outputs), f"{ratio:.2f} ({low:.2f} to {high:.2f})",
+                *(f"{b / 1e6:.2f}" for b in self.bytes)]
 
 
-def chance(name, labels, draws, folder):
-    """The error of the outputs here by that there, for several draws of the random weights: what a configuration does to each."""
-    ratios = {label: [] for label in labels}
-    for draw in range(draws):
-        models.SEED = 100 + draw
-        for label, row in compared(name, folder, labels):
-            ratios[label].append(row["outputs"][0] / row["outputs"][1])
-            mean = statistics.geometric_mean(ratios[label])
-            print(f"| {name} | {label} | {' '.join(f'{r:.2f}' for r in ratios[label])} | {mean:.2f} |", flush=True)
+def accuracy(name, labels, draws, folder):
+    rows = {label: Row() for label in labels}
+    for draw in range(1 if name in TRAINED else draws):
+        for label, result in compared(name, 100 + draw, draws if name in TRAINED else 1, labels, folder):
+            rows[label].add(result)
+            print(f"{name}, {label}: {' '.join(f'{r:.2f}' for r in rows[label].ratios())}", file=sys.stderr, flush=True)
+    for label, row in rows.items():
+        print("| " + " | ".join([name, label, *row.cells()]) + " |", flush=True)
 
 
 class Stack(torch.nn.Module):
@@ -135,8 +171,8 @@ def timing(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true")
-    parser.add_argument("--draws", type=int, help="instead: how the errors of outputs compare for so many draws of random weights")
-    parser.add_argument("--config", action="append", choices=CONFIGS, help="only this one, with --draws")
+    parser.add_argument("--draws", type=int, default=5, help="of random weights, or of inputs for trained ones")
+    parser.add_argument("--config", action="append", choices=CONFIGS, help="only this one; may be repeated")
     parser.add_argument("--coremltools", nargs=3, metavar=("package", "result", "config"), help="only this: compress with coremltools")
     parser.add_argument("models", nargs="*", default=[])
     args = parser.parse_args()
@@ -144,16 +180,13 @@ def main():
         plain, result, config = args.coremltools
         return compressed.compress_with_coremltools(plain, result, json.loads(Path(config).read_text()))
     with tempfile.TemporaryDirectory() as folder:
-        if args.draws:
-            for name in args.models or MODELS[:2]:
-                chance(name, args.config or list(CONFIGS), args.draws, Path(folder))
-            return None
         if args.time:
             print("| configuration | s here | s coremltools | ratio | peak MB here | peak MB coremltools |\n|---|---|---|---|---|---|")
             return timing(Path(folder))
-        print("| model | configuration | weight MSE here | coremltools | output MSE here | coremltools | MB here | coremltools |\n|---|---|---|---|---|---|---|---|")
+        print("| model | configuration | weight MSE here | coremltools | output MSE here | coremltools | ratio | MB here | coremltools |\n|---|---|---|---|---|---|---|---|---|")
         for name in args.models or MODELS:
-            accuracy(name, Path(folder))
+            accuracy(name, args.config or list(CONFIGS), args.draws, Path(folder))
+    return None
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "compression/form.h"
+#include "compression/positive.h"
 #include "mil/names.h"
 
 namespace cortland::compression {
@@ -92,6 +93,18 @@ std::pair<size_t, size_t> channels(const mil::Program& program, const Reader& re
   return is_y != turned ? std::pair(rank - 2, rank - 1) : std::pair(rank - 1, rank - 2);
 }
 
+// Whether a reader sums products with values that are positive on the whole, one sum an output channel.
+bool sums_positive(const mil::Program& program, const Reader& reader) {
+  const mil::Op& op = program.ops[reader.op];
+  const std::string_view name = op.def->name, input = op.def->inputs[op.operands[reader.binding].slot].name;
+  if (name == "matmul") return is_mostly_positive(program, program.operand(op, input == "y" ? "x" : "y"));
+  if (input != "weight" || (name != "linear" && name != "conv" && name != "conv_transpose")) return false;
+  // The channels of a transposed convolution's groups lie under one index.
+  const mil::Operand groups = program.operand(op, "groups");
+  if (name == "conv_transpose" && groups.is_const() && program.consts[groups.constant()].data.to_ints()[0] != 1) return false;
+  return is_mostly_positive(program, program.operand(op, "x"));
+}
+
 ChannelAxes axes_of(const mil::Program& program, const Candidate& c) {
   const size_t rank = program.consts[c.id].data.shape().size();
   ChannelAxes axes;
@@ -101,6 +114,8 @@ ChannelAxes axes_of(const mil::Program& program, const Candidate& c) {
     if (axes.input != input) axes.input.reset();
     if (axes.output != output) axes.output.reset();
   }
+  axes.positive_inputs =
+      std::all_of(c.readers.begin(), c.readers.end(), [&](const Reader& r) { return sums_positive(program, r); });
   return axes;
 }
 

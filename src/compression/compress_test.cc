@@ -354,5 +354,68 @@ TEST_F(CompressTest, ScalesAreAtLeastAsGoodAsTheRange) {
   }
 }
 
+// Errors of a matrix, squared and added up: of its elements, and of the sums over its rows. Errors that do not know of each other
+// make both the same on average.
+struct RowErrors {
+  double elements = 0, sums = 0;
+};
+RowErrors row_errors(const std::vector<float>& have, const Weight& want) {
+  const auto expected = want.to_floats();
+  const auto row = static_cast<size_t>(want.shape()[1]);
+  RowErrors errors;
+  for (size_t first = 0; first < have.size(); first += row) {
+    double sum = 0;
+    for (size_t i = first; i < first + row; ++i) {
+      const double d = double{have[i]} - expected[i];
+      sum += d;
+      errors.elements += d * d;
+    }
+    errors.sums += sum * sum;
+  }
+  return errors;
+}
+
+// Behind a relu the sum of a channel's errors counts, for its inputs are positive; elsewhere it does not.
+TEST_F(CompressTest, ErrorsBehindAReluCancelInEachOutputChannel) {
+  const Weight weight = normal_weight({64, 512}, DType::F16);
+  const std::string kmeans = R"({"config_type": "OpPalettizerConfig", "global_config": {"nbits": 4}})";
+  const auto errors = [&](const std::string& config, bool relu) {
+    start(config.find("int4") == std::string::npos ? mil::Target::iOS16 : mil::Target::iOS18);
+    mil::Operand x = input({1, 512}, type);
+    if (relu) {
+      op("relu", {{"x", x}}, "relu");
+      x = program.functions[0].outputs.back().operand;
+    }
+    op("linear", {{"x", x}, {"weight", program.constant(weight)}}, "linear");
+    compress(config);
+    return row_errors(weight_of("linear"), weight);
+  };
+  for (const std::string& config : {quantizer(""), quantizer(R"("mode": "linear", "granularity": "per_tensor")"),
+                                    quantizer(R"("dtype": "int4", "granularity": "per_block")"), kmeans}) {
+    const RowErrors plain = errors(config, false), behind = errors(config, true);
+    EXPECT_GT(plain.sums, 0.5 * plain.elements) << config;
+    EXPECT_LT(behind.sums, 0.1 * behind.elements) << config;
+    EXPECT_LT(behind.elements, 1.004 * plain.elements) << config;
+  }
+}
+
+// What is pruned stays 0, and what is left of a channel cancels.
+TEST_F(CompressTest, ErrorsOfTheElementsThatAreLeftCancelToo) {
+  const Weight weight = normal_weight({64, 512}, DType::F16);
+  start(mil::Target::iOS18);
+  op("relu", {{"x", input({1, 512}, type)}}, "relu");
+  const mil::Operand x = program.functions[0].outputs.back().operand;
+  op("linear", {{"x", x}, {"weight", program.constant(weight)}}, "linear");
+  compress(R"([{"config_type": "OpMagnitudePrunerConfig", "global_config": {"target_sparsity": 0.5}},
+               {"config_type": "OpLinearQuantizerConfig", "global_config": {"dtype": "int4"}}])");
+  const std::vector<float> have = weight_of("linear"), all = weight.to_floats();
+  std::vector<float> kept = all;
+  for (size_t i = 0; i < have.size(); ++i)
+    if (have[i] == 0) kept[i] = 0;
+  EXPECT_GE(std::count(have.begin(), have.end(), 0.0f), std::ssize(have) / 2);
+  const RowErrors errors = row_errors(have, Weight::of<float>(DType::F32, {64, 512}, kept));
+  EXPECT_LT(errors.sums, 0.1 * errors.elements);
+}
+
 }  // namespace
 }  // namespace cortland::compression

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "compression/balance.h"
 #include "compression/linear.h"
 #include "compression/palette.h"
 #include "compression/pruning.h"
@@ -45,6 +46,8 @@ bool has_scale_for_each_input(const std::vector<int64_t>& shape, const std::vect
   for (size_t i = 0; each && i < shape.size(); ++i) each = i == *axes.output || groups[i] == shape[i];
   return each;
 }
+
+bool keeps_sums(ChannelAxes axes) { return axes.output && axes.positive_inputs; }
 
 // The weight with what the pruner drops at 0, or why it does not apply.
 std::variant<Weight, Skip> pruned(const Weight& weight, const Plan& plan) {
@@ -119,6 +122,7 @@ Weight integers(const LinearCode& code, std::vector<int64_t> shape) {
   plain.groups.assign(shape.size(), 1);
   plain.scale = {1.0f};
   plain.zero = {0.0f};
+  plain.shift = {};
   return Weight::of<float>(DType::F32, std::move(shape), code.zero)
       .quantize(std::make_shared<const LinearCode>(std::move(plain)));
 }
@@ -281,9 +285,12 @@ std::variant<Form, Skip> make_form(const Weight& weight, const Plan& plan, Chann
   form.codes = data;
   if (plan.palettize) {
     if (auto skip = palettize(data, plan, axes, target, form)) return std::move(*skip);
+    if (keeps_sums(axes) && plan.palettize->mode != OpPalettizerConfig::Mode::Unique)
+      form.table = balanced(data, *axes.output, bool(form.mask), *form.table);
     form.codes = data.palettize(form.table);
   } else if (plan.quantize) {
     if (auto skip = quantize(data, plan, axes, form)) return std::move(*skip);
+    if (keeps_sums(axes)) form.linear = balanced(data, *axes.output, bool(form.mask), *form.linear);
     form.codes = data.quantize(form.linear);
   }
   if (form.mask) form.codes = form.codes.select(form.mask);

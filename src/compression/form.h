@@ -23,6 +23,7 @@ struct Plan {
 // Axes of a weight that its readers take for input and output channels; nothing where they differ.
 struct ChannelAxes {
   std::optional<size_t> input, output;
+  bool positive_inputs = false;  // what all readers multiply it with is positive on the whole
 };
 
 // Computed from the weight, with the values themselves still to be read. For one thread at a time.

@@ -9,12 +9,19 @@
 
 namespace cortland {
 
+// Added to the elements before their codes are chosen, by index of an axis; no values: nothing is.
+struct Shift {
+  int64_t axis = 0;
+  std::vector<float> values;
+};
+
 // x = scale * (code - zero). The code is the nearest integer (halves to even) within [low, high].
 struct LinearCode {
   DType type = DType::I8;  // int4, uint4, int8 or uint8
   int low = -127, high = 127;
   std::vector<int64_t> groups;
   std::vector<float> scale, zero;  // one a block; scales are positive
+  Shift shift;
 };
 
 // x = entry number `code` of the block's table: the nearest.
@@ -22,6 +29,7 @@ struct TableCode {
   DType type = DType::U4;  // uint1 to uint8
   std::vector<int64_t> groups;
   std::vector<float> entries;  // 2^bits a block, ascending
+  Shift shift;
 };
 
 // Which elements become 0.

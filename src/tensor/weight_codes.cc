@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "tensor/blocks.h"
 #include "tensor/weight_node.h"
@@ -35,6 +36,29 @@ void palettize_run(const float* x, int64_t count, const float* midpoints, int en
 void midpoints_of(const float* entries, int count, float* out) {
   for (int i = 0; i + 1 < count; ++i) out[i] = 0.5f * (entries[i] + entries[i + 1]);
 }
+
+// Adds what the code says to each element of a tile that starts with element `first`.
+class Shifter {
+ public:
+  Shifter(const Shift* shift, const std::vector<int64_t>& shape) {
+    if (!shift || shift->values.empty()) return;
+    values_ = shift->values.data();
+    std::vector<int64_t> groups(shape.size(), 1);
+    groups[static_cast<size_t>(shift->axis)] = shape[static_cast<size_t>(shift->axis)];
+    indices_.emplace(shape, groups);
+  }
+
+  void apply(int64_t first, int64_t count, float* x) const {
+    if (!indices_) return;
+    indices_->for_each_run(first, count, [&](int64_t from, int64_t length, int64_t index) {
+      for (int64_t i = from - first; i < from - first + length; ++i) x[i] += values_[index];
+    });
+  }
+
+ private:
+  const float* values_ = nullptr;
+  std::optional<Blocks> indices_;
+};
 
 // Zeroes what the rule drops in one run of `run` indices along the axis, each `inner` elements wide.
 void prune_run(const Pruning& p, int64_t run, int64_t inner, float* x, std::vector<int64_t>& order) {
@@ -150,10 +174,12 @@ void Weight::read_codes(int64_t first, int64_t count, uint8_t* out) const {
                                          : std::vector<int64_t>(n.shape.size(), 1));
   const int entries = 1 << bit_width(n.dtype);
   std::vector<float> midpoints(static_cast<size_t>(entries));
+  const Shifter shifter(n.linear ? &n.linear->shift : n.table ? &n.table->shift : nullptr, n.shape);
   int64_t known = -1;  // the block whose midpoints are at hand
   for (int64_t done = 0; done < count; done += kTile) {
     const int64_t at = first + done, m = std::min(kTile, count - done);
     source.read(at, m, reinterpret_cast<std::byte*>(tile.data()));
+    shifter.apply(at, m, tile.data());
     blocks.for_each_run(at, m, [&](int64_t from, int64_t length, int64_t block) {
       const float* x = tile.data() + (from - at);
       uint8_t* to = out + (from - first);

@@ -169,6 +169,14 @@ bool reads_only_constants(const LoweringState& state, const torch::Graph& graph,
   return constant;
 }
 
+// Whether constants came out; those that would be too large are left to be computed, as the rest of the model is.
+bool is_folded(const LoweringState& state, const torch::Node& node) {
+  return std::all_of(node.results.begin(), node.results.end(), [&](torch::ValueId v) {
+    const auto it = state.operands.find(v);
+    return it == state.operands.end() || !it->second.is_value();
+  });
+}
+
 }  // namespace
 
 Status check_signature(const torch::Graph& graph, torch::NodeId id) {
@@ -193,6 +201,11 @@ Status lower_node(LoweringState& state, const torch::Graph& graph, torch::NodeId
   const auto mark = state.mark();
   state.float16_overflow = false;
   Status status = try_lower(state, graph, id, *op, compute);
+  if (status.ok() && constant && !state.float32_nodes.count(id) && compute != state.options.float_type && !is_folded(state, node)) {
+    state.roll_back(mark);
+    compute = state.options.float_type;
+    status = try_lower(state, graph, id, *op, compute);
+  }
   if (status.ok() && state.float16_overflow && compute == DType::F16) {
     // A constant beyond 65504: this node computes in float32.
     state.roll_back(mark);

@@ -14,6 +14,7 @@ namespace cortland::torch_ops {
 namespace {
 
 constexpr int64_t kFoldInputLimit = int64_t{1} << 24;
+constexpr int64_t kTinyFold = int64_t{1} << 10;  // elements that a folded convolution may add to the weights
 
 const torch::Arg kNone;
 
@@ -374,6 +375,19 @@ Result<std::vector<Operand>> Lowering::multi(const mil::MilOp& wanted, std::vect
   return fold(*added);
 }
 
+namespace {
+
+// A convolution of constants, as position encodings have them, whose result would take more room than what it is computed from.
+bool enlarges_weights(const mil::Program& program, const mil::Op& op) {
+  if (op.def->name != "conv" && op.def->name != "conv_transpose") return false;
+  int64_t before = kTinyFold, after = 0;
+  for (const auto& b : op.operands) before += program.type(b.operand).tensor.elements().value_or(0);
+  for (mil::ValueId v : op.results) after += program.type(v).tensor.elements().value_or(0);
+  return after > before;
+}
+
+}  // namespace
+
 Result<std::vector<Operand>> Lowering::fold(mil::OpId id) {
   mil::Program& program = state_.program;
   const mil::Op& op = program.ops[id];
@@ -391,7 +405,7 @@ Result<std::vector<Operand>> Lowering::fold(mil::OpId id) {
     const mil::Type& t = program.type(v);
     foldable = foldable && t.kind == mil::Type::Kind::Tensor && t.tensor.elements().value_or(limit + 1) <= limit;
   }
-  if (!foldable) return results;
+  if (!foldable || enlarges_weights(program, op)) return results;
   std::vector<std::vector<mil::RuntimeValue>> inputs(op.def->inputs.size());
   for (const auto& b : op.operands) {
     const mil::Const& c = program.consts[b.operand.constant()];

@@ -70,18 +70,19 @@ def mean_squared_error(have, want):
 
 
 def compare(plain, ours, theirs, inputs, folder):
-    """{name: (ours, theirs)}: errors against the uncompressed package, and sizes."""
+    """{name: (ours, theirs)}: errors against the uncompressed package, of the outputs for each of the inputs too, and sizes."""
     weights = {p: weights_of(p) for p in (plain, ours, theirs)}
     assert weights[plain].keys() == weights[ours].keys() == weights[theirs].keys()
     keys = list(weights[plain])
 
     def outputs(path):
-        return [out.astype(np.float64) for sample in inputs for out in run(path, sample, folder)]
+        return [[out.astype(np.float64) for out in run(path, sample, folder)] for sample in inputs]
 
     reference = outputs(plain)
-    row = {"weights": [], "outputs": [], "bytes": []}
+    row = {"weights": [], "outputs": [], "outputs of each": [], "bytes": []}
     for path in (ours, theirs):
         row["weights"].append(mean_squared_error([weights[path][k] for k in keys], [weights[plain][k] for k in keys]))
-        row["outputs"].append(mean_squared_error(outputs(path), reference))
+        row["outputs of each"].append([mean_squared_error(have, want) for have, want in zip(outputs(path), reference)])
+        row["outputs"].append(float(np.mean(row["outputs of each"][-1])))
         row["bytes"].append(weight_bytes(path))
     return row

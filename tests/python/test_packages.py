@@ -1,6 +1,7 @@
 """Packages in both directions: coremltools loads ours, our engine runs coremltools'."""
 
 import pytest
+import torch
 
 import packages
 from conftest import check_outputs, cortland, run
@@ -42,3 +43,28 @@ def test_our_engine_runs_a_coremltools_package(exported, precision, folder):
     packages.write(exported.program, path, precision)
     for inputs, expected in zip(exported.case.inputs, exported.expected):
         check_outputs(run(path, inputs, folder), expected, precision)
+
+
+class Positions(torch.nn.Module):
+    """A position encoding as xcit has it: a convolution of what never changes, whose result is larger than its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("waves", torch.randn(1, 32, 14, 14))
+        self.project = torch.nn.Conv2d(32, 96, 1)
+        self.patches = torch.nn.Conv2d(3, 96, 4, stride=4)
+
+    def forward(self, image):
+        return torch.relu(self.patches(image) + self.project(self.waves))
+
+
+def test_folding_does_not_enlarge_weights(tmp_path):
+    torch.manual_seed(0)
+    model, x = Positions().eval(), torch.randn(1, 3, 56, 56)
+    program = torch.export.export(model, (x,))
+    torch.export.save(program, tmp_path / "model.pt2")
+    cortland("convert", tmp_path / "model.pt2", "-o", tmp_path / "ours.mlpackage", "--precision", "float16", "--deployment-target", "iOS18")
+    packages.write(program, tmp_path / "theirs.mlpackage", decompositions={})
+    sizes = [(tmp_path / side / "Data/com.apple.CoreML/weights/weight.bin").stat().st_size for side in ("ours.mlpackage", "theirs.mlpackage")]
+    assert sizes[0] <= sizes[1]
+    check_outputs(run(tmp_path / "ours.mlpackage", (x,), tmp_path), [model(x).detach()], "float16")
