@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/loaded_model.h"
+#include "cli/number_check.h"
 #include "cli/profile.h"
 #include "engine/threads.h"
 
@@ -102,8 +103,8 @@ std::function<Status()> add_bench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
   app.add_option("model", options->model, "a .pte or .mlpackage")->required();
   app.add_option("--inputs", options->inputs, "an .npz as for `cortland run`");
-  app.add_option("--runs", options->runs, "runs to measure (20)")->check(CLI::PositiveNumber);
-  app.add_option("--warmup", options->warmup, "runs before those, at least the first one (3)")->check(CLI::PositiveNumber);
+  app.add_option("--runs", options->runs, "runs to measure (20)")->check(at_least(1));
+  app.add_option("--warmup", options->warmup, "runs before those, at least the first one (3)")->check(at_least(1));
   add_load_options(app, options->load);
   app.add_flag("--json", options->json, "print one line of JSON, each run in it");
   app.add_flag("--profile", options->profile, "print where the time of the Core ML parts goes");

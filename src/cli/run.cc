@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/loaded_model.h"
+#include "cli/output_paths.h"
 #include "cli/profile.h"
 #include "engine/threads.h"
 
@@ -16,6 +17,7 @@ Status run(RunOptions& options) {
   Profile profile;
   if (options.profile)
     options.load.trace = [&](std::string_view kind, std::string_view name, double seconds, bool fast) { profile.add(kind, name, seconds, fast); };
+  TRY_DO(check_output_paths({{"--outputs", options.outputs}}, {{"the model", options.model}, {"the inputs", options.inputs}}));
   const engine::ThreadLimit limit(options.load.threads);
   TRY(const auto model, load_model(options.model, options.load));
   archive::NamedArrays inputs;
