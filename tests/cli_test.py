@@ -75,6 +75,13 @@ class Case(unittest.TestCase):
         npz.save(path, arrays)
         return path
 
+    def array(self):
+        """A lone .npy file."""
+        path = self.folder / "array.npy"
+        with zipfile.ZipFile(self.inputs("for_array.npz", in0=IMAGES)) as file:
+            path.write_bytes(file.read("in0.npy"))
+        return path
+
     def lower(self, *options, name="m.pte"):
         path = self.folder / name
         self.ok("lower", DIGITS, "-o", path, *options)
@@ -316,6 +323,61 @@ class Refusals(Case):
         self.refused("nonsense")
         self.refused()
 
+    def test_says_what_was_meant(self):
+        m, out = self.lower(), self.folder / "o.npz"
+        self.refused("lowr", says=["'lowr'", "did you mean lower?"])
+        self.refused("bogus", says=["'bogus'", "check-passes"])
+        self.refused("--bogus", says=["'--bogus'"])
+        self.refused("lower", "--methods", "x", says=["'--methods'", "did you mean --method?"])
+        self.refused("run", m, "--threads", "-1", "--outputs", out, says=["'-1'", "from 0 on"])
+        self.refused("bench", m, "--runs", "0", says=["'0'", "from 1 on"])
+        self.refused("run", m, "--precision-mode", "foo", "--outputs", out, says=["'foo'", "exact or fast"])
+        self.refused("inspect", m, "--json", "--mil", says=["--json", "--mil"])
+        self.refused("run", m, "--outputs", out, says=["'image'", "numpy.savez"])
+        self.assertIn("did you mean aten.relu.default?", self.ok("lower", DIGITS, "-o", self.folder / "x.pte", "--skip-ops", "aten.relu").stderr)
+        self.assertRegex(self.ok("--version").stdout, r"^cortland \d+\.\d+\.\d+\n$")
+
+    def test_folders_that_are_no_package_are_kept(self):
+        home, file = self.folder / "home", self.folder / "file"
+        (home / "sub").mkdir(parents=True)
+        (home / "k.txt").write_text("k")
+        file.write_text("f")
+        self.refused("convert", DIGITS, "-o", f"{home}/", says=["exists and is not empty", "name a new folder"])
+        self.refused("convert", DIGITS, "-o", file, says=["name a new folder"])
+        self.assertEqual(((home / "k.txt").read_text(), file.read_text()), ("k", "f"))
+        (self.folder / "empty").mkdir()
+        for _ in range(2):  # an empty folder, then a package
+            self.assertRegex(self.ok("convert", DIGITS, "-o", self.folder / "empty").stdout, "empty: a Core ML model with 1 function, for iOS15")
+        self.assertTrue((self.folder / "empty" / "Manifest.json").is_file())
+
+    def test_outputs_replace_neither_inputs_nor_each_other(self):
+        both, model, link = self.folder / "y.pte", self.folder / "m.pt2", self.folder / "link.pt2"
+        shutil.copy(DIGITS, model)
+        link.symlink_to(model)
+        self.refused("lower", model, "-o", both, "--report", self.folder / "." / "y.pte", says=["--report", "y.pte"])
+        for path in (model, link):
+            self.refused("lower", model, "-o", path, says=["would replace"])
+            self.refused("lower", "--method", f"forward={model}", "-o", both, "--report", path, says=["would replace"])
+        self.assertEqual(model.read_bytes(), DIGITS.read_bytes())
+        inputs = self.inputs(in0=IMAGES)
+        self.refused("run", self.lower(), "--inputs", inputs, "--outputs", inputs, says=["would replace the inputs"])
+
+    def test_surplus_arrays(self):
+        package, out = self.folder / "m.mlpackage", self.folder / "out.npz"
+        self.ok("convert", DIGITS, "-o", package)
+        for model in (self.lower(), package):
+            for name in ("in1", "image"):
+                inputs = self.inputs(**{"in0": IMAGES, name: IMAGES})
+                self.refused("run", model, "--inputs", inputs, "--outputs", out, says=[f"'{name}'", "'in0' (or 'image')"])
+            self.refused("run", model, "--inputs", self.inputs(image=IMAGES, in7=IMAGES), "--outputs", out, says=["'in7'"])
+            self.ok("run", model, "--inputs", self.inputs(in0=IMAGES, out0=IMAGES), "--outputs", out)
+
+    def test_ranges_of_sizes(self):
+        pte = self.lower()
+        self.assertIn("[1..512, 1, 8, 8]", self.ok("inspect", pte).stdout)
+        self.refused("run", pte, "--inputs", self.inputs(in0=npz.Array("<f4", (0, 1, 8, 8), ())), "--outputs", self.folder / "out.npz",
+                     says=["'image (in0)'", "1 to 512"])
+
     def test_missing_files(self):
         missing = self.folder / "missing.pt2"
         for command, out in (("lower", "x.pte"), ("convert", "x.mlpackage"), ("extract", "parts")):
@@ -330,8 +392,13 @@ class Refusals(Case):
         self.refused("lower", DIGITS, "-o", self.folder / "m.pte", "--report", self.folder / "no" / "r.json", says=["r.json"])
 
     def test_wrong_kind_of_file(self):
-        pte = self.lower()
-        self.refused("lower", pte, "-o", self.folder / "x.pte", says=["m.pte"])
+        pte, package = self.lower(), self.folder / "m.mlpackage"
+        self.refused("lower", pte, "-o", self.folder / "x.pte", says=["m.pte", "an ExecuTorch program already"])
+        self.ok("convert", DIGITS, "-o", package)
+        for command, wants in (("lower", ".pt2"), ("convert", ".pt2"), ("extract", ".pte")):
+            self.refused(command, package, "-o", self.folder / "x", says=["a Core ML package", wants])
+        self.refused("run", package, "--method", "foo", "--outputs", self.folder / "o.npz", says=["'foo'", "only 'main'"])
+        self.refused("run", pte, "--inputs", self.array(), "--outputs", self.folder / "o.npz", says=["one array", "numpy.savez"])
         self.refused("extract", DIGITS, "-o", self.folder / "parts", says=["digits.pt2"])
         self.refused("run", DIGITS, "--inputs", self.inputs(in0=IMAGES), "--outputs", self.folder / "out.npz", says=["digits.pt2"])
 

@@ -167,7 +167,8 @@ Result<Array> parse_npy(Bytes bytes, std::string_view name) {
     return diag(
         DiagKind::UnsupportedDtype,
         fmt::format("'{}' holds elements of numpy type '{}'; only booleans, integers, floats and complex numbers are read",
-                    name, printable(header.descr)));
+                    name, printable(header.descr)),
+        "write the array again as numbers: array.astype(numpy.float32)");
   const auto width = static_cast<uint64_t>(bit_width(array.dtype) / 8);
   const Bytes payload = bytes.subspan(start + header_size);
   uint64_t size = 0;

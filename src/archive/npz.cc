@@ -1,4 +1,6 @@
 // .npz: a zip of .npy files.
+#include <fmt/format.h>
+
 #include "archive/npy.h"
 #include "archive/zip_reader.h"
 #include "archive/zip_writer.h"
@@ -12,7 +14,12 @@ constexpr std::string_view kSuffix = ".npy";
 }  // namespace
 
 Result<NamedArrays> read_npz(std::shared_ptr<const MappedFile> file) {
-  TRY(const auto zip, ZipReader::open(std::move(file), {.refuse_names_equal_but_for_case = false}));
+  if (as_text(file->bytes()).starts_with("\x93NUMPY"))
+    return diag(DiagKind::BadInput, fmt::format("'{}' is one array, an .npy file; an .npz holds them by name", file->name()),
+                "write it with numpy.savez(path, in0=array)");
+  auto opened = ZipReader::open(std::move(file), {.refuse_names_equal_but_for_case = false});
+  if (!opened.ok() && opened.error().kind == DiagKind::BadArchive) opened.error().help = "write it again with numpy.savez";
+  TRY(const auto zip, std::move(opened));
   NamedArrays arrays;
   for (const ZipEntry& entry : zip.entries()) {
     TRY(const auto part, zip.open_entry(entry, kMaxArray));

@@ -32,6 +32,22 @@ std::filesystem::path without_trailing_slash(const std::filesystem::path& path) 
   return path.has_filename() ? path : path.parent_path();
 }
 
+// What marks a folder as a Core ML model, whole or compiled: only such a folder is replaced with all that is in it.
+bool is_model_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto holds = [&](const char* name) { return std::filesystem::is_regular_file(path / name, error); };
+  return holds("Manifest.json") || holds("coremldata.bin");
+}
+
+Status check_replaceable(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(folder, error))) return {};
+  if (!std::filesystem::is_directory(folder, error))
+    return diag(DiagKind::BadOption, fmt::format("{} exists and is not a folder", folder.string()), "name a new folder");
+  if (std::filesystem::is_empty(folder, error) || is_model_folder(folder)) return {};
+  return diag(DiagKind::BadOption, fmt::format("{} exists and is not empty", folder.string()), "name a new folder");
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
@@ -40,7 +56,8 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
   struct stat info {};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    return diag(DiagKind::FileAccess, fmt::format("'{}' is not a regular file", path.string()));
+    return S_ISDIR(info.st_mode) ? diag(DiagKind::FileAccess, fmt::format("'{}' is a folder", path.string()), "name a file")
+                                 : diag(DiagKind::FileAccess, fmt::format("'{}' is not a regular file", path.string()));
   }
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->name_ = path.string();
@@ -88,6 +105,10 @@ void MappedFile::forget(Bytes part) const {
 }
 
 Result<OutputFile> OutputFile::create(const std::filesystem::path& destination) {
+  // What is renamed over a device would take its place, and over a folder it fails, but only when all the work is done.
+  std::error_code error;
+  if (const auto now = std::filesystem::status(destination, error); std::filesystem::exists(now) && !std::filesystem::is_regular_file(now))
+    return diag(DiagKind::FileAccess, fmt::format("'{}' exists and is not a regular file", destination.string()), "name a new file");
   OutputFile file;
   file.destination_ = destination;
   file.temporary_ = sibling(destination);
@@ -169,6 +190,7 @@ Status write_file(const std::filesystem::path& path, Bytes bytes) {
 Result<OutputDirectory> OutputDirectory::create(const std::filesystem::path& destination) {
   OutputDirectory directory;
   directory.destination_ = without_trailing_slash(destination);
+  TRY_DO(check_replaceable(directory.destination_));
   directory.temporary_ = sibling(directory.destination_);
   if (::mkdir(directory.temporary_.c_str(), 0777) != 0) {
     auto error = system_error("create", destination);
@@ -187,6 +209,7 @@ OutputDirectory::~OutputDirectory() {
 }
 
 Status OutputDirectory::commit() {
+  TRY_DO(check_replaceable(destination_));  // again: the work took a while
   // rename(2) does not replace a directory that has entries: the old one steps aside and comes back if the move fails.
   std::filesystem::path old;
   std::error_code error;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/model_file.h"
 #include "cli/pte_names.h"
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_reader.h"
@@ -27,6 +28,7 @@ Status extract(const ExtractOptions& options) {
   std::error_code error;
   if (std::filesystem::exists(options.destination, error) && !std::filesystem::is_empty(options.destination, error))
     return diag(DiagKind::BadOption, fmt::format("{} exists and is not empty", options.destination), "name a new folder");
+  TRY_DO(expect_kind(options.pte, ModelKind::Pte));
   TRY(auto file, MappedFile::open(options.pte));
   TRY(const auto program, executorch::read_pte(file));
   TRY(auto folder, OutputDirectory::create(options.destination));

@@ -25,6 +25,8 @@ std::string shape_text(const Json& shape) {
       text += std::to_string(size.get<int64_t>());
     else if (size.is_string())
       text += size.get<std::string>();
+    else if (size["min"] == 0 && size.contains("max"))
+      text += fmt::format("up to {}", size["max"].get<int64_t>());
     else
       text += fmt::format("{}..{}", size["min"].get<int64_t>(), size.contains("max") ? std::to_string(size["max"].get<int64_t>()) : "");
   }
@@ -80,8 +82,8 @@ Status inspect(const InspectOptions& options) {
 std::function<Status()> add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   app.add_option("model", options->model, "a .pt2, .pte or .mlpackage")->required();
-  app.add_flag("--json", options->json, "as JSON");
-  app.add_flag("--mil", options->mil, "print the MIL program of an .mlpackage, or those of the delegates of a .pte");
+  auto* json = app.add_flag("--json", options->json, "as JSON");
+  app.add_flag("--mil", options->mil, "print the MIL program of an .mlpackage, or those of the delegates of a .pte")->excludes(json);
   return [options] { return inspect(*options); };
 }
 

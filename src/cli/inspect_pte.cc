@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "cli/inspect.h"
 #include "cli/pte_names.h"
-#include "coreml/package_reader.h"
+#include "cli/pte_sizes.h"
 #include "executorch/delegate_blob.h"
 #include "executorch/pte_reader.h"
 #include "mil/text.h"
@@ -14,19 +15,22 @@ namespace {
 
 using namespace executorch;
 
-Json describe_value(const EValue& value, const std::string& name) {
+// `known` is what is known of the sizes beyond the tensor itself.
+Json describe_value(const EValue& value, const std::string& name, const InputSizes* known = nullptr) {
   const auto* tensor = std::get_if<TensorValue>(&value);
   if (!tensor) return {{"name", name}, {"kind", value_kind(value)}};
   DimTable dims;
-  TensorType type{dtype(tensor->type), {}};
-  for (int32_t size : tensor->sizes) type.shape.push_back(tensor->dynamism == Dynamism::Static ? Dim(size) : dims.unknown({0, size}));
-  return describe_tensor(name, type, dims);
+  const InputSizes sizes = known ? *known : sizes_of(*tensor);
+  Json described = describe_tensor(name, {dtype(tensor->type), sizes.shape(dims)}, dims);
+  if (!sizes.allowed.empty()) described["allowed_shapes"] = sizes.allowed;
+  return described;
 }
 
-Json describe_values(const Plan& plan, const std::vector<ValueIndex>& indices, const std::vector<std::string>& names, const char* prefix) {
+Json describe_values(const Plan& plan, const std::vector<ValueIndex>& indices, const std::vector<std::string>& names, const char* prefix,
+                     const std::vector<InputSizes>& sizes = {}) {
   Json values = Json::array();
   for (size_t i = 0; i < indices.size(); ++i) {
-    Json value = describe_value(plan.values[static_cast<size_t>(indices[i])], fmt::format("{}{}", prefix, i));
+    Json value = describe_value(plan.values[static_cast<size_t>(indices[i])], fmt::format("{}{}", prefix, i), sizes.empty() ? nullptr : &sizes[i]);
     if (!names[i].empty()) value["called"] = names[i];
     values.push_back(std::move(value));
   }
@@ -84,25 +88,12 @@ Json describe_method(const PteProgram& program, const Plan& plan) {
   int64_t memory = 0;
   for (int64_t size : plan.non_const_buffer_sizes) memory += size;
   return {{"name", plan.name},
-          {"inputs", describe_values(plan, plan.inputs, names.inputs, "in")},
+          {"inputs", describe_values(plan, plan.inputs, names.inputs, "in", input_sizes(program, plan))},
           {"outputs", describe_values(plan, plan.outputs, names.outputs, "out")},
           {"delegates", std::move(delegates)},
           {"delegate_calls", delegate_calls},
           {"cpu_kernels", count_names(kernels)},
           {"planned_memory", memory}};
-}
-
-// The listing of a flattened package; `owner` keeps its bytes.
-Result<std::string> listing(Bytes directory, const std::shared_ptr<const MappedFile>& owner) {
-  constexpr std::string_view kPackage = "model.mlpackage/";
-  TRY(const auto files, unflatten_directory(directory));
-  std::vector<coreml::PackageFile> package;
-  for (const auto& file : files)
-    if (file.path.starts_with(kPackage))
-      package.push_back({file.path.substr(kPackage.size()), MappedFile::from_memory(file.bytes, owner, file.path)});
-  if (package.empty()) return std::string("// compiled by Apple's tools: there is no MIL to show\n");
-  TRY(const auto program, coreml::read_package(package));
-  return mil::print(program);
 }
 
 }  // namespace
@@ -120,8 +111,13 @@ Result<std::string> pte_mil(const std::filesystem::path& path) {
       text += fmt::format("{}// {}_{}{}\n", text.empty() ? "" : "\n", plan.name, i,
                           reference ? fmt::format(": function '{}' of the shared model {}", reference->function, reference->key) : "");
       if (reference && !shared.insert(reference->key).second) continue;
-      TRY(const std::string mil, listing(delegate_directory(program, delegate), file));
-      text += mil;
+      const auto files = unflatten_directory(delegate_directory(program, delegate));
+      if (files.ok() && std::ranges::none_of(*files, [](const auto& f) { return f.path.starts_with("model.mlpackage/"); })) {
+        text += "// compiled by Apple's tools: there is no MIL to show\n";
+        continue;
+      }
+      TRY(const auto model, delegate_model(program, delegate));
+      text += mil::print(model);
     }
   }
   if (text.empty())

@@ -9,6 +9,8 @@
 #include "cli/command.h"
 #include "cli/lowering_options.h"
 #include "cli/methods.h"
+#include "cli/model_file.h"
+#include "cli/output_paths.h"
 #include "cortland/methods.h"
 
 namespace cortland::cli {
@@ -55,11 +57,31 @@ void print_compression(const LowerReport& report) {
   }
 }
 
+std::string counted(size_t n, std::string_view what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+
 void print_summary(const driver::MethodReport& method, const std::string& output, bool several) {
   size_t ops = 0;
   for (const auto& d : method.delegates) ops += d.ops.size();
-  fmt::print("{}{}: {} operators in {} Core ML delegates, {} on the CPU\n", output,
-             several ? fmt::format(", {}", method.name) : "", ops, method.delegates.size(), method.cpu_ops.size());
+  fmt::print("{}{}: {} in {}, {} on the CPU\n", output, several ? fmt::format(", {}", method.name) : "", counted(ops, "operator"),
+             counted(method.delegates.size(), "Core ML delegate"), method.cpu_ops.size());
+}
+
+void print_summary(const LowerReport& report, const std::string& output) {
+  const auto& method = report.methods[0];
+  fmt::print("{}: a Core ML model with {}, for {}, in {}\n", output, counted(report.methods.size(), "function"), method.target, method.precision);
+}
+
+// The files are named before the work starts: what is wrong with them costs nothing.
+Status check_paths(const Arguments& a) {
+  std::vector<NamedPath> inputs{{"--compress", a.lowering.compress}};
+  std::vector<std::string> programs;
+  if (!a.lowering.input.empty()) programs.push_back(a.lowering.input);
+  for (const auto& method : a.lowering.methods) programs.push_back(method.substr(method.find('=') + 1));
+  for (const auto& program : programs) {
+    TRY_DO(expect_kind(program, ModelKind::Pt2));
+    inputs.push_back({"the program", program});
+  }
+  return check_output_paths({{"--output", a.output}, {"--report", a.report}}, inputs);
 }
 
 std::function<Status()> add_lower(CLI::App& app) {
@@ -71,6 +93,7 @@ std::function<Status()> add_lower(CLI::App& app) {
   app.add_option("--weight-sharing", a->lowering.weight_sharing,
                  "positional (default): the methods' delegates become functions of shared models where they can; or disabled");
   return [a]() -> Status {
+    TRY_DO(check_paths(*a));
     TRY(const auto methods, methods_of(a->lowering));
     std::vector<edge::ConstantMethod> constants;
     for (const auto& text : a->constant_methods) {
@@ -92,12 +115,15 @@ std::function<Status()> add_convert(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   add_options(app, *a);
   return [a]() -> Status {
+    TRY_DO(check_paths(*a));
     TRY(const auto methods, methods_of(a->lowering));
     ReportFile file;
     TRY_DO(file.open(*a));
     TRY(const auto report, convert(methods, a->output));
+    TRY_DO(file.finish(report));
     print_compression(report);
-    return file.finish(report);
+    print_summary(report, a->output);
+    return {};
   };
 }
 

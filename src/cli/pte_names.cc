@@ -1,5 +1,7 @@
 #include "cli/pte_names.h"
 
+#include "coreml/package_reader.h"
+
 namespace cortland::cli {
 namespace {
 
@@ -7,6 +9,14 @@ using executorch::ValueIndex;
 
 // What a rank-0 input is called inside the model.
 constexpr std::string_view kWrapped = "_wrapped_as_tensor_for_coreml";
+
+void assign(std::vector<std::string>& names, const std::vector<ValueIndex>& values, ValueIndex value, std::string name) {
+  if (name.ends_with(kWrapped)) name.resize(name.size() - kWrapped.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i] == value && names[i].empty()) names[i] = name;
+}
+
+}  // namespace
 
 std::optional<executorch::MethodNames> delegate_names(const executorch::PteProgram& program, const executorch::Delegate& delegate,
                                                       const std::string& method) {
@@ -23,14 +33,6 @@ std::optional<executorch::MethodNames> delegate_names(const executorch::PteProgr
   return std::nullopt;
 }
 
-void assign(std::vector<std::string>& names, const std::vector<ValueIndex>& values, ValueIndex value, std::string name) {
-  if (name.ends_with(kWrapped)) name.resize(name.size() - kWrapped.size());
-  for (size_t i = 0; i < values.size(); ++i)
-    if (values[i] == value && names[i].empty()) names[i] = name;
-}
-
-}  // namespace
-
 std::optional<executorch::MultifunctionReference> delegate_reference(const executorch::PteProgram& program, const executorch::Delegate& delegate) {
   if (delegate.id != executorch::kCoreMLBackendId || delegate.blob < 0) return std::nullopt;
   auto reference = executorch::parse_multifunction_reference(program.blobs[static_cast<size_t>(delegate.blob)].bytes.memory);
@@ -46,6 +48,17 @@ Bytes delegate_directory(const executorch::PteProgram& program, const executorch
   for (const auto& named : program.named_data)
     if (named.name == reference->key) return named.data.bytes.memory;
   return {};
+}
+
+Result<mil::Program> delegate_model(const executorch::PteProgram& program, const executorch::Delegate& delegate) {
+  constexpr std::string_view kPackage = "model.mlpackage/";
+  TRY(const auto files, executorch::unflatten_directory(delegate_directory(program, delegate)));
+  std::vector<coreml::PackageFile> package;
+  for (const auto& file : files)
+    if (file.path.starts_with(kPackage))
+      package.push_back({file.path.substr(kPackage.size()), MappedFile::from_memory(file.bytes, nullptr, file.path)});
+  if (package.empty()) return diag(DiagKind::BadPte, "the delegate holds no model.mlpackage");
+  return coreml::read_package(package);
 }
 
 MethodFeatures method_features(const executorch::PteProgram& program, const executorch::Plan& plan) {

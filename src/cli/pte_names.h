@@ -4,6 +4,7 @@
 
 #include "executorch/delegate_blob.h"
 #include "executorch/program.h"
+#include "mil/program.h"
 
 namespace cortland::cli {
 
@@ -17,5 +18,11 @@ MethodFeatures method_features(const executorch::PteProgram& program, const exec
 Bytes delegate_directory(const executorch::PteProgram& program, const executorch::Delegate& delegate);
 // The model and function that a delegate refers to; nothing when it holds a model of its own.
 std::optional<executorch::MultifunctionReference> delegate_reference(const executorch::PteProgram& program, const executorch::Delegate& delegate);
+
+// The names that a delegate gives to its arguments in a method; nothing when it is not one of ours.
+std::optional<executorch::MethodNames> delegate_names(const executorch::PteProgram& program, const executorch::Delegate& delegate,
+                                                      const std::string& method);
+// The model that a delegate holds or refers to. Its weights view the memory of `program`. An error when it was compiled by Apple's tools.
+Result<mil::Program> delegate_model(const executorch::PteProgram& program, const executorch::Delegate& delegate);
 
 }  // namespace cortland::cli

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/spelling.h"
 #include "coreml/package_writer.h"
 #include "device_rules/rules.h"
 #include "driver/buffer_use.h"
@@ -72,6 +73,14 @@ struct Names {
   }
 };
 
+// Also by the front of a name, which people take for all of it: "aten.linear".
+std::string suggestion(const std::string& wrong, const std::set<std::string>& known) {
+  const std::string text = did_you_mean(wrong, {known.begin(), known.end()}, wrong.size() / 3, [](std::string_view a, std::string_view b) {
+    return b.size() > a.size() && b.starts_with(a) && b[a.size()] == '.' ? 0 : edit_distance(a, b);
+  });
+  return text.empty() ? "" : "; " + text;
+}
+
 // Names in options that nothing of any method has, neither as exported nor once the program was taken apart.
 void report_unknown_names(Names names, std::span<const Method> methods, LowerReport& report) {
   if (!names.wanted) return;
@@ -88,10 +97,12 @@ void report_unknown_names(Names names, std::span<const Method> methods, LowerRep
       if (!names.operators.count(lower_case(name)) && !names.nodes.count(name)) float32.insert(name);
   }
   for (const auto& skip : skips)
-    report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name", skip));
+    report.warnings.push_back(fmt::format("nothing was skipped for '{}': the program has no operator of that name{}", skip,
+                                          suggestion(skip, names.operators)));
   for (const auto& name : float32)
     report.warnings.push_back(
-        fmt::format("nothing computes in float32 for '{}': the program has no operator and no node of that name", name));
+        fmt::format("nothing computes in float32 for '{}': the program has no operator and no node of that name{}", name,
+                    suggestion(lower_case(name), names.operators)));
 }
 
 void report_missing_passes(const LowerOptions& options, MethodReport& report) {

@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "edge/control_flow.h"
+#include "edge/input_layout.h"
 #include "edge/kernel_call.h"
 
 namespace cortland::edge {
@@ -43,6 +45,7 @@ class MethodPlanner {
       if (output.kind == GraphOutput::Kind::UserOutput) for_each_value(output.value, [&](ValueId v) { plan_.keep_apart(v); });
     limit_data_dependent_sizes();
     for (const GraphInput& input : graph_.inputs) TRY_DO(add_input(input));
+    for (const ChannelsLast& input : channels_last_) TRY_DO(bind_channels_last(input));
     for (const auto& step : g_.steps) {
       if (const auto* d = std::get_if<size_t>(&step.what)) TRY_DO(call_delegate(*d));
       else TRY_DO(run_node(std::get<NodeId>(step.what)));
@@ -59,6 +62,10 @@ class MethodPlanner {
  private:
   struct WriteBack {
     ValueId destination, source;
+  };
+  struct ChannelsLast {
+    ValueId value;
+    ValueIndex given;  // as the caller lays it out
   };
 
   // ---- inputs
@@ -113,10 +120,35 @@ class MethodPlanner {
       return {};
     }
     if (value.kind != torch::Value::Kind::Tensor) return add_number_input(input.value);
+    if (auto order = channels_last_order(graph_, input.value); !order.empty()) return add_channels_last(input.value, std::move(order));
     if (is_written(input.value)) plan_.store(input.value, {Storage::Kind::CallersOwn, {}});
     TRY(const ValueIndex index, plan_.tensor(input.value));
     plan_.add_input(index);
     sizes_.add_tensor(input.value);
+    return {};
+  }
+
+  // The program says how the tensor lies in the caller's memory: the runtime copies it as it is.
+  Status add_channels_last(ValueId v, std::vector<uint8_t> order) {
+    const torch::Value& value = graph_.values[v];
+    if (is_written(v))
+      return diag(DiagKind::UnsupportedArgument, fmt::format("input '{}' has its channels last, and the program writes to it", value.name),
+                  "export with a contiguous example input: x.contiguous()");
+    TRY(const ValueIndex index, plan_.scratch(value.type, value.name, std::move(order)));
+    plan_.add_input(index);
+    channels_last_.push_back({v, index});
+    sizes_.add_tensor(v);
+    return {};
+  }
+
+  // Delegates read tensors by their strides. Kernels want all of theirs in one order, so they get a row-major copy.
+  Status bind_channels_last(const ChannelsLast& input) {
+    ValueIndex index = input.given;
+    if (is_read_by_kernels(g_, input.value)) {
+      const TensorType& type = graph_.type(input.value);
+      TRY(index, copy_tensor(plan_, input.given, type, type.dtype, graph_.values[input.value].name));
+    }
+    plan_.bind(input.value, index);
     return {};
   }
 
@@ -191,6 +223,7 @@ class MethodPlanner {
   Diagnostic missing_kernels() const {
     std::string what = missing_.size() == 1 ? "an operator runs neither on Core ML nor on the CPU:"
                                             : fmt::format("{} operators run neither on Core ML nor on the CPU:", missing_.size());
+    std::set<std::string> remedies;
     for (const auto& [id, error] : missing_) {
       const torch::Node& node = graph_.nodes[id];
       const std::string source = node.source.str();
@@ -199,9 +232,9 @@ class MethodPlanner {
       if (refused == g_.cpu_ops.end()) continue;
       if (!refused->kept_whole.empty()) what += fmt::format(", and it cannot be taken apart: {}", refused->kept_whole);
       what += fmt::format("\n    Core ML: {}", refused->reason.what);
-      if (!refused->reason.help.empty()) what += fmt::format("; {}", refused->reason.help);
+      if (!refused->reason.help.empty()) remedies.insert(refused->reason.help);
     }
-    return diag(DiagKind::NoCpuKernel, std::move(what));
+    return diag(DiagKind::NoCpuKernel, std::move(what), fmt::format("{}", fmt::join(remedies, "; or ")));
   }
 
   // ---- outputs
@@ -269,6 +302,7 @@ class MethodPlanner {
   PlanBuilder plan_;
   Sizes sizes_;
   std::vector<WriteBack> write_backs_;
+  std::vector<ChannelsLast> channels_last_;
   std::unordered_map<ValueId, ValueIndex> saved_;  // written inputs: their contents before
   std::vector<std::pair<NodeId, Diagnostic>> missing_;
 };

@@ -149,8 +149,9 @@ Result<bool> PlanBuilder::alias(torch::ValueId v, torch::ValueId base) {
   return true;
 }
 
-Result<ValueIndex> PlanBuilder::scratch(const TensorType& type, const std::string& name) {
+Result<ValueIndex> PlanBuilder::scratch(const TensorType& type, const std::string& name, std::vector<uint8_t> dim_order) {
   TRY(executorch::TensorValue tensor, describe(type, name));
+  if (!dim_order.empty()) tensor.dim_order = std::move(dim_order);
   const ValueIndex index = add(std::move(tensor));
   lifetimes_[index] = {};
   return index;

@@ -61,8 +61,8 @@ class PlanBuilder {
   ValueIndex root(ValueIndex tensor) const;
   // Outputs are the caller's to keep; two of them never share memory with each other or with an input.
   void keep_apart(torch::ValueId output) { outputs_.insert(output); }
-  // A planned tensor that torch does not know; `name` is for messages.
-  Result<ValueIndex> scratch(const TensorType& type, const std::string& name);
+  // A planned tensor that torch does not know; `name` is for messages. Row-major without a `dim_order`, outermost dimension first.
+  Result<ValueIndex> scratch(const TensorType& type, const std::string& name, std::vector<uint8_t> dim_order = {});
   Result<ValueIndex> constant(const Weight& data, const std::string& name);
 
   // Appends an instruction; the tensors it mentions are alive now.

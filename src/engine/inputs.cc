@@ -85,6 +85,8 @@ std::string describe(const Shape& shape, const DimTable& dims) {
     const DimRange range = dims.range(d);
     if (d.is_constant() || range.low == range.high)
       texts.push_back(std::to_string(range.low));
+    else if (range.low <= 0 && range.high < kNoLimit)
+      texts.push_back(fmt::format("up to {}", range.high));
     else if (range.high >= kNoLimit)
       texts.push_back(fmt::format("{}..", range.low));
     else

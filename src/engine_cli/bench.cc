@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cli/number_check.h"
 #include "engine_cli/commands.h"
 #include "engine_cli/loaded_model.h"
 #include "engine_cli/profile.h"
@@ -102,8 +103,8 @@ std::function<Status()> add_bench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
   app.add_option("model", options->model, "a .pte or .mlpackage")->required();
   app.add_option("--inputs", options->inputs, "an .npz as for `cortland run`");
-  app.add_option("--runs", options->runs, "runs to measure (20)")->check(CLI::PositiveNumber);
-  app.add_option("--warmup", options->warmup, "runs before those, at least the first one (3)")->check(CLI::PositiveNumber);
+  app.add_option("--runs", options->runs, "runs to measure (20)")->check(cli::at_least(1));
+  app.add_option("--warmup", options->warmup, "runs before those, at least the first one (3)")->check(cli::at_least(1));
   add_load_options(app, options->load);
   app.add_flag("--json", options->json, "print one line of JSON, each run in it");
   app.add_flag("--profile", options->profile, "print where the time of the Core ML parts goes");

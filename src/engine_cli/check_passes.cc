@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/model_file.h"
 #include "engine_cli/arrays.h"
 #include "engine_cli/commands.h"
 #include "mil/target.h"
@@ -27,10 +28,14 @@ Status check(const CheckOptions& options) {
   driver::LowerOptions lower;
   lower.partition.target = *target;
   lower.partition.float_type = options.precision == "float32" ? DType::F32 : DType::F16;
+  TRY_DO(cli::expect_kind(options.program, cli::ModelKind::Pt2));
   TRY(const auto arrays, archive::read_npz(options.inputs));
   TRY(const auto checks,
       check_passes(options.program, lower,
                            [&](const std::vector<engine::Feature>& features) -> Result<std::vector<mil::Tensor>> {
+                             std::vector<std::string> names;
+                             for (const auto& feature : features) names.push_back(feature.name);
+                             TRY_DO(refuse_surplus(arrays, names, options.inputs));
                              std::vector<mil::Tensor> inputs;
                              for (size_t i = 0; i < features.size(); ++i) {
                                TRY(const archive::Array* array, find_array(arrays, i, features[i].name, options.inputs));

@@ -4,6 +4,7 @@
 #include "engine_cli/arrays.h"
 #include "engine_cli/loaded_model.h"
 #include "cli/pte_names.h"
+#include "cli/pte_sizes.h"
 #include "engine_cli/pte_runner.h"
 #include "engine/inputs.h"
 #include "executorch/pte_reader.h"
@@ -28,13 +29,6 @@ Result<const Plan*> find_plan(const executorch::PteProgram& program, const std::
               method.empty() ? fmt::format("the program has several methods: {}", fmt::join(names, ", "))
                              : fmt::format("the program has no method '{}', only {}", method, fmt::join(names, ", ")),
               "choose one with --method");
-}
-
-engine::Feature feature(const executorch::TensorValue& tensor, std::string name, DimTable& dims) {
-  engine::Feature feature{std::move(name), {executorch::dtype(tensor.type), {}}, {}};
-  for (int32_t size : tensor.sizes)
-    feature.type.shape.push_back(tensor.dynamism == executorch::Dynamism::Static ? Dim(size) : dims.unknown({0, size}));
-  return feature;
 }
 
 CortlandValue view(const Tensor& tensor) {
@@ -65,6 +59,8 @@ Status add_number(const executorch::EValue& expected, const Tensor& given, const
 Result<Inputs> gather_inputs(const executorch::PteProgram& program, const Plan& plan, const archive::NamedArrays& arrays,
                              const std::string& file) {
   const auto names = cli::method_features(program, plan).inputs;
+  const auto sizes = cli::input_sizes(program, plan);
+  TRY_DO(refuse_surplus(arrays, names, file));
   DimTable dims;
   Inputs inputs;
   std::vector<engine::Feature> features;
@@ -77,9 +73,9 @@ Result<Inputs> gather_inputs(const executorch::PteProgram& program, const Plan& 
       continue;
     }
     TRY(const archive::Array* array, find_array(arrays, i, names[i], file));
-    const std::string label = names[i].empty() ? fmt::format("in{}", i) : fmt::format("in{}, {}", i, names[i]);
+    const std::string label = names[i].empty() ? fmt::format("in{}", i) : fmt::format("{} (in{})", names[i], i);
     if (const auto* tensor = std::get_if<executorch::TensorValue>(&expected)) {
-      features.push_back(feature(*tensor, label, dims));
+      features.push_back({label, {executorch::dtype(tensor->type), sizes[i].shape(dims)}, sizes[i].allowed});
       tensors.push_back(to_tensor(*array));
       positions.push_back(inputs.values.size());
       inputs.values.emplace_back();

@@ -1,3 +1,4 @@
+#include "cli/output_paths.h"
 #include "engine_cli/commands.h"
 #include "engine_cli/loaded_model.h"
 #include "engine_cli/profile.h"
@@ -16,6 +17,7 @@ Status run(RunOptions& options) {
   Profile profile;
   if (options.profile)
     options.load.trace = [&](std::string_view kind, std::string_view name, double seconds, bool fast) { profile.add(kind, name, seconds, fast); };
+  TRY_DO(cli::check_output_paths({{"--outputs", options.outputs}}, {{"the model", options.model}, {"the inputs", options.inputs}}));
   const engine::ThreadLimit limit(options.load.threads);
   TRY(const auto model, load_model(options.model, options.load));
   archive::NamedArrays inputs;

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 #include "et_runner/log.h"
 
@@ -42,6 +44,22 @@ bool is_row_major(const EtTensor& tensor) {
   for (ssize_t i = 0; i < tensor.dim(); ++i)
     if (tensor.dim_order()[static_cast<size_t>(i)] != i) return false;
   return true;
+}
+
+// The elements of a row-major tensor at the places that `strides`, in elements, give them.
+std::vector<std::byte> laid_out(const CortlandValue& from, const std::vector<EtTensor::StridesType>& strides) {
+  std::vector<std::byte> to(from.bytes);
+  size_t elements = 1;
+  for (size_t d = 0; d < from.rank; ++d) elements *= static_cast<size_t>(from.sizes[d]);
+  const size_t width = elements == 0 ? 0 : from.bytes / elements;
+  std::vector<int64_t> at(from.rank, 0);
+  for (size_t i = 0; i < elements; ++i) {
+    int64_t place = 0;
+    for (size_t d = 0; d < from.rank; ++d) place += at[d] * strides[d];
+    std::memcpy(to.data() + static_cast<size_t>(place) * width, static_cast<const std::byte*>(from.data) + i * width, width);
+    for (size_t d = from.rank; d-- > 0 && ++at[d] == from.sizes[d];) at[d] = 0;
+  }
+  return to;
 }
 
 }  // namespace
@@ -132,6 +150,18 @@ Status LoadedMethod::provide_outputs(const et::MethodMeta& meta) {
   return {};
 }
 
+// How the program wants an input to lie in memory; it refuses a rank of another kind itself.
+Result<std::vector<uint8_t>> LoadedMethod::dim_order(size_t index, size_t rank) const {
+  const auto info = method_->method_meta().input_tensor_meta(index);
+  if (!info.ok()) return runtime_error(fmt::format("cannot describe input {}", index), info.error());
+  std::vector<uint8_t> order(info->dim_order().begin(), info->dim_order().end());
+  if (order.size() != rank) {
+    order.resize(rank);
+    std::iota(order.begin(), order.end(), uint8_t{0});
+  }
+  return order;
+}
+
 Status LoadedMethod::set_input(size_t index, const CortlandValue& value) {
   auto set = [&](const et::EValue& v) -> Status {
     const auto code = method_->set_input(v, index);
@@ -146,15 +176,18 @@ Status LoadedMethod::set_input(size_t index, const CortlandValue& value) {
     default: return set(et::EValue());  // None
   }
   std::vector<EtTensor::SizesType> sizes(value.sizes, value.sizes + value.rank);
-  std::vector<EtTensor::DimOrderType> order(value.rank);
+  TRY(auto order, dim_order(index, value.rank));
   std::vector<EtTensor::StridesType> strides(value.rank);
   int32_t stride = 1;
-  for (size_t i = value.rank; i-- > 0; stride *= std::max(sizes[i], 1)) {
-    order[i] = static_cast<EtTensor::DimOrderType>(i);
-    strides[i] = stride;
+  for (size_t i = value.rank; i-- > 0; stride *= std::max(sizes[order[i]], 1)) strides[order[i]] = stride;
+  const void* data = value.data;
+  if (!std::ranges::is_sorted(order)) {
+    laid_out_.resize(input_count());
+    laid_out_[index] = laid_out(value, strides);
+    data = laid_out_[index].data();
   }
   EtTensorImpl impl(static_cast<::executorch::aten::ScalarType>(value.scalar_type), static_cast<ssize_t>(value.rank), sizes.data(),
-                    const_cast<void*>(value.data), order.data(), strides.data());
+                    const_cast<void*>(data), order.data(), strides.data());
   return set(et::EValue(EtTensor(&impl)));
 }
 

@@ -43,6 +43,7 @@ class LoadedMethod {
   Result<void*> add_memory(size_t bytes);  // zeros, aligned
   Status provide_attributes(const et::MethodMeta& meta);
   Status provide_outputs(const et::MethodMeta& meta);
+  Result<std::vector<uint8_t>> dim_order(size_t index, size_t rank) const;
   Status set_input(size_t index, const CortlandValue& value);
 
   std::vector<Memory> memory_;
@@ -51,6 +52,7 @@ class LoadedMethod {
   ::executorch::extension::MallocMemoryAllocator method_allocator_, temporary_allocator_;
   std::optional<et::MemoryManager> memory_manager_;
   std::optional<et::Method> method_;  // last: it is destroyed before its memory
+  std::vector<std::vector<std::byte>> laid_out_;  // inputs that are not row-major in the program
   std::vector<int64_t> sizes_;        // what output() gives out
   int64_t int_ = 0;
   bool bool_ = false;

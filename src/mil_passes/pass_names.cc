@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cstdint>
 
+#include "base/spelling.h"
 #include "mil_passes/pipeline.h"
 
 namespace cortland::mil_passes {
@@ -115,34 +116,15 @@ std::string_view without_group(std::string_view name) {
   return colons == std::string_view::npos ? name : name.substr(colons + 2);
 }
 
-// Insertions, deletions and replacements that make `b` of `a`.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0u);
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row[b.size()];
+// People leave out the group or misspell the rest.
+std::string suggestion(std::string_view wrong) {
+  std::vector<std::string_view> known;
+  for (const PassName& pass : kPassNames) known.push_back(pass.name);
+  return did_you_mean(wrong, known, SIZE_MAX,
+                      [](std::string_view a, std::string_view b) { return edit_distance(without_group(a), without_group(b)); });
 }
 
-// The three names nearest to one that is wrong; people leave out the group or misspell the rest.
-std::vector<std::string_view> nearest(std::string_view wrong) {
-  std::vector<std::pair<size_t, std::string_view>> found;
-  for (const PassName& known : kPassNames)
-    found.emplace_back(edit_distance(without_group(wrong), without_group(known.name)), known.name);
-  std::ranges::sort(found);
-  std::vector<std::string_view> names;
-  for (const auto& [distance, name] : found)
-    if (names.size() < 3 && (names.empty() || distance <= found[0].first + 2)) names.push_back(name);
-  return names;
-}
-
-constexpr size_t kLongestName = 200;  // the distance takes time of the product of the lengths
+constexpr size_t kLongestName = 200;  // that a message repeats
 
 }  // namespace
 
@@ -153,7 +135,7 @@ Status check_pass_names(std::span<const std::string> names) {
     if (find(name) || in_pipeline(name)) continue;
     const std::string wrong = name.substr(0, kLongestName);
     return diag(DiagKind::BadOption, fmt::format("pass_names: there is no pass '{}'", wrong),
-                fmt::format("did you mean {}?", fmt::join(nearest(wrong), " or ")));
+                suggestion(wrong));
   }
   return {};
 }

@@ -123,14 +123,30 @@ Status rrelu(Decomposition& d) {
   return s.give(d.op("aten.leaky_relu.default", {{"self", x}, {"negative_slope", (*lower + *upper) / 2}}, s.type(x)));
 }
 
+// What a mask keeps is scaled, so that the mean stays. ExecuTorch's kernel does not scale, so only its mask is used.
+static V dropped(Steps& s, V x, double p, V& mask) {
+  mask = s.d.multi("aten.native_dropout.default", {{"input", x}, {"p", p}, {"train", true}}, {s.type(x), {DType::Bool, s.shape(x)}})[1];
+  return s.mul(s.mul(x, s.cast(mask, s.dtype(x))), p == 1 ? 0 : 1 / (1 - p));
+}
+
 Status dropout(Decomposition& d) {
   Steps s(d);
   const V x = d.tensor(d.has("input") ? "input" : "self");
   const auto p = d.number("p");
   if (!d.boolean("train") || (p && *p == 0)) return s.give(x);
-  const auto out = d.multi("aten.native_dropout.default", {{"input", x}, {"p", d.arg("p")}, {"train", true}},
-                           {s.type(x), {DType::Bool, s.shape(x)}});
-  return s.give(out[0]);
+  if (!p) return d.reject("the probability must be a number");
+  V mask;
+  return s.give(dropped(s, x, *p, mask));
+}
+
+Status native_dropout(Decomposition& d) {
+  Steps s(d);
+  const auto p = d.number("p");
+  const bool train = !d.has("train") || d.boolean("train");
+  if (!train || !p || *p == 0 || !d.result_used(0)) return d.reject("");  // the kernel is right about these
+  V mask;
+  TRY_DO(s.give(0, dropped(s, d.tensor("input"), *p, mask)));
+  return d.result_used(1) ? s.give(1, mask) : Status();
 }
 
 Status evaluated_dropout(Decomposition& d) {

@@ -115,6 +115,7 @@ Status threshold(Decomposition& d);
 Status relu6(Decomposition& d);
 Status rrelu(Decomposition& d);
 Status dropout(Decomposition& d);
+Status native_dropout(Decomposition& d);
 Status evaluated_dropout(Decomposition& d);
 Status clamp_below(Decomposition& d);
 Status clamp_above(Decomposition& d);

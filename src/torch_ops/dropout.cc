@@ -12,7 +12,8 @@ std::string_view argument(const Lowering& in) { return in.has("input") ? "input"
 // The argument as it is, when nothing is dropped.
 Result<Operand> undropped(Lowering& in) {
   TRY(const double p, in.number("p"));
-  if (in.boolean("train") && p != 0) return in.reject_argument("train", "True", "call eval() before the export");
+  const bool train = !in.has("train") || in.boolean("train");  // native_dropout's may be None
+  if (train && p != 0) return in.reject_argument("train", "True", "call module.eval() before the export");
   return in.precise_tensor(argument(in));
 }
 
@@ -38,6 +39,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::evaluated_dropout,
      .samples = "F[2,3,4] 0.5 False; F[2,3,4] 0.5 True !unsupported-argument; F[n2,m3,k4] 0.5 False"},
     {.schema = "aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", .lower = lower_native_dropout,
+     .decompose = decompositions::native_dropout,
      .samples = "F[*] 0.5 False -> F[*], bool[*]; F[3] 0.5 True -> F[3], bool[3] !unsupported-argument"},
 };
 

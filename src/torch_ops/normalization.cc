@@ -135,7 +135,7 @@ Lowered lower_batch_norm(Lowering& in) {
     TRY(Operand y, with_running_statistics(in, b));
     return std::vector<Operand>{y};
   }
-  if (in.has("running_mean")) return in.reject_argument("training", "True", "call eval() before the export: training changes the running statistics");
+  if (in.has("running_mean")) return in.reject_argument("training", "True", "call module.eval() before the export: training changes the running statistics");
   TRY(auto results, with_batch_statistics(in, b));
   results.resize(std::min<size_t>(results.size(), in.node().results.size()));
   return results;
@@ -264,7 +264,7 @@ Lowered lower_instance_norm(Lowering& in) {
     return with_running_statistics(in, b);
   }
   if (in.has("running_mean"))
-    return in.reject_argument("use_input_stats", "True", "call eval() before the export: training changes the running statistics");
+    return in.reject_argument("use_input_stats", "True", "call module.eval() before the export: training changes the running statistics");
   // Any spatial axes are one: [N, C, D].
   const Shape shape = in.shape("input");
   TRY(Operand x, in.reshape(b.x, {shape[0], shape[1], product(in, shape, 2, shape.size())}));
