@@ -130,6 +130,21 @@ int64_t most_elements(const Graph& graph, const Shape& mask, const Shape& x, siz
   return most;
 }
 
+// How many elements a mask keeps that the program holds and only counts: nothing can have written to it.
+std::optional<int64_t> known_count(Graph& graph, ValueId mask) {
+  constexpr int64_t kMostElements = int64_t{1} << 20;
+  const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(), [&](const GraphInput& in) { return in.value == mask; });
+  if (input == graph.inputs.end() || !input->data || input->data.elements() > kMostElements || is_float(input->data.dtype()))
+    return std::nullopt;
+  for (const NodeId n : graph.order) {
+    bool reads = false;
+    for (auto& arg : graph.nodes[n].args) for_each_value(arg.arg, [&](ValueId& v) { reads = reads || v == mask; });
+    if (const auto what = reads ? counted(graph, graph.nodes[n]) : std::nullopt; reads && (!what || what->mask != mask)) return std::nullopt;
+  }
+  const auto values = input->data.to_ints();
+  return std::count_if(values.begin(), values.end(), [](int64_t v) { return v != 0; });
+}
+
 }  // namespace
 
 void bound_counted_sizes(Graph& graph) {
@@ -141,13 +156,14 @@ void bound_counted_sizes(Graph& graph) {
     if (!what) continue;
     const Shape& mask = graph.type(what->mask).shape;
     const Shape& from = x && *x ? graph.type(*x).shape : mask;
-    const int64_t most = most_elements(graph, mask, from, what->before);
+    const auto count = known_count(graph, what->mask);
+    const int64_t least = count.value_or(0), most = count ? *count : most_elements(graph, mask, from, what->before);
     if (most == DimRange::kUnbounded) continue;
     for (const ValueId v : node.results) {
       if (!v || graph.values[v].kind != Value::Kind::Tensor) continue;
       for (const Dim d : graph.type(v).shape)
         if (graph.dims->is_symbol(d) && std::find(from.begin(), from.end(), d) == from.end() && graph.dims->range(d).low <= most)
-          graph.dims->symbol(graph.dims->str(d), {0, most});
+          graph.dims->symbol(graph.dims->str(d), {least, most});
     }
   }
 }

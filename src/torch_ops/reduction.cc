@@ -418,7 +418,7 @@ constexpr TorchOp kTable[] = {
      .decompose = decompositions::logsumexp,
      .samples = "F[2,3] [1] -> F[2]; F[2,3,4] [0,2] True -> F[1,3,1]; F[n4,3] [1] -> F[n4]"},
     {.schema = "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumsum,
-     .decompose = decompositions::of_one_number, .samples = "F[*,4] -1; T[] 0; F[4,3] 0; I[4] 0 -> i64[4]; bool[4] 0 -> i64[4]"},
+     .decompose = decompositions::of_one_number, .samples = "F[*,4] -1; F[] 0; I[] 0 -> i64[]; bool[] 0 -> i64[]; F[4,3] 0; I[4] 0 -> i64[4]; bool[4] 0 -> i64[4]"},
     {.schema = "aten::logcumsumexp(Tensor self, int dim) -> Tensor", .lower = lower_logcumsumexp, .samples = "F[2,4] 1; f32[3]{-200,0,5} 0; F[n2,4] 1"},
     {.schema = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", .lower = lower_cumprod,
      .decompose = decompositions::cumprod, .samples = "F[2,4] 1; I[4]{1..3} 0 -> i64[4]; F[n2,4] 1"},

@@ -31,7 +31,7 @@ def test_dynamic_shapes_become_range_dims_with_the_exports_bounds(surface, folde
 def test_a_size_outside_the_range_is_an_error_that_names_input_dimension_and_range(surface, n, folder):
     lowered = surface.lower(export(torch.nn.Linear(8, 4), torch.randn(3, 8), dynamic_shapes=({0: Dim("n", min=2, max=9)},)), folder)
     text = refused_at_run_time(lowered, torch.randn(n, 8))
-    assert re.search(rf"input '(in0, )?input': dimension 0 is {n}, but the model takes (2 to|at most) 9", text), text
+    assert re.search(rf"input 'input( \(in0\))?': dimension 0 is {n}, but the model takes (2 to|at most) 9", text), text
 
 
 def test_inputs_that_share_a_symbol(surface, folder):
@@ -83,11 +83,25 @@ def test_tensors_of_rank_6_never_reach_a_delegate(surface, folder):
 
 
 def test_a_delegate_takes_tensors_whose_size_the_data_decides(surface, folder):
-    module = of(lambda x, mask: x * 2 + torch.nonzero(mask).to(torch.float32).sum())
+    def forward(x, mask):
+        places = torch.nonzero(mask)
+        torch._check(places.shape[0] >= 1)
+        return x * 2 + places.to(torch.float32).sum()
+
+    module = of(forward)
     x, mask = torch.randn(3, 4), torch.tensor([1, 0, 2])
     lowered = surface.lower(export(module, x, mask), folder)
     assert lowered.cpu_ops == ["aten.nonzero.default"]
     for given in (mask, torch.tensor([0, 1, 0]), torch.ones(3, dtype=torch.int64)):
+        check_outputs(lowered.run(x, given), [module(x, given)], "float16")
+
+
+def test_what_the_data_may_leave_empty_never_reaches_a_delegate(surface, folder):
+    module = of(lambda x, mask: x * 2 + torch.nonzero(mask).to(torch.float32).sum())
+    x, mask = torch.randn(3, 4), torch.tensor([1, 0, 2])
+    lowered = surface.lower(export(module, x, mask), folder)
+    assert "aten.nonzero.default" in lowered.cpu_ops and len(lowered.report["delegates"]) == 1
+    for given in (mask, torch.zeros(3, dtype=torch.int64)):
         check_outputs(lowered.run(x, given), [module(x, given)], "float16")
 
 
@@ -180,7 +194,7 @@ def test_one_enumerated_input_works_everywhere(surface, target, folder):
     for n in (1, 6):
         x = torch.randn(n, 4)
         check_outputs(lowered.run(x), [module(x).detach()], "float16")
-    assert "input 'input': its shape is [3, 4], but the model takes only [1, 4], [6, 4]" in refused_at_run_time(lowered, torch.randn(3, 4))
+    assert "input 'input (in0)': its shape is [3, 4], but the model takes only [1, 4], [6, 4]" in refused_at_run_time(lowered, torch.randn(3, 4))
 
 
 def test_enumerated_shapes_need_the_full_graph(surface, folder):
